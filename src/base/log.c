@@ -1,0 +1,206 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/uio.h>
+
+#include "base/buf.h"
+
+#define LINE_MAX_BYTES	4096
+#define VALUE_MAX_BYTES 1024
+
+static struct {
+	enum log_to to;
+	enum log_format format;
+	int max_level;
+	int journal;
+	char role[24];
+} sink = { .max_level = LOG_INFO, .journal = -1, .role = "postern" };
+
+static int journal_open(void)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
+		int r = -errno;
+
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int log_open(enum log_to to, enum log_format format, const char *role, int index)
+{
+	int r = 0;
+
+	if (index < 0)
+		snprintf(sink.role, sizeof(sink.role), "%s", role);
+	else
+		snprintf(sink.role, sizeof(sink.role), "%s/%d", role, index);
+	sink.format = format;
+	if (to == LOG_TO_JOURNAL && sink.journal < 0) {
+		sink.journal = journal_open();
+		if (sink.journal < 0) {
+			r = sink.journal;
+			to = LOG_TO_STDERR;
+		}
+	}
+	if (to == LOG_TO_SYSLOG)
+		openlog("postern", LOG_PID | LOG_NDELAY, LOG_MAIL);
+	sink.to = to;
+	return r;
+}
+
+void log_level(int max)
+{
+	sink.max_level = max;
+}
+
+static const char *level_name(int level)
+{
+	static const char *const names[] = { "emerg",	"alert",  "crit", "error",
+					     "warning", "notice", "info", "debug" };
+
+	return names[level & 7];
+}
+
+/* A value stands bare when it cannot be mistaken for anything else; otherwise
+ * quoted, and every byte that is not printable ASCII or valid text escaped, so
+ * that no peer can forge a line or a field. */
+static bool is_bare(struct slice v)
+{
+	for (size_t i = 0; i < v.n; i++)
+		if (v.p[i] <= ' ' || v.p[i] >= 0x7f || v.p[i] == '"' || v.p[i] == '\\' || v.p[i] == '=')
+			return false;
+	return v.n > 0;
+}
+
+static void put_quoted(struct buf *b, struct slice v)
+{
+	bool cut = v.n > VALUE_MAX_BYTES;
+
+	v = slice_head(v, VALUE_MAX_BYTES);
+	buf_byte(b, '"');
+	for (size_t i = 0; i < v.n; i++) {
+		if (v.p[i] == '"' || v.p[i] == '\\')
+			buf_byte(b, '\\');
+		if (v.p[i] < ' ' || v.p[i] >= 0x7f)
+			buf_fmt(b, sink.format == LOG_AS_JSON ? "\\u%04x" : "\\x%02x", v.p[i]);
+		else
+			buf_byte(b, v.p[i]);
+	}
+	buf_str(b, cut ? "...\"" : "\"");
+}
+
+static void put_kv(struct buf *b, const struct log_field *f)
+{
+	buf_fmt(b, " %s=", f->key);
+	if (f->type == LOG_FIELD_U64)
+		buf_fmt(b, "%llu", (unsigned long long)f->u);
+	else if (f->type == LOG_FIELD_I64)
+		buf_fmt(b, "%lld", (long long)f->i);
+	else if (is_bare(f->s))
+		buf_put(b, slice_head(f->s, VALUE_MAX_BYTES));
+	else
+		put_quoted(b, f->s);
+}
+
+static void put_json(struct buf *b, const struct log_field *f)
+{
+	buf_fmt(b, ",\"%s\":", f->key);
+	if (f->type == LOG_FIELD_U64)
+		buf_fmt(b, "%llu", (unsigned long long)f->u);
+	else if (f->type == LOG_FIELD_I64)
+		buf_fmt(b, "%lld", (long long)f->i);
+	else
+		put_quoted(b, f->s);
+}
+
+static void put_time(struct buf *b)
+{
+	struct timespec now;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	buf_fmt(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+		tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000);
+}
+
+static void put_line(struct buf *b, int level, const char *event, const struct log_field *fields, size_t n)
+{
+	bool json = sink.format == LOG_AS_JSON;
+	bool timed = sink.to == LOG_TO_STDERR;
+
+	if (json) {
+		buf_str(b, "{");
+		if (timed) {
+			buf_str(b, "\"time\":\"");
+			put_time(b);
+			buf_str(b, "\",");
+		}
+		buf_fmt(b, "\"level\":\"%s\",\"role\":\"%s\",\"event\":\"%s\"", level_name(level), sink.role,
+			event);
+	} else {
+		if (timed) {
+			put_time(b);
+			buf_byte(b, ' ');
+		}
+		buf_fmt(b, "%s role=%s event=%s", level_name(level), sink.role, event);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct buf before = *b;
+
+		if (json)
+			put_json(b, &fields[i]);
+		else
+			put_kv(b, &fields[i]);
+		/* A field that does not fit is left out whole, never half. */
+		if (!buf_ok(b) || buf_room(b) < 2) {
+			b->n = before.n;
+			b->failed = false;
+			break;
+		}
+	}
+	if (json)
+		buf_byte(b, '}');
+}
+
+static void to_journal(int level, struct slice line)
+{
+	char head[64];
+	int n = snprintf(head, sizeof(head), "PRIORITY=%d\nSYSLOG_IDENTIFIER=postern\nMESSAGE=", level);
+	struct iovec iov[3] = { { head, (size_t)n },
+				{ (void *)(uintptr_t)line.p, line.n },
+				{ (void *)(uintptr_t) "\n", 1 } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 3 };
+
+	if (sendmsg(sink.journal, &m, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+		(void)!writev(STDERR_FILENO, iov + 1, 2);
+}
+
+void log_write(int level, const char *event, const struct log_field *fields, size_t n)
+{
+	struct buf line;
+	int saved = errno;
+
+	if (level > sink.max_level)
+		return;
+	buf_init(&line, LINE_MAX_BYTES);
+	put_line(&line, level, event, fields, n);
+	if (sink.to == LOG_TO_SYSLOG) {
+		syslog(LOG_MAIL | level, "%.*s", SLICE_ARG(buf_slice(&line)));
+	} else if (sink.to == LOG_TO_JOURNAL) {
+		to_journal(level, buf_slice(&line));
+	} else {
+		buf_byte(&line, '\n');
+		(void)!write(STDERR_FILENO, buf_slice(&line).p, buf_slice(&line).n);
+	}
+	buf_done(&line);
+	errno = saved;
+}

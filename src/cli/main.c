@@ -1,0 +1,5 @@
+int main(void)
+{
+	puts("postern " POSTERN_VERSION);
+	return 0;
+}

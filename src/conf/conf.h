@@ -1,0 +1,110 @@
+/* conf.h - the configuration, parsed and complete.
+ *
+ * Made from YAML text by conf_parse() with one table of directives
+ * (conf/directives.c), which also gives the defaults, the checks, `config show`
+ * and the reference in postern.conf(5).  Immutable; every role parses the same
+ * text, so no struct crosses a process border.  All strings end with NUL and
+ * belong to the struct.
+ */
+#ifndef POSTERN_CONF_CONF_H
+#define POSTERN_CONF_CONF_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/ip.h"
+
+enum conf_role { CONF_RELAY, CONF_SUBMISSION };
+enum conf_tls { CONF_TLS_OFF, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
+enum conf_tls_min { CONF_TLS_1_0, CONF_TLS_1_1, CONF_TLS_1_2, CONF_TLS_1_3 };
+enum conf_wrong_port { CONF_WRONG_PORT_SERVE, CONF_WRONG_PORT_EXPLAIN };
+enum conf_bare { CONF_BARE_REFUSE, CONF_BARE_FIX };
+
+struct conf_listener {
+	const char *name; /* "relay", "submissions", "submission", "fallback", or the user's own */
+	unsigned line;	  /* where the file begins it; 0: a default */
+	bool enabled;
+	enum conf_role role;
+	struct ip *addresses; /* default: :: and 0.0.0.0 (family 6 and 4 unspecified) */
+	size_t n_addresses;
+	uint16_t port; /* with --port-offset already added */
+	enum conf_tls tls;
+	enum conf_tls_min tls_min;
+	bool tls_required; /* before AUTH and MAIL; default yes on submission */
+	bool auth;	   /* default: yes on submission, never on relay */
+	struct ip_net *relay_from;
+	size_t n_relay_from;
+	enum conf_wrong_port wrong_port;
+	unsigned greeting_hold_ms; /* 250 on submission with STARTTLS, 0 on relay */
+	enum conf_bare bare_line_ends;
+	uint64_t max_size; /* octets */
+	uint32_t max_recipients, max_errors, max_commands, max_transactions, max_sessions;
+	uint32_t max_sessions_per_ip;
+	unsigned command_timeout_s, data_timeout_s, session_timeout_s, tls_timeout_s;
+};
+
+struct conf_certificate {
+	const char *cert, *key; /* PEM files */
+	unsigned line;
+};
+
+struct conf {
+	const char *hostname;
+	const char *state_dir;	   /* spool/, accounts/, ledger/, tls/ below it */
+	const char *runtime_dir;   /* control.sock, submit.sock */
+	const char *user;	   /* of the roles when started as root */
+	const char *control_group; /* may use the control socket; "" = only root and the server's user */
+	unsigned smtp_processes;   /* 0: one a core */
+	int log_to, log_format, log_level; /* enum log_to, enum log_format, LOG_ levels */
+
+	struct conf_certificate *certificates; /* none: self-signed, in state_dir/tls */
+	size_t n_certificates;
+	struct conf_listener *listeners;
+	size_t n_listeners;
+	bool insecure_test_network; /* the override: a dangerous combination is only warned of */
+
+	bool local_socket; /* submission by the Unix socket */
+	uint64_t local_max_size;
+	uint32_t local_max_recipients;
+
+	const char *mail_dir;		    /* <mail_dir>/<domain>/<local part>/ is a Maildir */
+	const char *mail_user, *mail_group; /* owner of mailboxes; "" = the server's user */
+	const char *postmaster; /* where mail for postmaster and abuse goes; "" = nowhere configured */
+	const char *recipient_delimiter; /* "+"; "" switches plus addressing off */
+
+	uint64_t spool_memory, spool_body_memory, spool_segment, spool_free_min;
+	unsigned hash_threads, hash_queue; /* password hashes computed at once, and waiting */
+	unsigned auth_cache_s;		   /* a success is remembered; 300 */
+	unsigned max_hops;		   /* Received headers; 100 */
+	unsigned drain_s;		   /* SIGTERM: sessions may finish for so long */
+};
+
+/* One finding: an error (the configuration is refused) or a warning. */
+struct conf_finding {
+	bool error;
+	unsigned line; /* 0: no line */
+	char *text;    /* "relay.prot: no such directive here; did you mean 'port'?" */
+	struct conf_finding *next;
+};
+
+struct conf_setup {
+	const char *file;     /* for messages */
+	unsigned port_offset; /* added to every port */
+	bool root;	      /* defaults differ: /var/lib/postern, or below $XDG_STATE_HOME or $HOME */
+};
+
+/* 0; -EINVAL with findings that say why; -ENOMEM.  Findings (warnings) may come
+ * with success as well; conf_findings_free() them either way. */
+int conf_parse(struct slice text, const struct conf_setup *setup, struct conf **ret,
+	       struct conf_finding **ret_findings);
+void conf_free(struct conf *conf);
+void conf_findings_free(struct conf_finding *f);
+
+/* `config show`: YAML of what differs from the defaults, or of all. */
+void conf_show(const struct conf *conf, bool all, struct buf *to);
+/* The reference, as mdoc for postern.conf(5). */
+void conf_reference(struct buf *to);
+
+const struct conf_listener *conf_listener(const struct conf *conf, struct slice name); /* NULL if absent */
+
+#endif

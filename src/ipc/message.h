@@ -1,0 +1,198 @@
+/* message.h - what the processes say to each other, in one table.
+ *
+ * Each message is a type and fields; the table below makes the structs, the
+ * encoder and the decoder, so they cannot differ.  A receiver treats every
+ * message as hostile: unknown types, short bytes, long strings and bytes left
+ * over are refused, and the caller drops the peer.  Slices of a decoded message
+ * point into the packet: they are borrowed for the call.
+ */
+#ifndef POSTERN_IPC_MESSAGE_H
+#define POSTERN_IPC_MESSAGE_H
+
+#include "base/buf.h"
+
+#define IPC_PACKET_MAX	65536 /* a whole message, encoded */
+#define IPC_CHUNK_MAX	49152 /* of body or JSON in one message */
+#define IPC_SECRET_MAX	4096
+#define IPC_ADDRESS_MAX 1024 /* local@domain, canonical or as it came */
+#define IPC_TEXT_MAX	512
+#define IPC_ID_LEN	13
+
+enum ipc_role {
+	IPC_MAIN = 1,
+	IPC_SMTP,
+	IPC_QUEUE,
+	IPC_KEEPER,
+	IPC_LEDGER,
+	IPC_LOCAL,
+	IPC_ADMIN,
+	IPC_ROLES, /* one past the last */
+};
+const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
+
+/* M(number, name); the fields of each are IPC_FIELDS_name below.
+ * Numbers are never used again for something else. */
+#define IPC_MESSAGES(M)                                                               \
+	/* main to a role, and back */                                                \
+	M(1, conf)   /* with a descriptor: the configuration's text */                \
+	M(2, listen) /* with a descriptor: a bound, listening socket */               \
+	M(3, unlisten)                                                                \
+	M(4, peer)	  /* with a descriptor: a channel to another role */          \
+	M(5, certificate) /* with a descriptor: PEM chain and key */                  \
+	M(6, drain)	  /* finish what is under way, take nothing new, then exit */ \
+	M(7, ready)	  /* a role: configured, sandboxed, working */                \
+	/* anybody to anybody: the command line's questions and their answers */      \
+	M(10, request)                                                                \
+	M(11, response)                                                               \
+	/* smtp to keeper, and back */                                                \
+	M(20, auth_start)                                                             \
+	M(21, auth_step)                                                              \
+	M(22, auth_abort)                                                             \
+	M(23, auth_challenge)                                                         \
+	M(24, auth_result)                                                            \
+	M(25, exposed)	 /* a password came in clear text; no answer */               \
+	M(26, sender)	 /* may this account send as this address? */                 \
+	M(27, recipient) /* who is this, here? */                                     \
+	M(28, verdict)	 /* answers sender and recipient */                           \
+	M(29, target)	 /* before the verdict: one place the address leads to */     \
+	/* smtp to queue, and back */                                                 \
+	M(40, body) /* the first one of a transaction opens it */                     \
+	M(41, rcpt)                                                                   \
+	M(42, commit)                                                                 \
+	M(43, drop)                                                                   \
+	M(44, credit) /* octets of body that may be sent on */                        \
+	M(45, stored)                                                                 \
+	M(46, accepting) /* queue to all smtp: whether MAIL may be answered 250 */    \
+	/* queue to local, and back */                                                \
+	M(60, job) /* a message for one or more mailboxes begins */                   \
+	M(61, job_mailbox)                                                            \
+	M(62, job_body) /* with a descriptor when the body is in a file */            \
+	M(63, job_end)                                                                \
+	M(64, job_result) /* one mailbox's outcome */                                 \
+	M(65, job_credit)                                                             \
+	/* smtp to ledger: no answer, may be lost */                                  \
+	M(80, mishap) /* a client did what a client should not */
+
+/* U8 U16 U32 U64: numbers; B(name, max): bytes. */
+#define IPC_FIELDS_conf(U8, U16, U32, U64, B)	     U64(generation)
+#define IPC_FIELDS_listen(U8, U16, U32, U64, B)	     B(listener, 64) B(address, 128) U16(port)
+#define IPC_FIELDS_unlisten(U8, U16, U32, U64, B)    B(listener, 64) B(address, 128) U16(port)
+#define IPC_FIELDS_peer(U8, U16, U32, U64, B)	     U8(role) U8(index)
+#define IPC_FIELDS_certificate(U8, U16, U32, U64, B) U64(generation) U32(index) U32(count)
+#define IPC_FIELDS_drain(U8, U16, U32, U64, B)	     U32(seconds)
+#define IPC_FIELDS_ready(U8, U16, U32, U64, B)	     U64(generation)
+
+#define IPC_FIELDS_request(U8, U16, U32, U64, B)  U64(req) B(json, IPC_CHUNK_MAX) B(secret, IPC_SECRET_MAX)
+#define IPC_FIELDS_response(U8, U16, U32, U64, B) U64(req) U8(last) B(json, IPC_CHUNK_MAX)
+
+#define IPC_FIELDS_auth_start(U8, U16, U32, U64, B) \
+	U64(req)                                    \
+	B(mech, 32) U8(has_initial) B(initial, IPC_SECRET_MAX * 3) B(exporter, 64) B(listener, 64) B(ip, 16)
+#define IPC_FIELDS_auth_step(U8, U16, U32, U64, B)	U64(req) B(data, IPC_SECRET_MAX * 3)
+#define IPC_FIELDS_auth_abort(U8, U16, U32, U64, B)	U64(req)
+#define IPC_FIELDS_auth_challenge(U8, U16, U32, U64, B) U64(req) B(data, IPC_SECRET_MAX * 3)
+/* code 235, or the refusal; key is 0 when it was the account's password. */
+#define IPC_FIELDS_auth_result(U8, U16, U32, U64, B) \
+	U64(req)                                     \
+	U16(code) B(enhanced, 16) B(text, IPC_TEXT_MAX) U64(account) U64(key) B(name, IPC_ADDRESS_MAX)
+#define IPC_FIELDS_exposed(U8, U16, U32, U64, B) \
+	B(mech, 32) U8(has_initial) B(data, IPC_SECRET_MAX * 3) B(listener, 64) B(ip, 16)
+#define IPC_FIELDS_sender(U8, U16, U32, U64, B)	   U64(req) U64(account) U64(key) B(address, IPC_ADDRESS_MAX)
+#define IPC_FIELDS_recipient(U8, U16, U32, U64, B) U64(req) B(address, IPC_ADDRESS_MAX)
+/* what: enum ipc_verdict_kind */
+#define IPC_FIELDS_verdict(U8, U16, U32, U64, B) U64(req) U8(what)
+#define IPC_FIELDS_target(U8, U16, U32, U64, B)	 U64(req) U8(kind) B(address, IPC_ADDRESS_MAX) B(mailbox, 512)
+
+#define IPC_FIELDS_body(U8, U16, U32, U64, B) U64(tx) B(data, IPC_CHUNK_MAX)
+/* kind: enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;
+ * original: as the client wrote it; mailbox: the folder below the mail root. */
+#define IPC_FIELDS_rcpt(U8, U16, U32, U64, B)                                                       \
+	U64(tx)                                                                                     \
+	U8(kind) U8(notify) B(address, IPC_ADDRESS_MAX) B(original, IPC_ADDRESS_MAX) B(orcpt, 1024) \
+		B(mailbox, 512)
+#define IPC_FIELDS_commit(U8, U16, U32, U64, B)                                                            \
+	U64(tx)                                                                                            \
+	B(id, IPC_ID_LEN) U64(time_ms) U64(body_size) B(sender, IPC_ADDRESS_MAX) U8(smtputf8) U8(eightbit) \
+		U8(ret) B(envid, 128) U64(account) B(listener, 64) B(headers, IPC_CHUNK_MAX)
+#define IPC_FIELDS_drop(U8, U16, U32, U64, B)	U64(tx)
+#define IPC_FIELDS_credit(U8, U16, U32, U64, B) U64(tx) U32(octets)
+/* result: 0, or an errno: ENOSPC, EIO, ENOMEM, EEXIST (that id is taken) ... */
+#define IPC_FIELDS_stored(U8, U16, U32, U64, B)	   U64(tx) U32(result)
+#define IPC_FIELDS_accepting(U8, U16, U32, U64, B) U32(result)
+
+#define IPC_FIELDS_job(U8, U16, U32, U64, B) \
+	U64(job)                             \
+	B(id, IPC_ID_LEN) U64(time_ms) B(sender, IPC_ADDRESS_MAX) U64(body_size) B(headers, IPC_CHUNK_MAX)
+#define IPC_FIELDS_job_mailbox(U8, U16, U32, U64, B) \
+	U64(job) U32(recipient) B(mailbox, 512) B(address, IPC_ADDRESS_MAX) B(original, IPC_ADDRESS_MAX)
+#define IPC_FIELDS_job_body(U8, U16, U32, U64, B) U64(job) U8(in_file) B(data, IPC_CHUNK_MAX)
+#define IPC_FIELDS_job_end(U8, U16, U32, U64, B)  U64(job)
+/* result: enum ipc_job_result_kind */
+#define IPC_FIELDS_job_result(U8, U16, U32, U64, B) \
+	U64(job) U32(recipient) U8(result) B(enhanced, 16) B(text, IPC_TEXT_MAX)
+#define IPC_FIELDS_job_credit(U8, U16, U32, U64, B) U64(job) U32(octets)
+
+/* kind: enum ipc_mishap_kind */
+#define IPC_FIELDS_mishap(U8, U16, U32, U64, B) \
+	U8(kind) U16(port) B(listener, 64) B(ip, 16) B(account, IPC_ADDRESS_MAX) B(helo, 255) U8(served)
+
+enum ipc_target_kind { IPC_TARGET_MAILBOX = 1, IPC_TARGET_REMOTE = 2 };
+
+enum ipc_verdict_kind {
+	IPC_VERDICT_OK = 1,	  /* sender: yes.  recipient: targets were sent */
+	IPC_VERDICT_NOT_LOCAL,	  /* recipient: not a domain of ours */
+	IPC_VERDICT_NO_SUCH_USER, /* recipient: our domain, no such address */
+	IPC_VERDICT_DISABLED,	  /* the account or domain is switched off */
+	IPC_VERDICT_NOT_YOURS,	  /* sender: not an address of this account */
+	IPC_VERDICT_LOOP,	  /* recipient: its aliases lead in a circle, or to too many */
+	IPC_VERDICT_TRY_LATER,	  /* the database did not answer */
+};
+
+enum ipc_job_result_kind { IPC_JOB_DELIVERED = 1, IPC_JOB_DEFERRED = 2, IPC_JOB_FAILED = 3 };
+
+enum ipc_mishap_kind {
+	IPC_MISHAP_TLS_ON_STARTTLS = 1, /* ClientHello where STARTTLS is the custom: 587, 2525 */
+	IPC_MISHAP_TLS_ON_RELAY,
+	IPC_MISHAP_PLAIN_ON_IMPLICIT,  /* a plain command on 465 */
+	IPC_MISHAP_SILENT_ON_IMPLICIT, /* it waited for a greeting on 465 */
+	IPC_MISHAP_TLS_TOO_LATE,       /* a ClientHello after the greeting */
+	IPC_MISHAP_AUTH_ON_RELAY,
+	IPC_MISHAP_NO_STARTTLS,
+	IPC_MISHAP_NO_AUTH,
+	IPC_MISHAP_PASSWORD_IN_CLEAR,
+	IPC_MISHAP_RELAY_DENIED,
+	IPC_MISHAP_NOT_SMTP,
+	IPC_MISHAP_TLS_FAILED,
+	IPC_MISHAP_KINDS, /* one past the last */
+};
+const char *ipc_mishap_name(unsigned kind); /* "tls-on-starttls"; "unknown" */
+
+#define IPC_U8(name)	 uint8_t name;
+#define IPC_U16(name)	 uint16_t name;
+#define IPC_U32(name)	 uint32_t name;
+#define IPC_U64(name)	 uint64_t name;
+#define IPC_B(name, max) struct slice name;
+#define IPC_STRUCT(number, name)                                            \
+	struct ipc_##name {                                                 \
+		IPC_FIELDS_##name(IPC_U8, IPC_U16, IPC_U32, IPC_U64, IPC_B) \
+	};
+IPC_MESSAGES(IPC_STRUCT)
+
+#define IPC_ENUM(number, name) IPC_TYPE_##name = number,
+enum ipc_type { IPC_MESSAGES(IPC_ENUM) };
+
+#define IPC_MEMBER(number, name) struct ipc_##name name;
+struct ipc_message {
+	enum ipc_type type;
+	union {
+		IPC_MESSAGES(IPC_MEMBER)
+	};
+};
+
+/* Appends one message; the buffer fails if a field is over its ceiling. */
+void ipc_encode(const struct ipc_message *m, struct buf *to);
+/* False unless the packet is exactly one well-formed message. */
+bool ipc_decode(struct slice packet, struct ipc_message *ret);
+const char *ipc_type_name(unsigned type); /* "auth_start"; "unknown" */
+
+#endif

@@ -1,0 +1,86 @@
+/* role.h - what every process but main has in common.
+ *
+ * A role is one process: an event loop, a channel to main, channels to the
+ * roles it talks to, its configuration, its counters.  role_run() does all that
+ * is the same for each; a role is the table of what differs.  Order at start:
+ *
+ *	conf arrives → open() (still with file access, as the role's own user)
+ *	→ sandbox → start() → `ready` to main
+ *
+ * Peers come, and come again after a restart, by peer(); their messages by
+ * message().  Handlers run on the loop and never block.
+ */
+#ifndef POSTERN_ROLE_ROLE_H
+#define POSTERN_ROLE_ROLE_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "conf/conf.h"
+#include "ipc/channel.h"
+
+#define ROLE_SMTP_MAX 64 /* processes of role smtp */
+
+struct role;
+struct role_request;
+
+struct role_ops {
+	enum ipc_role id;
+	/* Open files, databases, descriptors.  0, or negative errno after logging why. */
+	int (*open)(struct role *r);
+	/* Start to work: sandboxed from here on. */
+	int (*start)(struct role *r);
+	/* A checked new configuration stands in r->conf; old is freed after the call. May be NULL. */
+	void (*reconfigured)(struct role *r, const struct conf *old);
+	/* From main: listen, unlisten, certificate.  *fd as in channel.h. May be NULL. */
+	void (*control)(struct role *r, const struct ipc_message *m, int *fd);
+	/* A channel to that role and index is open (NULL: it closed; what was asked over it is lost). */
+	void (*peer)(struct role *r, enum ipc_role who, unsigned index, struct channel *ch);
+	void (*message)(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
+			int *fd);
+	/* The command line asks: r->json["ask"] names what, e.g. "queue.list". */
+	void (*request)(struct role *r, struct role_request *req);
+	/* Counters for `postern status`: add to the object. */
+	void (*status)(struct role *r, json_t *to);
+	/* Take nothing new, finish, then call role_exit(). */
+	void (*drain)(struct role *r, unsigned seconds);
+};
+
+struct role {
+	const struct role_ops *ops;
+	unsigned index; /* of several smtp processes */
+	uv_loop_t *loop;
+	struct conf *conf;
+	uint64_t conf_generation;
+	struct channel *main;
+	void *state; /* the role's own */
+};
+
+/* The whole life of the process; returns its exit status.  control_fd: the channel to main. */
+int role_run(const struct role_ops *ops, unsigned index, int control_fd);
+void role_exit(struct role *r);
+
+/* NULL while that role is away. */
+struct channel *role_peer(struct role *r, enum ipc_role who, unsigned index);
+
+/* A question from the command line.  json and secret (a password, wiped after the
+ * handler returned and the last answer is given) belong to the request. */
+struct role_request {
+	json_t *json;
+	const char *ask; /* json["ask"] */
+	struct slice secret;
+	struct channel *from;
+	uint64_t req;
+};
+
+/* Send part of the answer (takes the reference); the last one ends the request.
+ * A request may be kept and answered later: role_request_keep() moves it to the
+ * heap, the last answer frees it. */
+void role_answer(struct role_request *req, json_t *part, bool last);
+/* {"error": "...", "advice": "..."}; ends the request. */
+void role_answer_error(struct role_request *req, const char *error, const char *advice);
+struct role_request *role_request_keep(struct role_request *req); /* NULL: out of memory */
+
+extern const struct role_ops role_smtp, role_queue, role_keeper, role_ledger, role_local, role_admin;
+
+#endif
