@@ -73,6 +73,7 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	/* smtp to ledger: no answer, may be lost */                                  \
 	M(80, mishap) /* a client did what a client should not */
 
+/* clang-format off */
 /* U8 U16 U32 U64: numbers; B(name, max): bytes. */
 #define IPC_FIELDS_conf(U8, U16, U32, U64, B)	     U64(generation)
 #define IPC_FIELDS_listen(U8, U16, U32, U64, B)	     B(listener, 64) B(address, 128) U16(port)
@@ -104,7 +105,10 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_target(U8, U16, U32, U64, B)	 U64(req) U8(kind) B(address, IPC_ADDRESS_MAX) B(mailbox, 512)
 
 #define IPC_FIELDS_body(U8, U16, U32, U64, B) U64(tx) B(data, IPC_CHUNK_MAX)
-/* kind: enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;
+/* kind: 
+/* clang-format on */
+
+enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;
  * original: as the client wrote it; mailbox: the folder below the mail root. */
 #define IPC_FIELDS_rcpt(U8, U16, U32, U64, B)                                                       \
 	U64(tx)                                                                                     \
