@@ -105,10 +105,7 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_target(U8, U16, U32, U64, B)	 U64(req) U8(kind) B(address, IPC_ADDRESS_MAX) B(mailbox, 512)
 
 #define IPC_FIELDS_body(U8, U16, U32, U64, B) U64(tx) B(data, IPC_CHUNK_MAX)
-/* kind: 
-/* clang-format on */
-
-enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;
+/* kind: enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;
  * original: as the client wrote it; mailbox: the folder below the mail root. */
 #define IPC_FIELDS_rcpt(U8, U16, U32, U64, B)                                                       \
 	U64(tx)                                                                                     \
@@ -139,6 +136,7 @@ enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;
 /* kind: enum ipc_mishap_kind */
 #define IPC_FIELDS_mishap(U8, U16, U32, U64, B) \
 	U8(kind) U16(port) B(listener, 64) B(ip, 16) B(account, IPC_ADDRESS_MAX) B(helo, 255) U8(served)
+/* clang-format on */
 
 enum ipc_target_kind { IPC_TARGET_MAILBOX = 1, IPC_TARGET_REMOTE = 2 };
 
