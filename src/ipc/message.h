@@ -17,6 +17,7 @@
 #define IPC_ADDRESS_MAX 1024 /* local@domain, canonical or as it came */
 #define IPC_TEXT_MAX	512
 #define IPC_ID_LEN	13
+#define IPC_BODY_WINDOW 131072 /* octets of body a transaction may send before its first credit */
 
 enum ipc_role {
 	IPC_MAIN = 1,
@@ -117,7 +118,9 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 		U8(ret) B(envid, 128) U64(account) B(listener, 64) B(headers, IPC_CHUNK_MAX)
 #define IPC_FIELDS_drop(U8, U16, U32, U64, B)	U64(tx)
 #define IPC_FIELDS_credit(U8, U16, U32, U64, B) U64(tx) U32(octets)
-/* result: 0, or an errno: ENOSPC, EIO, ENOMEM, EEXIST (that id is taken) ... */
+/* A transaction begins with IPC_BODY_WINDOW octets of credit; what queue took is given back.
+ * A commit is answered once.  result: 0, or an errno: ENOSPC, EIO, ENOMEM, EEXIST (that id is
+ * taken), EPROTO (body_size is not what came, or there is no recipient) ... */
 #define IPC_FIELDS_stored(U8, U16, U32, U64, B)	   U64(tx) U32(result)
 #define IPC_FIELDS_accepting(U8, U16, U32, U64, B) U32(result)
 
@@ -131,6 +134,8 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 /* result: enum ipc_job_result_kind */
 #define IPC_FIELDS_job_result(U8, U16, U32, U64, B) \
 	U64(job) U32(recipient) U8(result) B(enhanced, 16) B(text, IPC_TEXT_MAX)
+/* job 0, at connect: the octets (byte strings of all its messages) of jobs that local holds at
+ * once; else: that many of this job, which is over, are free again. */
 #define IPC_FIELDS_job_credit(U8, U16, U32, U64, B) U64(job) U32(octets)
 
 /* kind: enum ipc_mishap_kind */
