@@ -33,45 +33,46 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 
 /* M(number, name); the fields of each are IPC_FIELDS_name below.
  * Numbers are never used again for something else. */
-#define IPC_MESSAGES(M)                                                               \
-	/* main to a role, and back */                                                \
-	M(1, conf)   /* with a descriptor: the configuration's text */                \
-	M(2, listen) /* with a descriptor: a bound, listening socket */               \
-	M(3, unlisten)                                                                \
-	M(4, peer)	  /* with a descriptor: a channel to another role */          \
-	M(5, certificate) /* with a descriptor: PEM chain and key */                  \
-	M(6, drain)	  /* finish what is under way, take nothing new, then exit */ \
-	M(7, ready)	  /* a role: configured, sandboxed, working */                \
-	/* anybody to anybody: the command line's questions and their answers */      \
-	M(10, request)                                                                \
-	M(11, response)                                                               \
-	/* smtp to keeper, and back */                                                \
-	M(20, auth_start)                                                             \
-	M(21, auth_step)                                                              \
-	M(22, auth_abort)                                                             \
-	M(23, auth_challenge)                                                         \
-	M(24, auth_result)                                                            \
-	M(25, exposed)	 /* a password came in clear text; no answer */               \
-	M(26, sender)	 /* may this account send as this address? */                 \
-	M(27, recipient) /* who is this, here? */                                     \
-	M(28, verdict)	 /* answers sender and recipient */                           \
-	M(29, target)	 /* before the verdict: one place the address leads to */     \
-	/* smtp to queue, and back */                                                 \
-	M(40, body) /* the first one of a transaction opens it */                     \
-	M(41, rcpt)                                                                   \
-	M(42, commit)                                                                 \
-	M(43, drop)                                                                   \
-	M(44, credit) /* octets of body that may be sent on */                        \
-	M(45, stored)                                                                 \
-	M(46, accepting) /* queue to all smtp: whether MAIL may be answered 250 */    \
-	/* queue to local, and back */                                                \
-	M(60, job) /* a message for one or more mailboxes begins */                   \
-	M(61, job_mailbox)                                                            \
-	M(62, job_body) /* with a descriptor when the body is in a file */            \
-	M(63, job_end)                                                                \
-	M(64, job_result) /* one mailbox's outcome */                                 \
-	M(65, job_credit)                                                             \
-	/* smtp to ledger: no answer, may be lost */                                  \
+#define IPC_MESSAGES(M)                                                                  \
+	/* main to a role, and back */                                                   \
+	M(1, conf)   /* with a descriptor: the configuration's text */                   \
+	M(2, listen) /* with a descriptor: a bound, listening socket */                  \
+	M(3, unlisten)                                                                   \
+	M(4, peer)	    /* with a descriptor: a channel to another role */           \
+	M(5, certificate)   /* with a descriptor: PEM chain and key */                   \
+	M(6, drain)	    /* finish what is under way, take nothing new, then exit */  \
+	M(7, ready)	    /* a role: configured, sandboxed, working */                 \
+	M(8, ticket_secret) /* to all smtp: the same, so that sessions resume in each */ \
+	/* anybody to anybody: the command line's questions and their answers */         \
+	M(10, request)                                                                   \
+	M(11, response)                                                                  \
+	/* smtp to keeper, and back */                                                   \
+	M(20, auth_start)                                                                \
+	M(21, auth_step)                                                                 \
+	M(22, auth_abort)                                                                \
+	M(23, auth_challenge)                                                            \
+	M(24, auth_result)                                                               \
+	M(25, exposed)	 /* a password came in clear text; no answer */                  \
+	M(26, sender)	 /* may this account send as this address? */                    \
+	M(27, recipient) /* who is this, here? */                                        \
+	M(28, verdict)	 /* answers sender and recipient */                              \
+	M(29, target)	 /* before the verdict: one place the address leads to */        \
+	/* smtp to queue, and back */                                                    \
+	M(40, body) /* the first one of a transaction opens it */                        \
+	M(41, rcpt)                                                                      \
+	M(42, commit)                                                                    \
+	M(43, drop)                                                                      \
+	M(44, credit) /* octets of body that may be sent on */                           \
+	M(45, stored)                                                                    \
+	M(46, accepting) /* queue to all smtp: whether MAIL may be answered 250 */       \
+	/* queue to local, and back */                                                   \
+	M(60, job) /* a message for one or more mailboxes begins */                      \
+	M(61, job_mailbox)                                                               \
+	M(62, job_body) /* with a descriptor when the body is in a file */               \
+	M(63, job_end)                                                                   \
+	M(64, job_result) /* one mailbox's outcome */                                    \
+	M(65, job_credit)                                                                \
+	/* smtp to ledger: no answer, may be lost */                                     \
 	M(80, mishap) /* a client did what a client should not */
 
 /* clang-format off */
@@ -83,6 +84,7 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_certificate(U8, U16, U32, U64, B) U64(generation) U32(index) U32(count)
 #define IPC_FIELDS_drain(U8, U16, U32, U64, B)	     U32(seconds)
 #define IPC_FIELDS_ready(U8, U16, U32, U64, B)	     U64(generation)
+#define IPC_FIELDS_ticket_secret(U8, U16, U32, U64, B) B(secret, 32)
 
 #define IPC_FIELDS_request(U8, U16, U32, U64, B)  U64(req) B(json, IPC_CHUNK_MAX) B(secret, IPC_SECRET_MAX)
 #define IPC_FIELDS_response(U8, U16, U32, U64, B) U64(req) U8(last) B(json, IPC_CHUNK_MAX)
