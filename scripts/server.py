@@ -10,7 +10,6 @@ free.  Nothing outside the folder is touched; stop() ends what start() began.
 """
 import json
 import os
-import pwd
 import random
 import shutil
 import signal
@@ -198,5 +197,3 @@ class Server:
             time.sleep(0.02)
 
 
-def user_name():
-    return pwd.getpwuid(os.getuid()).pw_name
