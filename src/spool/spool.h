@@ -30,6 +30,7 @@ struct spool_setup {
 	size_t body_memory_max;	 /* a body over this goes to a file of its own; 256 KiB */
 	size_t segment_max;	 /* then the next segment is begun; 64 MiB */
 	uint64_t free_min;	 /* octets the disk keeps free; under it spool_accepting() says -ENOSPC */
+	bool manual_sync; /* no thread: spool_sync_now() does its work, for tests that must repeat exactly */
 };
 
 /* Opens and recovers: reads sealed segments' indexes, scans the open one, cuts a
@@ -41,7 +42,13 @@ void spool_close(struct spool *sp);
 
 /* What recovery found and did; for the log. */
 struct spool_recovery {
-	uint64_t messages, segments, scanned, torn_bytes, damaged, orphans;
+	uint64_t messages, segments;
+	uint64_t scanned;    /* segments without a good index */
+	uint64_t torn_bytes; /* cut off: never acknowledged */
+	uint64_t damaged;    /* records set aside, and whole segments */
+	uint64_t missing;    /* segments and bodies that should be there and are not */
+	uint64_t orphans;    /* bodies of no message, deleted */
+	bool clean;	     /* closed in order: no attempt is in doubt that has its outcome */
 };
 void spool_recovered(const struct spool *sp, struct spool_recovery *ret);
 
@@ -72,6 +79,8 @@ struct spool_done {
 	int result; /* 0: durable; negative errno: not kept */
 };
 int spool_wake_fd(const struct spool *sp);
+/* With manual_sync: one turn of what the sync thread does.  0 or the final error. */
+int spool_sync_now(struct spool *sp);
 bool spool_next_done(struct spool *sp, struct spool_done *ret);
 
 /* --- what becomes of it --- */
