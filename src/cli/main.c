@@ -1,5 +1,10 @@
-int main(void)
+/* main.c - the program: finds the subcommand and runs it. */
+#include <signal.h>
+
+#include "cli/cli.h"
+
+int main(int argc, char **argv)
 {
-	puts("postern " POSTERN_VERSION);
-	return 0;
+	signal(SIGPIPE, SIG_IGN);
+	return cli_main(argc, argv);
 }

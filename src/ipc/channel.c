@@ -40,6 +40,8 @@ struct channel {
 	unsigned char packet[IPC_PACKET_MAX];
 };
 
+const char channel_eof[] = "the peer is gone";
+
 /* Messages whose packets are overwritten after use. */
 static bool carries_secret(unsigned type)
 {
@@ -303,7 +305,7 @@ static bool receive(struct channel *ch)
 		return true;
 	}
 	if (n == 0)
-		die(ch, "the peer is gone");
+		die(ch, channel_eof);
 	else if (msg.msg_flags & MSG_TRUNC)
 		die(ch, "a message over the size limit");
 	else if (!ipc_decode(slice_of(ch->packet, (size_t)n), &m))

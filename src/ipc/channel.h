@@ -26,6 +26,9 @@ struct channel_handlers {
 	void (*closed)(void *arg, struct channel *ch, const char *why);
 };
 
+/* The "why" of a plain end of file: the very pointer. All others mean a broken or stalled peer. */
+extern const char channel_eof[];
+
 /* A connected pair, close-on-exec, with large socket buffers. */
 int channel_pair(int ret_fd[2]);
 

@@ -33,51 +33,54 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 
 /* M(number, name); the fields of each are IPC_FIELDS_name below.
  * Numbers are never used again for something else. */
-#define IPC_MESSAGES(M)                                                                  \
-	/* main to a role, and back */                                                   \
-	M(1, conf)   /* with a descriptor: the configuration's text */                   \
-	M(2, listen) /* with a descriptor: a bound, listening socket */                  \
-	M(3, unlisten)                                                                   \
-	M(4, peer)	    /* with a descriptor: a channel to another role */           \
-	M(5, certificate)   /* with a descriptor: PEM chain and key */                   \
-	M(6, drain)	    /* finish what is under way, take nothing new, then exit */  \
-	M(7, ready)	    /* a role: configured, sandboxed, working */                 \
-	M(8, ticket_secret) /* to all smtp: the same, so that sessions resume in each */ \
-	/* anybody to anybody: the command line's questions and their answers */         \
-	M(10, request)                                                                   \
-	M(11, response)                                                                  \
-	/* smtp to keeper, and back */                                                   \
-	M(20, auth_start)                                                                \
-	M(21, auth_step)                                                                 \
-	M(22, auth_abort)                                                                \
-	M(23, auth_challenge)                                                            \
-	M(24, auth_result)                                                               \
-	M(25, exposed)	 /* a password came in clear text; no answer */                  \
-	M(26, sender)	 /* may this account send as this address? */                    \
-	M(27, recipient) /* who is this, here? */                                        \
-	M(28, verdict)	 /* answers sender and recipient */                              \
-	M(29, target)	 /* before the verdict: one place the address leads to */        \
-	/* smtp to queue, and back */                                                    \
-	M(40, body) /* the first one of a transaction opens it */                        \
-	M(41, rcpt)                                                                      \
-	M(42, commit)                                                                    \
-	M(43, drop)                                                                      \
-	M(44, credit) /* octets of body that may be sent on */                           \
-	M(45, stored)                                                                    \
-	M(46, accepting) /* queue to all smtp: whether MAIL may be answered 250 */       \
-	/* queue to local, and back */                                                   \
-	M(60, job) /* a message for one or more mailboxes begins */                      \
-	M(61, job_mailbox)                                                               \
-	M(62, job_body) /* with a descriptor when the body is in a file */               \
-	M(63, job_end)                                                                   \
-	M(64, job_result) /* one mailbox's outcome */                                    \
-	M(65, job_credit)                                                                \
-	/* smtp to ledger: no answer, may be lost */                                     \
+#define IPC_MESSAGES(M)                                                                       \
+	/* main to a role, and back */                                                        \
+	M(1, conf)   /* with a descriptor: the configuration's text */                        \
+	M(2, listen) /* with a descriptor: a bound, listening socket */                       \
+	M(3, unlisten)                                                                        \
+	M(4, peer)	    /* with a descriptor: a channel to another role */                \
+	M(5, certificate)   /* with a descriptor: PEM chain and key */                        \
+	M(6, drain)	    /* finish what is under way, take nothing new, then exit */       \
+	M(7, ready)	    /* a role: configured, sandboxed, working */                      \
+	M(9, complain)	    /* a role: that peer stalls or breaks the rules; start it anew */ \
+	M(8, ticket_secret) /* to all smtp: the same, so that sessions resume in each */      \
+	/* anybody to anybody: the command line's questions and their answers */              \
+	M(10, request)                                                                        \
+	M(11, response)                                                                       \
+	/* smtp to keeper, and back */                                                        \
+	M(20, auth_start)                                                                     \
+	M(21, auth_step)                                                                      \
+	M(22, auth_abort)                                                                     \
+	M(23, auth_challenge)                                                                 \
+	M(24, auth_result)                                                                    \
+	M(25, exposed)	 /* a password came in clear text; no answer */                       \
+	M(26, sender)	 /* may this account send as this address? */                         \
+	M(27, recipient) /* who is this, here? */                                             \
+	M(28, verdict)	 /* answers sender and recipient */                                   \
+	M(29, target)	 /* before the verdict: one place the address leads to */             \
+	/* smtp to queue, and back */                                                         \
+	M(40, body) /* the first one of a transaction opens it */                             \
+	M(41, rcpt)                                                                           \
+	M(42, commit)                                                                         \
+	M(43, drop)                                                                           \
+	M(44, credit) /* octets of body that may be sent on */                                \
+	M(45, stored)                                                                         \
+	M(46, accepting) /* queue to all smtp: whether MAIL may be answered 250 */            \
+	/* queue to local, and back */                                                        \
+	M(60, job) /* a message for one or more mailboxes begins */                           \
+	M(61, job_mailbox)                                                                    \
+	M(62, job_body) /* with a descriptor when the body is in a file */                    \
+	M(63, job_end)                                                                        \
+	M(64, job_result) /* one mailbox's outcome */                                         \
+	M(65, job_credit)                                                                     \
+	/* smtp to ledger: no answer, may be lost */                                          \
 	M(80, mishap) /* a client did what a client should not */
 
 /* clang-format off */
 /* U8 U16 U32 U64: numbers; B(name, max): bytes. */
-#define IPC_FIELDS_conf(U8, U16, U32, U64, B)	     U64(generation)
+/* file and what follows: struct conf_setup, so that every role parses as main did. */
+#define IPC_FIELDS_conf(U8, U16, U32, U64, B)	     U64(generation) B(file, 1024) U16(port_offset) U8(root)
+#define IPC_FIELDS_complain(U8, U16, U32, U64, B)    U8(role) U8(index)
 #define IPC_FIELDS_listen(U8, U16, U32, U64, B)	     B(listener, 64) B(address, 128) U16(port)
 #define IPC_FIELDS_unlisten(U8, U16, U32, U64, B)    B(listener, 64) B(address, 128) U16(port)
 #define IPC_FIELDS_peer(U8, U16, U32, U64, B)	     U8(role) U8(index)

@@ -32,7 +32,7 @@ struct role_ops {
 	int (*start)(struct role *r);
 	/* A checked new configuration stands in r->conf; old is freed after the call. May be NULL. */
 	void (*reconfigured)(struct role *r, const struct conf *old);
-	/* From main: listen, unlisten, certificate.  *fd as in channel.h. May be NULL. */
+	/* From main: listen, unlisten, certificate, ticket_secret.  *fd as in channel.h. May be NULL. */
 	void (*control)(struct role *r, const struct ipc_message *m, int *fd);
 	/* A channel to that role and index is open (NULL: it closed; what was asked over it is lost). */
 	void (*peer)(struct role *r, enum ipc_role who, unsigned index, struct channel *ch);
@@ -42,7 +42,8 @@ struct role_ops {
 	void (*request)(struct role *r, struct role_request *req);
 	/* Counters for `postern status`: add to the object. */
 	void (*status)(struct role *r, json_t *to);
-	/* Take nothing new, finish, then call role_exit(). */
+	/* Take nothing new, finish, then call role_exit().  0 seconds: main is gone, or in a
+	 * hurry; the process ends in a second whatever this does. May come twice. May be NULL. */
 	void (*drain)(struct role *r, unsigned seconds);
 };
 
@@ -56,31 +57,46 @@ struct role {
 	void *state; /* the role's own */
 };
 
+#define ROLE_WAITING_MAX (4U << 20) /* octets that a channel to a peer may keep waiting */
+
 /* The whole life of the process; returns its exit status.  control_fd: the channel to main. */
 int role_run(const struct role_ops *ops, unsigned index, int control_fd);
 void role_exit(struct role *r);
 
 /* NULL while that role is away. */
 struct channel *role_peer(struct role *r, enum ipc_role who, unsigned index);
+/* That peer said what no working peer says: its channel is closed (peer() hears of it)
+ * and main asked to start it anew.  Fine from inside message(). */
+void role_peer_broken(struct role *r, enum ipc_role who, unsigned index, const char *why);
 
-/* A question from the command line.  json and secret (a password, wiped after the
- * handler returned and the last answer is given) belong to the request. */
+/* A question from the command line.  json and secret (a password) belong to the
+ * request; the secret is wiped when the last answer is given. */
 struct role_request {
 	json_t *json;
 	const char *ask; /* json["ask"] */
 	struct slice secret;
-	struct channel *from;
-	uint64_t req;
+
+	/* role.c's own: whom to answer */
+	struct role *role;
+	enum ipc_role who;
+	unsigned index;
+	uint64_t link, req;
+	bool kept, done;
 };
 
-/* Send part of the answer (takes the reference); the last one ends the request.
+/* Send part of the answer (takes the reference; an object of at most IPC_CHUNK_MAX
+ * octets as text); the last one ends the request.  A long list is sent in parts.
  * A request may be kept and answered later: role_request_keep() moves it to the
  * heap, the last answer frees it. */
 void role_answer(struct role_request *req, json_t *part, bool last);
 /* {"error": "...", "advice": "..."}; ends the request. */
 void role_answer_error(struct role_request *req, const char *error, const char *advice);
 struct role_request *role_request_keep(struct role_request *req); /* NULL: out of memory */
+/* Octets of answer that the way back takes now; 0 when nobody waits for it any more. */
+size_t role_answer_room(const struct role_request *req);
 
 extern const struct role_ops role_smtp, role_queue, role_keeper, role_ledger, role_local, role_admin;
+/* By id, from the table in roles.c; NULL if there is none. */
+const struct role_ops *role_ops_of(enum ipc_role id);
 
 #endif

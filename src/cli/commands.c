@@ -1,0 +1,125 @@
+#include <getopt.h>
+#include <stdarg.h>
+
+#include "base/slice.h"
+#include "cli/cli.h"
+
+/* One row a subcommand, in the order of `postern help`. */
+const struct cli_command cli_commands[] = {
+	{ "help", cli_help, "[COMMAND]", "what postern can do, or how one command is used", NULL },
+	{ "version", cli_version, "", "the versions of postern and of its libraries", NULL },
+	{ 0 },
+};
+
+const struct cli_command *cli_find(const char *name)
+{
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		if (!strcmp(c->name, name))
+			return c;
+	return NULL;
+}
+
+/* How many letters must be inserted, left out, replaced or swapped with the next
+ * one to make a of b (names are short: longer ones are never near). */
+#define NAME_MAX_LEN 24
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[3][NAME_MAX_LEN + 1];
+	size_t na = strlen(a), nb = strlen(b);
+
+	if (na > NAME_MAX_LEN || nb > NAME_MAX_LEN)
+		return NAME_MAX_LEN;
+	for (unsigned j = 0; j <= nb; j++)
+		row[0][j] = j;
+	for (unsigned i = 1; i <= na; i++) {
+		unsigned *now = row[i % 3], *before = row[(i + 2) % 3], *second = row[(i + 1) % 3];
+
+		now[0] = i;
+		for (unsigned j = 1; j <= nb; j++) {
+			unsigned best = before[j - 1] + (a[i - 1] != b[j - 1]);
+
+			if (before[j] + 1 < best)
+				best = before[j] + 1;
+			if (now[j - 1] + 1 < best)
+				best = now[j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    second[j - 2] + 1 < best)
+				best = second[j - 2] + 1;
+			now[j] = best;
+		}
+	}
+	return row[na % 3][nb];
+}
+
+const char *cli_nearest(const char *name)
+{
+	const char *best = NULL;
+	unsigned least = 3; /* further away it would be a guess */
+
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		unsigned d = c->help ? distance(name, c->name) : least;
+
+		if (d < least && d < strlen(c->name)) {
+			least = d;
+			best = c->name;
+		}
+	}
+	return best;
+}
+
+int cli_usage_only(const char *name)
+{
+	const struct cli_command *c = cli_find(name);
+	struct slice usage = slice_str(c ? c->usage : ""), line;
+
+	while (cur_until(&usage, '\n', &line))
+		fprintf(stderr, "usage: postern %s %.*s\n", name, SLICE_ARG(line));
+	fprintf(stderr, "usage: postern %s %.*s\n", name, SLICE_ARG(usage));
+	return CLI_USAGE;
+}
+
+int cli_usage(const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "postern %s: ", name);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return cli_usage_only(name);
+}
+
+int cli_main(int argc, char **argv)
+{
+	const struct cli_command *c;
+	const char *name = argc > 1 ? argv[1] : "help", *near;
+
+	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
+		name = "help";
+	if (!strcmp(name, "--version") || !strcmp(name, "-V"))
+		name = "version";
+	c = cli_find(name);
+	if (!c) {
+		near = cli_nearest(name);
+		fprintf(stderr, "postern: there is no command '%s'", name);
+		if (near)
+			fprintf(stderr, "; did you mean '%s'?", near);
+		fputs("\nTry: postern help\n", stderr);
+		return CLI_USAGE;
+	}
+	if (argc > 2 && c->run != cli_help && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
+		char *ask[] = { (char *)"help", (char *)(uintptr_t)c->name, NULL };
+
+		return cli_help(2, ask);
+	}
+	optind = 1;
+	if (argc < 2) {
+		char *none[] = { (char *)"help", NULL };
+
+		cli_help(1, none);
+		return CLI_USAGE;
+	}
+	argv[1] = (char *)(uintptr_t)c->name;
+	return c->run(argc - 1, argv + 1);
+}

@@ -1,0 +1,461 @@
+#include "role/role.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "base/log.h"
+#include "role/request.h"
+
+#define CONF_TEXT_MAX  (1U << 20)
+#define SLOW_TURN_NS   (50 * UINT64_C(1000000))
+#define SLOW_LOG_EVERY (10 * UINT64_C(1000000000))
+#define MAIN_GONE_MS   1000
+#define ORPHAN_SECONDS 2 /* after main's death the kernel ends us, even if the loop hangs */
+
+/* One role is the whole process, so what belongs to the process is here once. */
+static struct {
+	struct role role;
+	uv_loop_t loop;
+	struct role_peer main;
+	struct role_peer peer[IPC_ROLES][ROLE_SMTP_MAX];
+	uint64_t last_link;
+	int status;
+	bool exiting;
+	uint64_t started_ns;
+	uv_timer_t leave;
+
+	/* watchdog */
+	uv_prepare_t turn;
+	uint64_t turn_began, turn_idle;
+	uint64_t slow_turns, slowest_ns, slow_logged, slow_unlogged;
+} self;
+
+static const struct channel_handlers peer_handlers;
+
+struct role_peer *role_peer_slot(struct role *r, enum ipc_role who, unsigned index)
+{
+	(void)r;
+	if (who == IPC_MAIN)
+		return &self.main;
+	if (who <= IPC_MAIN || who >= IPC_ROLES || index >= ROLE_SMTP_MAX || (who != IPC_SMTP && index > 0))
+		return NULL;
+	return &self.peer[who][index];
+}
+
+struct channel *role_peer(struct role *r, enum ipc_role who, unsigned index)
+{
+	struct role_peer *p = role_peer_slot(r, who, index);
+
+	return p ? p->ch : NULL;
+}
+
+void role_exit(struct role *r)
+{
+	self.exiting = true;
+	uv_stop(r->loop);
+}
+
+static void fail(struct role *r, const char *event, int err)
+{
+	LOG(LOG_ERR, event, LOG_ERRNO(err));
+	self.status = 1;
+	role_exit(r);
+}
+
+/* ---- peers ---- */
+
+static int peer_open(struct role_peer *p, int fd)
+{
+	int r = channel_new(p->role->loop, fd, ROLE_WAITING_MAX, &peer_handlers, p, &p->ch);
+
+	if (r == 0)
+		p->link = ++self.last_link;
+	return r;
+}
+
+static void peer_close(struct role_peer *p)
+{
+	struct role *r = p->role;
+
+	channel_free(p->ch);
+	p->ch = NULL;
+	if (p->who != IPC_MAIN && r->ops->peer)
+		r->ops->peer(r, p->who, p->index, NULL);
+}
+
+static void complain(struct role_peer *p, const char *why)
+{
+	struct ipc_message m = { .type = IPC_TYPE_complain,
+				 .complain = { .role = (uint8_t)p->who, .index = (uint8_t)p->index } };
+
+	LOG(LOG_ERR, "peer-broken", LOG_STR("peer", ipc_role_name(p->who)), LOG_U("index", p->index),
+	    LOG_STR("why", why));
+	if (self.main.ch)
+		channel_send(self.main.ch, &m, -1);
+}
+
+void role_peer_broken(struct role *r, enum ipc_role who, unsigned index, const char *why)
+{
+	struct role_peer *p = role_peer_slot(r, who, index);
+
+	if (!p || !p->ch || who == IPC_MAIN)
+		return;
+	complain(p, why);
+	peer_close(p);
+}
+
+static void on_peer(struct role *r, const struct ipc_peer *m, int *fd)
+{
+	struct role_peer *p = role_peer_slot(r, (enum ipc_role)m->role, m->index);
+	int err;
+
+	if (!p || p->who == IPC_MAIN || *fd < 0) {
+		LOG(LOG_ERR, "peer-refused", LOG_U("peer", m->role), LOG_U("index", m->index));
+		return;
+	}
+	if (p->ch) /* it was started anew; its old channel has not said so yet */
+		peer_close(p);
+	err = peer_open(p, *fd);
+	if (err < 0) {
+		fail(r, "peer-failed", err);
+		return;
+	}
+	*fd = -1;
+	if (r->ops->peer)
+		r->ops->peer(r, p->who, p->index, p->ch);
+}
+
+/* ---- configuration ---- */
+
+static int read_text(int fd, struct buf *to)
+{
+	unsigned char *p;
+	ssize_t n;
+	off_t at = 0;
+
+	for (;;) {
+		size_t room = buf_reserve(to, 65536, &p);
+
+		if (room == 0)
+			return -EFBIG;
+		n = pread(fd, p, room, at);
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		buf_filled(to, (size_t)n);
+		at += n;
+	}
+}
+
+static int parse_conf(const struct ipc_conf *m, int fd, struct conf **ret)
+{
+	struct conf_finding *findings = NULL;
+	struct conf_setup setup = { .port_offset = m->port_offset, .root = m->root };
+	char file[1025];
+	struct buf text;
+	int r;
+
+	if (fd < 0 || !slice_copy(m->file, file, sizeof(file)))
+		return -EINVAL;
+	setup.file = file;
+	buf_init(&text, CONF_TEXT_MAX);
+	r = read_text(fd, &text);
+	if (r == 0)
+		r = conf_parse(buf_slice(&text), &setup, ret, &findings);
+	conf_findings_free(findings); /* main has shown them */
+	buf_done(&text);
+	return r;
+}
+
+static void send_ready(struct role *r)
+{
+	struct ipc_message m = { .type = IPC_TYPE_ready, .ready = { .generation = r->conf_generation } };
+
+	channel_send(r->main, &m, -1);
+}
+
+static void set_log(struct role *r)
+{
+	int index = r->ops->id == IPC_SMTP ? (int)r->index : -1;
+	int err = log_open((enum log_to)r->conf->log_to, (enum log_format)r->conf->log_format,
+			   ipc_role_name(r->ops->id), index);
+
+	log_level(r->conf->log_level);
+	if (err < 0)
+		LOG(LOG_WARNING, "log-unreachable", LOG_ERRNO(err));
+}
+
+static void on_first_conf(struct role *r, struct conf *conf)
+{
+	int err;
+
+	r->conf = conf;
+	set_log(r);
+	err = r->ops->open ? r->ops->open(r) : 0;
+	if (err == 0 && r->ops->start)
+		err = r->ops->start(r);
+	if (err < 0) {
+		fail(r, "start-failed", err);
+		return;
+	}
+	send_ready(r);
+}
+
+static void on_conf(struct role *r, const struct ipc_conf *m, int fd)
+{
+	struct conf *old = r->conf, *conf;
+	int err = parse_conf(m, fd, &conf);
+
+	if (err < 0) {
+		/* main has checked this very text */
+		if (old)
+			LOG(LOG_ERR, "conf-refused", LOG_ERRNO(err));
+		else
+			fail(r, "conf-refused", err);
+		return;
+	}
+	r->conf_generation = m->generation;
+	if (!old) {
+		on_first_conf(r, conf);
+		return;
+	}
+	r->conf = conf;
+	log_level(conf->log_level);
+	if (r->ops->reconfigured)
+		r->ops->reconfigured(r, old);
+	conf_free(old);
+	send_ready(r);
+}
+
+/* ---- messages ---- */
+
+static void drain(struct role *r, unsigned seconds)
+{
+	if (r->ops->drain && r->conf)
+		r->ops->drain(r, seconds);
+	else
+		role_exit(r);
+}
+
+static void on_main_message(struct role *r, const struct ipc_message *m, int *fd)
+{
+	if (!r->conf && m->type != IPC_TYPE_conf) {
+		fail(r, "message-before-conf", EPROTO);
+		return;
+	}
+	switch (m->type) {
+	case IPC_TYPE_conf:
+		on_conf(r, &m->conf, *fd);
+		return;
+	case IPC_TYPE_peer:
+		on_peer(r, &m->peer, fd);
+		return;
+	case IPC_TYPE_drain:
+		drain(r, m->drain.seconds);
+		return;
+	case IPC_TYPE_request:
+		role_request_run(r, &self.main, &m->request);
+		return;
+	case IPC_TYPE_response:
+		if (r->ops->message)
+			r->ops->message(r, IPC_MAIN, 0, m, fd);
+		return;
+	case IPC_TYPE_listen:
+	case IPC_TYPE_unlisten:
+	case IPC_TYPE_certificate:
+	case IPC_TYPE_ticket_secret:
+		if (r->ops->control)
+			r->ops->control(r, m, fd);
+		return;
+	default:
+		LOG(LOG_ERR, "message-unexpected", LOG_STR("from", "main"),
+		    LOG_STR("type", ipc_type_name(m->type)));
+	}
+}
+
+static void on_message(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
+{
+	struct role_peer *p = arg;
+	struct role *r = p->role;
+
+	(void)ch;
+	if (self.exiting)
+		return;
+	if (p->who == IPC_MAIN)
+		on_main_message(r, m, fd);
+	else if (m->type == IPC_TYPE_request && p->who == IPC_ADMIN)
+		role_request_run(r, p, &m->request);
+	else if (m->type == IPC_TYPE_request || !r->ops->message)
+		role_peer_broken(r, p->who, p->index, "a message that it may not send");
+	else
+		r->ops->message(r, p->who, p->index, m, fd);
+}
+
+static void on_leave(uv_timer_t *t)
+{
+	(void)t;
+	role_exit(&self.role);
+}
+
+static void on_closed(void *arg, struct channel *ch, const char *why)
+{
+	struct role_peer *p = arg;
+	struct role *r = p->role;
+
+	(void)ch;
+	if (p->who != IPC_MAIN) {
+		if (why != channel_eof)
+			complain(p, why);
+		peer_close(p);
+		return;
+	}
+	/* Without main there is no server: finish what one second allows. */
+	if (!self.exiting)
+		LOG(LOG_NOTICE, "main-gone", LOG_STR("why", why));
+	peer_close(p);
+	r->main = NULL;
+	uv_timer_start(&self.leave, on_leave, MAIN_GONE_MS, 0);
+	drain(r, 0);
+}
+
+static const struct channel_handlers peer_handlers = { on_message, on_closed };
+
+/* ---- watchdog ---- */
+
+/* Runs just before the loop sleeps, once a turn. */
+static void on_turn(uv_prepare_t *h)
+{
+	uint64_t now = uv_hrtime(), idle = uv_metrics_idle_time(h->loop);
+	uint64_t busy = now - self.turn_began - (idle - self.turn_idle);
+
+	if (self.turn_began && busy > SLOW_TURN_NS && now - self.turn_began >= idle - self.turn_idle) {
+		self.slow_turns++;
+		if (busy > self.slowest_ns)
+			self.slowest_ns = busy;
+		if (now - self.slow_logged > SLOW_LOG_EVERY) {
+			LOG(LOG_WARNING, "slow-turn", LOG_U("ms", busy / 1000000),
+			    LOG_U("unlogged", self.slow_unlogged));
+			self.slow_logged = now;
+			self.slow_unlogged = 0;
+		} else {
+			self.slow_unlogged++;
+		}
+	}
+	self.turn_began = now;
+	self.turn_idle = idle;
+}
+
+json_t *role_status(struct role *r)
+{
+	json_t *j = json_object(), *peers = json_array();
+	size_t rss = 0;
+
+	if (!j || !peers) {
+		json_decref(j);
+		json_decref(peers);
+		return NULL;
+	}
+	uv_resident_set_memory(&rss);
+	json_object_set_new(j, "role", json_string(ipc_role_name(r->ops->id)));
+	json_object_set_new(j, "index", json_integer(r->index));
+	json_object_set_new(j, "pid", json_integer(getpid()));
+	json_object_set_new(j, "uptime_s",
+			    json_integer((json_int_t)((uv_hrtime() - self.started_ns) / 1000000000)));
+	json_object_set_new(j, "memory", json_integer((json_int_t)rss));
+	json_object_set_new(j, "configuration", json_integer((json_int_t)r->conf_generation));
+	json_object_set_new(j, "slow_turns", json_integer((json_int_t)self.slow_turns));
+	json_object_set_new(j, "slowest_turn_ms", json_integer((json_int_t)(self.slowest_ns / 1000000)));
+	for (unsigned who = IPC_MAIN; who < IPC_ROLES; who++)
+		for (unsigned i = 0; i < ROLE_SMTP_MAX; i++) {
+			struct role_peer *p = role_peer_slot(r, (enum ipc_role)who, i);
+			struct channel_counters c;
+
+			if (!p || !p->ch || (p->who == IPC_MAIN && i > 0))
+				continue;
+			channel_count(p->ch, &c);
+			json_array_append_new(peers, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I}", "role",
+							       ipc_role_name(p->who), "index", (int)i, "sent",
+							       (json_int_t)c.sent, "received",
+							       (json_int_t)c.received, "waiting",
+							       (json_int_t)c.waiting, "waited_max",
+							       (json_int_t)c.waited_max));
+		}
+	json_object_set_new(j, "channels", peers);
+	if (r->ops->status)
+		r->ops->status(r, j);
+	return j;
+}
+
+/* ---- the process ---- */
+
+/* main died.  The end of file on its channel lets us finish; if the loop hangs, the
+ * alarm's default action ends the process. */
+static void on_orphaned(int sig)
+{
+	(void)sig;
+	alarm(ORPHAN_SECONDS);
+}
+
+/* Whether to stop is main's decision alone: a terminal's Ctrl-C reaches all. */
+static void set_signals(void)
+{
+	static const int ignored[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGQUIT, SIGUSR2 };
+	struct sigaction ign = { .sa_handler = SIG_IGN }, orphan = { .sa_handler = on_orphaned };
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		sigaction(ignored[i], &ign, NULL);
+	sigaction(SIGUSR1, &orphan, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGUSR1);
+}
+
+static int set_up(struct role *r, int control_fd)
+{
+	int err = uv_loop_init(&self.loop);
+
+	if (err < 0)
+		return err;
+	uv_loop_configure(&self.loop, UV_METRICS_IDLE_TIME);
+	r->loop = &self.loop;
+	for (unsigned who = 0; who < IPC_ROLES; who++)
+		for (unsigned i = 0; i < ROLE_SMTP_MAX; i++)
+			self.peer[who][i] = (struct role_peer){ r, (enum ipc_role)who, i, NULL, 0 };
+	self.main = (struct role_peer){ r, IPC_MAIN, 0, NULL, 0 };
+	err = peer_open(&self.main, control_fd);
+	if (err < 0)
+		return err;
+	r->main = self.main.ch;
+	uv_timer_init(&self.loop, &self.leave);
+	uv_unref((uv_handle_t *)&self.leave);
+	uv_prepare_init(&self.loop, &self.turn);
+	uv_prepare_start(&self.turn, on_turn);
+	uv_unref((uv_handle_t *)&self.turn);
+	return 0;
+}
+
+int role_run(const struct role_ops *ops, unsigned index, int control_fd)
+{
+	struct role *r = &self.role;
+	int err;
+
+	r->ops = ops;
+	r->index = index;
+	self.started_ns = uv_hrtime();
+	set_signals();
+	tzset(); /* reads a file, which the sandbox will not allow later */
+	log_open(LOG_TO_STDERR, LOG_AS_KV, ipc_role_name(ops->id), ops->id == IPC_SMTP ? (int)index : -1);
+	err = set_up(r, control_fd);
+	if (err < 0) {
+		LOG(LOG_ERR, "start-failed", LOG_ERRNO(err));
+		return 1;
+	}
+	while (!self.exiting)
+		if (uv_run(r->loop, UV_RUN_DEFAULT) == 0)
+			break; /* nothing is left to wait for: the channel to main is gone */
+	for (unsigned who = IPC_MAIN; who < IPC_ROLES; who++)
+		for (unsigned i = 0; i < ROLE_SMTP_MAX; i++)
+			if (self.peer[who][i].ch)
+				channel_flush(self.peer[who][i].ch);
+	if (self.main.ch)
+		channel_flush(self.main.ch);
+	return self.status;
+}

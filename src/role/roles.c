@@ -1,0 +1,14 @@
+#include "role/role.h"
+
+/* Every role that main starts has its row here. */
+static const struct role_ops *const roles[] = {
+	NULL,
+};
+
+const struct role_ops *role_ops_of(enum ipc_role id)
+{
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (roles[i] && roles[i]->id == id)
+			return roles[i];
+	return NULL;
+}
