@@ -77,6 +77,9 @@ struct conf {
 	unsigned auth_cache_s;		   /* a success is remembered; 300 */
 	unsigned max_hops;		   /* Received headers; 100 */
 	unsigned drain_s;		   /* SIGTERM: sessions may finish for so long */
+
+	unsigned port_offset; /* as conf_setup had them: what conf_show() takes off again */
+	bool root;
 };
 
 /* One finding: an error (the configuration is refused) or a warning. */
@@ -99,11 +102,21 @@ int conf_parse(struct slice text, const struct conf_setup *setup, struct conf **
 	       struct conf_finding **ret_findings);
 void conf_free(struct conf *conf);
 void conf_findings_free(struct conf_finding *f);
+/* "FILE:12: error: text", a line a finding. */
+void conf_findings_show(const struct conf_finding *f, const char *file, struct buf *to);
 
 /* `config show`: YAML of what differs from the defaults, or of all. */
 void conf_show(const struct conf *conf, bool all, struct buf *to);
 /* The reference, as mdoc for postern.conf(5). */
 void conf_reference(struct buf *to);
+
+/* Where users submit: the ports of the enabled submission listeners that offer TLS,
+ * implicit TLS first.  How many there are, at most max. */
+struct conf_submission_port {
+	uint16_t port;
+	bool implicit_tls; /* else STARTTLS */
+};
+size_t conf_submission_ports(const struct conf *conf, struct conf_submission_port *to, size_t max);
 
 const struct conf_listener *conf_listener(const struct conf *conf, struct slice name); /* NULL if absent */
 

@@ -1,0 +1,68 @@
+#include "conf/directives.h"
+
+struct conf *conf_new(const struct conf_setup *setup)
+{
+	struct conf *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->port_offset = setup->port_offset;
+	c->root = setup->root;
+	c->listeners = calloc(CONF_LISTENERS_MAX, sizeof(*c->listeners));
+	c->certificates = calloc(CONF_CERTIFICATES_MAX, sizeof(*c->certificates));
+	if (!c->listeners || !c->certificates) {
+		conf_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+static void clear(enum conf_scope scope, void *in)
+{
+	for (size_t i = 0; i < conf_n_directives; i++)
+		if (conf_directives[i].scope == scope)
+			conf_value_clear(&conf_directives[i], in);
+}
+
+void conf_free(struct conf *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		free((void *)(uintptr_t)c->listeners[i].name);
+		clear(CONF_AT_LISTENER, &c->listeners[i]);
+	}
+	for (size_t i = 0; i < c->n_certificates; i++)
+		clear(CONF_AT_CERTIFICATE, &c->certificates[i]);
+	clear(CONF_AT_TOP, c);
+	free(c->listeners);
+	free(c->certificates);
+	free(c);
+}
+
+const struct conf_listener *conf_listener(const struct conf *conf, struct slice name)
+{
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		if (slice_eq(slice_str(conf->listeners[i].name), name))
+			return &conf->listeners[i];
+	return NULL;
+}
+
+/* Implicit TLS first: RFC 8314 3.3 prefers it. */
+size_t conf_submission_ports(const struct conf *conf, struct conf_submission_port *to, size_t max)
+{
+	size_t n = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < conf->n_listeners && n < max; i++) {
+			const struct conf_listener *l = &conf->listeners[i];
+			bool implicit = l->tls == CONF_TLS_IMPLICIT;
+
+			if (!l->enabled || l->role != CONF_SUBMISSION || l->tls == CONF_TLS_OFF ||
+			    implicit != (pass == 0))
+				continue;
+			to[n++] = (struct conf_submission_port){ .port = l->port, .implicit_tls = implicit };
+		}
+	}
+	return n;
+}

@@ -1,0 +1,229 @@
+#include "conf/directives.h"
+
+#include <stddef.h>
+
+#include "base/log.h"
+
+static const struct conf_word roles[] = {
+	{ "relay", CONF_RELAY },
+	{ "submission", CONF_SUBMISSION },
+	{ NULL, 0 },
+};
+static const struct conf_word tls[] = {
+	{ "off", CONF_TLS_OFF },
+	{ "starttls", CONF_TLS_STARTTLS },
+	{ "implicit", CONF_TLS_IMPLICIT },
+	{ NULL, 0 },
+};
+static const struct conf_word tls_min[] = {
+	{ "1.0", CONF_TLS_1_0 },
+	{ "1.1", CONF_TLS_1_1 },
+	{ "1.2", CONF_TLS_1_2 },
+	{ "1.3", CONF_TLS_1_3 },
+	{ NULL, 0 },
+};
+static const struct conf_word wrong_port[] = {
+	{ "serve", CONF_WRONG_PORT_SERVE },
+	{ "explain", CONF_WRONG_PORT_EXPLAIN },
+	{ NULL, 0 },
+};
+static const struct conf_word bare[] = {
+	{ "refuse", CONF_BARE_REFUSE },
+	{ "fix", CONF_BARE_FIX },
+	{ NULL, 0 },
+};
+static const struct conf_word log_to[] = {
+	{ "stderr", LOG_TO_STDERR },
+	{ "journal", LOG_TO_JOURNAL },
+	{ "syslog", LOG_TO_SYSLOG },
+	{ NULL, 0 },
+};
+static const struct conf_word log_format[] = {
+	{ "kv", LOG_AS_KV },
+	{ "json", LOG_AS_JSON },
+	{ NULL, 0 },
+};
+static const struct conf_word log_level_words[] = {
+	{ "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
+	{ "info", LOG_INFO }, { "debug", LOG_DEBUG },	  { NULL, 0 },
+};
+
+#define MEMBER(s, m)	    .at = offsetof(struct s, m), .width = sizeof(((struct s *)0)->m)
+#define TOP(p, t, m)	    .scope = CONF_AT_TOP, .path = (p), .type = (t), MEMBER(conf, m)
+#define LISTENER(p, t, m)   .scope = CONF_AT_LISTENER, .path = (p), .type = (t), MEMBER(conf_listener, m)
+#define LISTENER_N(p, t, m) LISTENER(p, t, m), .at_n = offsetof(struct conf_listener, n_##m)
+#define CERTIFICATE(p, t, m) \
+	.scope = CONF_AT_CERTIFICATE, .path = (p), .type = (t), MEMBER(conf_certificate, m)
+#define KIB UINT64_C(1024)
+#define MIB (KIB * KIB)
+#define GIB (KIB * MIB)
+
+/* clang-format off */
+const struct conf_directive conf_directives[] = {
+	/* The top level */
+	{ TOP("hostname", CONF_T_HOST, hostname), .def_text = "the name of the system",
+	  .help = "The name of this server in greetings, Received headers and message ids. "
+		  "It should be the name that the reverse lookup of its address gives." },
+	{ TOP("postmaster", CONF_T_EMAIL, postmaster), .def = "",
+	  .help = "Where mail for postmaster and abuse goes, in every domain that has no such account or alias. "
+		  "Without it such mail is refused in those domains." },
+	{ TOP("state_dir", CONF_T_PATH, state_dir), .fixed = true, .max = 400,
+	  .def_text = "/var/lib/postern; not as root $XDG_STATE_HOME/postern or ~/.local/state/postern",
+	  .help = "Everything that must survive a restart: spool, accounts, ledger and the self-signed certificate." },
+	{ TOP("runtime_dir", CONF_T_PATH, runtime_dir), .fixed = true, .max = 90,
+	  .def_text = "/run/postern; not as root the folder run in state_dir",
+	  .help = "The control socket and the socket for local submission. "
+		  "At most 90 octets: the kernel's limit for the name of a socket." },
+	{ TOP("user", CONF_T_ACCOUNT_NAME, user), .fixed = true, .def = "postern", .min = 1,
+	  .help = "The system user of the server's processes, when it is started as root. "
+		  "A process runs as user-role (postern-smtp, postern-queue ...) where such a user exists." },
+	{ TOP("control_group", CONF_T_ACCOUNT_NAME, control_group), .fixed = true, .def = "",
+	  .help = "The system group whose members may use the control socket. Empty: only root and the server's user." },
+	{ TOP("smtp_processes", CONF_T_NUMBER, smtp_processes), .fixed = true, .def = "0", .max = 64,
+	  .help = "How many processes speak SMTP. 0: one for each processor." },
+	{ TOP("recipient_delimiter", CONF_T_STRING, recipient_delimiter), .def = "+", .max = 1,
+	  .help = "The character that begins the part of an address that is ignored for delivery: "
+		  "user+list@example.org goes to user@example.org. Empty: no such addresses." },
+	{ TOP("max_hops", CONF_T_NUMBER, max_hops), .def = "100", .min = 10, .max = 1000,
+	  .help = "A message with more Received headers than this goes in circles and is refused." },
+	{ TOP("drain", CONF_T_SECONDS, drain_s), .def = "30s", .max = 3600,
+	  .help = "How long sessions may go on when the server is told to stop." },
+	{ TOP("insecure_test_network", CONF_T_BOOL, insecure_test_network), .def = "no",
+	  .help = "Allows combinations that relay mail for strangers or take passwords in clear text, with a warning "
+		  "for each. For closed test networks, never for a server that the Internet can reach." },
+
+	{ TOP("log.to", CONF_T_WORD, log_to), .fixed = true, .def = "stderr", .words = log_to,
+	  .help = "Where log lines go." },
+	{ TOP("log.format", CONF_T_WORD, log_format), .fixed = true, .def = "kv", .words = log_format,
+	  .help = "Lines of key=value, or JSON objects." },
+	{ TOP("log.level", CONF_T_WORD, log_level), .def = "info", .words = log_level_words,
+	  .help = "The least important lines that are written." },
+
+	{ TOP("local_submission.enabled", CONF_T_BOOL, local_socket), .fixed = true, .def = "yes",
+	  .help = "Whether programs on this machine may submit mail through the socket submit.sock in runtime_dir. "
+		  "The sender is known by its user id." },
+	{ TOP("local_submission.max_size", CONF_T_SIZE, local_max_size), .def = "50M", .min = 64 * KIB, .max = 2 * GIB,
+	  .help = "The largest message." },
+	{ TOP("local_submission.max_recipients", CONF_T_NUMBER, local_max_recipients), .def = "100", .min = 1, .max = 10000,
+	  .help = "Recipients of one message." },
+
+	{ TOP("mailboxes.dir", CONF_T_PATH, mail_dir), .fixed = true, .max = 512,
+	  .def_text = "/var/vmail; not as root the folder mail in state_dir",
+	  .help = "Where mailboxes lie: user@example.org has the Maildir example.org/user below it." },
+	{ TOP("mailboxes.user", CONF_T_ACCOUNT_NAME, mail_user), .fixed = true, .def = "",
+	  .help = "The system user that owns the mailboxes, when started as root. Empty: the server's user." },
+	{ TOP("mailboxes.group", CONF_T_ACCOUNT_NAME, mail_group), .fixed = true, .def = "",
+	  .help = "The system group of the mailboxes. Empty: the group of their user." },
+
+	{ TOP("spool.memory", CONF_T_SIZE, spool_memory), .fixed = true, .def = "64M", .min = MIB, .max = 64 * GIB,
+	  .help = "Memory for all bodies that are being received. A body that finds no room goes on in a file." },
+	{ TOP("spool.body_memory", CONF_T_SIZE, spool_body_memory), .fixed = true, .def = "256K", .min = 4 * KIB, .max = 16 * MIB,
+	  .help = "A body larger than this is kept in a file of its own." },
+	{ TOP("spool.segment", CONF_T_SIZE, spool_segment), .fixed = true, .def = "64M", .min = MIB, .max = GIB,
+	  .help = "The size at which the next file of messages is begun." },
+	{ TOP("spool.free_min", CONF_T_SIZE, spool_free_min), .fixed = true, .def = "100M", .max = 1024 * GIB,
+	  .help = "With less room than this on the disk no message is accepted (452)." },
+
+	{ TOP("passwords.hash_threads", CONF_T_NUMBER, hash_threads), .fixed = true, .def = "2", .min = 1, .max = 64,
+	  .help = "Password hashes computed at once; each needs 64 MiB of memory." },
+	{ TOP("passwords.hash_queue", CONF_T_NUMBER, hash_queue), .fixed = true, .def = "64", .min = 1, .max = 10000,
+	  .help = "Logins that may wait for a hash; more are answered 454." },
+	{ TOP("passwords.remember", CONF_T_SECONDS, auth_cache_s), .fixed = true, .def = "5m", .max = 86400,
+	  .help = "How long a successful login is remembered, as a keyed hash in memory. 0s: never." },
+
+	/* A listener */
+	{ LISTENER("role", CONF_T_WORD, role), .words = roles,
+	  .help = "relay: other servers hand over mail for our domains. "
+		  "submission: our users send mail, after they logged in." },
+	{ LISTENER("enabled", CONF_T_BOOL, enabled), .def = "yes",
+	  .help = "no: this listener is not opened." },
+	{ LISTENER_N("addresses", CONF_T_ADDRESSES, addresses), .def = ":: 0.0.0.0", .min = 1, .max = CONF_ADDRESSES_MAX,
+	  .help = "The addresses of this machine to listen on. :: and 0.0.0.0 mean all of their family." },
+	{ LISTENER("port", CONF_T_PORT, port), .min = 1, .max = 65535,
+	  .help = "The TCP port. Required for a listener with a name of your own." },
+	{ LISTENER("tls", CONF_T_WORD, tls), .def = "starttls", .words = tls,
+	  .help = "off: no TLS. starttls: in clear at first, TLS when the client asks. "
+		  "implicit: TLS from the first byte, which clients call SSL/TLS." },
+	{ LISTENER("tls_min", CONF_T_WORD, tls_min), .def = "1.2", .words = tls_min,
+	  .help = "The oldest version of TLS that is accepted. Old devices may need 1.0, on a listener of their own." },
+	{ LISTENER("tls_required", CONF_T_BOOL, tls_required), .def = "no", .def_submission = "yes",
+	  .help = "Whether TLS must be on before a client may log in or send." },
+	{ LISTENER("auth", CONF_T_BOOL, auth), .def = "no", .def_submission = "yes",
+	  .help = "Whether clients log in. Never on a relay." },
+	{ LISTENER_N("relay_from", CONF_T_NETWORKS, relay_from), .def = "", .max = CONF_NETWORKS_MAX,
+	  .help = "Networks whose hosts may send to any domain without login. Only on a relay." },
+	{ LISTENER("wrong_port", CONF_T_WORD, wrong_port), .def = "explain", .def_submission = "serve", .words = wrong_port,
+	  .help = "What a client meets that begins with TLS where STARTTLS is the custom. "
+		  "serve: its session goes on inside TLS. explain: a refusal inside TLS that names the right setting. "
+		  "A relay always explains." },
+	{ LISTENER("greeting_hold", CONF_T_MILLISECONDS, greeting_hold_ms), .def = "0ms", .def_submission = "250ms", .max = 10000,
+	  .help = "How long the greeting waits for a client that begins with TLS, on a listener with starttls. "
+		  "A client that came in clear within a day is greeted at once." },
+	{ LISTENER("bare_line_ends", CONF_T_WORD, bare_line_ends), .def = "refuse", .words = bare,
+	  .help = "A CR or LF alone in a message: refuse the message, or fix it to CRLF." },
+	{ LISTENER("max_size", CONF_T_SIZE, max_size), .def = "50M", .min = 64 * KIB, .max = 2 * GIB,
+	  .help = "The largest message." },
+	{ LISTENER("max_recipients", CONF_T_NUMBER, max_recipients), .def = "1000", .min = 100, .max = 10000,
+	  .help = "Recipients of one message. The standard wants at least 100." },
+	{ LISTENER("max_errors", CONF_T_NUMBER, max_errors), .def = "20", .min = 1, .max = 10000,
+	  .help = "Commands of one session that may be refused; then it is closed." },
+	{ LISTENER("max_commands", CONF_T_NUMBER, max_commands), .def = "100", .min = 10, .max = 100000,
+	  .help = "Commands in a row that carry no mail; then the session is closed." },
+	{ LISTENER("max_transactions", CONF_T_NUMBER, max_transactions), .def = "1000", .min = 1, .max = 1000000,
+	  .help = "Messages of one session; then it is closed, and the client may come again." },
+	{ LISTENER("max_sessions", CONF_T_NUMBER, max_sessions), .def = "1000", .min = 1, .max = 100000,
+	  .help = "Sessions at once, in each process that speaks SMTP." },
+	{ LISTENER("max_sessions_per_ip", CONF_T_NUMBER, max_sessions_per_ip), .def = "20", .def_submission = "50", .min = 1, .max = 100000,
+	  .help = "Sessions at once from one address, in each process that speaks SMTP." },
+	{ LISTENER("command_timeout", CONF_T_SECONDS, command_timeout_s), .def = "5m", .min = 1, .max = 3600,
+	  .help = "How long a client may take for its next command. The standard wants at least five minutes." },
+	{ LISTENER("data_timeout", CONF_T_SECONDS, data_timeout_s), .def = "5m", .min = 1, .max = 3600,
+	  .help = "How long it may pause within a message." },
+	{ LISTENER("session_timeout", CONF_T_SECONDS, session_timeout_s), .def = "2h", .min = 10, .max = 86400,
+	  .help = "The longest session." },
+	{ LISTENER("tls_timeout", CONF_T_SECONDS, tls_timeout_s), .def = "30s", .min = 1, .max = 600,
+	  .help = "How long the start of TLS may take." },
+
+	/* A certificate */
+	{ CERTIFICATE("cert", CONF_T_PATH, cert), .max = 4095,
+	  .help = "A PEM file with the certificate and, behind it, those that lead to its issuer." },
+	{ CERTIFICATE("key", CONF_T_PATH, key), .max = 4095,
+	  .help = "A PEM file with its private key; only root needs to read it." },
+};
+/* clang-format on */
+const size_t conf_n_directives = sizeof(conf_directives) / sizeof(*conf_directives);
+
+const struct conf_block conf_blocks[] = {
+	{ "log", "The log: one line an outcome." },
+	{ "local_submission", "Mail from programs on this machine, by a Unix socket." },
+	{ "mailboxes", "Where mail for accounts of this server is delivered." },
+	{ "spool", "Where accepted mail is kept until it is delivered." },
+	{ "passwords", "How logins are checked." },
+};
+const size_t conf_n_blocks = sizeof(conf_blocks) / sizeof(*conf_blocks);
+
+const struct conf_builtin conf_builtins[] = {
+	{ "relay", "relay", "25", "starttls" },
+	{ "submissions", "submission", "465", "implicit" },
+	{ "submission", "submission", "587", "starttls" },
+	{ "fallback", "submission", "2525", "starttls" },
+};
+const size_t conf_n_builtins = sizeof(conf_builtins) / sizeof(*conf_builtins);
+
+const struct conf_directive *conf_directive(enum conf_scope scope, struct slice path)
+{
+	for (size_t i = 0; i < conf_n_directives; i++)
+		if (conf_directives[i].scope == scope && slice_eq(slice_str(conf_directives[i].path), path))
+			return &conf_directives[i];
+	return NULL;
+}
+
+const char *conf_default(const struct conf_directive *d, enum conf_role role)
+{
+	return role == CONF_SUBMISSION && d->def_submission ? d->def_submission : d->def;
+}
+
+bool conf_is_list(enum conf_type type)
+{
+	return type == CONF_T_ADDRESSES || type == CONF_T_NETWORKS;
+}

@@ -1,0 +1,101 @@
+#include "conf/directives.h"
+
+#include <stdarg.h>
+
+void conf_findings_init(struct conf_findings *f)
+{
+	*f = (struct conf_findings){ .last = &f->first };
+}
+
+static void add(struct conf_findings *f, bool error, unsigned line, const char *fmt, va_list ap)
+{
+	struct conf_finding *one;
+
+	if (error)
+		f->errors++;
+	else
+		f->warnings++;
+	if (f->errors + f->warnings > CONF_FINDINGS_MAX)
+		return;
+	one = calloc(1, sizeof(*one));
+	if (!one || vasprintf(&one->text, fmt, ap) < 0) {
+		free(one);
+		f->no_memory = true;
+		return;
+	}
+	one->error = error;
+	one->line = line;
+	*f->last = one;
+	f->last = &one->next;
+}
+
+void conf_error(struct conf_findings *f, unsigned line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(f, true, line, fmt, ap);
+	va_end(ap);
+}
+
+void conf_warning(struct conf_findings *f, unsigned line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(f, false, line, fmt, ap);
+	va_end(ap);
+}
+
+void conf_findings_free(struct conf_finding *f)
+{
+	while (f) {
+		struct conf_finding *next = f->next;
+
+		free(f->text);
+		free(f);
+		f = next;
+	}
+}
+
+void conf_findings_show(const struct conf_finding *f, const char *file, struct buf *to)
+{
+	for (; f; f = f->next) {
+		buf_str(to, file);
+		if (f->line)
+			buf_fmt(to, ":%u", f->line);
+		buf_fmt(to, ": %s: %s\n", f->error ? "error" : "warning", f->text);
+	}
+}
+
+#define WORD_MAX 48
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* Three rows of the usual table are enough: this one, the one before it, and the
+ * one before that for two letters that changed places. */
+unsigned conf_distance(struct slice a, struct slice b, unsigned max)
+{
+	unsigned row[3][WORD_MAX + 1];
+
+	if (a.n > WORD_MAX || b.n > WORD_MAX)
+		return max + 1;
+	for (size_t j = 0; j <= b.n; j++)
+		row[0][j] = (unsigned)j;
+	for (size_t i = 1; i <= a.n; i++) {
+		unsigned *now = row[i % 3], *up = row[(i + 2) % 3], *upper = row[(i + 1) % 3];
+
+		now[0] = (unsigned)i;
+		for (size_t j = 1; j <= b.n; j++) {
+			unsigned same = a.p[i - 1] == b.p[j - 1] ? 0 : 1;
+
+			now[j] = least(up[j - 1] + same, least(up[j], now[j - 1]) + 1);
+			if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1])
+				now[j] = least(now[j], upper[j - 2] + 1);
+		}
+	}
+	return least(row[a.n % 3][b.n], max + 1);
+}

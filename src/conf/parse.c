@@ -1,0 +1,539 @@
+#include "conf/tree.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* What is being filled: a struct, where it stands in the file, and its row of lines. */
+struct place {
+	enum conf_scope scope;
+	void *in;
+	const char *name; /* "listeners.intern.": before each directive in a message */
+	unsigned *lines;  /* NULL: nobody asks */
+};
+
+struct parse {
+	struct conf_findings f;
+	struct conf_lines lines;
+	const struct conf_setup *setup;
+	struct conf *conf;
+};
+
+static unsigned *row(struct parse *p, size_t n)
+{
+	return p->lines.line + n * conf_n_directives;
+}
+
+unsigned conf_line(const struct conf_lines *lines, const struct conf *conf, size_t n, const char *path)
+{
+	const struct conf_directive *d =
+		conf_directive(n == 0 ? CONF_AT_TOP : CONF_AT_LISTENER, slice_str(path));
+	unsigned line;
+
+	assert(d);
+	line = lines->line[n * conf_n_directives + (size_t)(d - conf_directives)];
+	return line == 0 && n > 0 ? conf->listeners[n - 1].line : line;
+}
+
+/* --- messages --- */
+
+static void quote_value(struct slice text, struct buf *to)
+{
+	if (text.n <= 60 && conf_text_ok(text))
+		buf_fmt(to, "'%.*s'", SLICE_ARG(text));
+	else
+		buf_str(to, "the value");
+}
+
+static void value_error(struct parse *p, const struct place *at, const struct conf_directive *d,
+			const struct conf_node *node, struct slice why)
+{
+	struct buf text;
+
+	buf_init(&text, 1024);
+	if (node->kind == CONF_NODE_TEXT) {
+		quote_value(node->text, &text);
+		buf_byte(&text, ' ');
+	}
+	buf_put(&text, why);
+	buf_str(&text, "; allowed: ");
+	conf_value_allowed(d, &text);
+	conf_error(&p->f, node->line, "%s%s: %.*s", at->name, d->path, SLICE_ARG(buf_slice(&text)));
+	buf_done(&text);
+}
+
+/* A name is near when few letters differ, for its length. */
+static void consider(struct slice wanted, const char *name, const char **best, unsigned *distance)
+{
+	unsigned d = conf_distance(wanted, slice_str(name), *distance);
+
+	if (d < *distance) {
+		*distance = d;
+		*best = name;
+	}
+}
+
+static const char *last_part(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot ? dot + 1 : path;
+}
+
+/* A name that means something elsewhere is a better hint than one that looks like it. */
+static const struct conf_directive *elsewhere(struct slice name)
+{
+	for (size_t i = 0; i < conf_n_directives; i++)
+		if (slice_eq_nocase(slice_str(last_part(conf_directives[i].path)), name))
+			return &conf_directives[i];
+	return NULL;
+}
+
+static const char *nearest(const struct place *at, struct slice block, struct slice name)
+{
+	unsigned distance = name.n < 4 ? 2 : name.n < 8 ? 3 : 4; /* one less is still near */
+	const char *best = NULL;
+
+	for (size_t i = 0; i < conf_n_directives; i++) {
+		const struct conf_directive *d = &conf_directives[i];
+
+		if (d->scope == at->scope && slice_starts(slice_str(d->path), block) &&
+		    !strchr(d->path + block.n, '.'))
+			consider(name, d->path + block.n, &best, &distance);
+	}
+	if (at->scope == CONF_AT_TOP && block.n == 0) {
+		for (size_t i = 0; i < conf_n_blocks; i++)
+			consider(name, conf_blocks[i].name, &best, &distance);
+		consider(name, "listeners", &best, &distance);
+		consider(name, "tls", &best, &distance);
+	}
+	return best;
+}
+
+static void unknown(struct parse *p, const struct place *at, struct slice block, const struct conf_node *node)
+{
+	static const char *const where[] = { [CONF_AT_TOP] = "",
+					     [CONF_AT_LISTENER] = "listeners.NAME.",
+					     [CONF_AT_CERTIFICATE] = "tls.certificates: " };
+	const char *near = nearest(at, block, slice_str(node->key));
+	const struct conf_directive *d = elsewhere(slice_str(node->key));
+
+	if (near && (!d || conf_distance(slice_str(node->key), slice_str(near), 1) <= 1))
+		conf_error(&p->f, node->line, "%s%.*s%s: no such directive; did you mean '%s'?", at->name,
+			   SLICE_ARG(block), node->key, near);
+	else if (d)
+		conf_error(&p->f, node->line, "%s%.*s%s: no such directive here; it stands in %s%s", at->name,
+			   SLICE_ARG(block), node->key, where[d->scope], d->path);
+	else
+		conf_error(&p->f, node->line, "%s%.*s%s: no such directive", at->name, SLICE_ARG(block),
+			   node->key);
+}
+
+/* --- values --- */
+
+static int set_one(struct parse *p, const struct place *at, const struct conf_directive *d,
+		   const struct conf_node *node)
+{
+	struct buf why;
+	int rc = 0;
+
+	buf_init(&why, 256);
+	if (node->kind == CONF_NODE_TEXT)
+		rc = conf_value_set(d, at->in, node->text, &why);
+	else if (node->kind != CONF_NODE_BAD)
+		rc = -EINVAL;
+	if (rc == -EINVAL && node->kind != CONF_NODE_TEXT)
+		buf_str(&why, node->kind == CONF_NODE_NOTHING ? "no value"
+			      : node->kind == CONF_NODE_LIST  ? "a list is not expected"
+							      : "a block is not expected");
+	if (rc == -EINVAL)
+		value_error(p, at, d, node, buf_slice(&why));
+	buf_done(&why);
+	return rc == -ENOMEM ? rc : 0;
+}
+
+static int set_list(struct parse *p, const struct place *at, const struct conf_directive *d,
+		    const struct conf_node *node)
+{
+	int rc = 0;
+
+	if (node->kind != CONF_NODE_LIST && node->kind != CONF_NODE_TEXT)
+		return set_one(p, at, d, node);
+	conf_value_clear(d, at->in);
+	if (node->kind == CONF_NODE_TEXT) /* one needs no brackets */
+		return set_one(p, at, d, node);
+	if (node->n < d->min)
+		value_error(p, at, d, node, SLICE_LIT("an empty list"));
+	for (const struct conf_node *e = node->first; e && rc == 0; e = e->next)
+		rc = set_one(p, at, d, e);
+	return rc;
+}
+
+static int set_defaults(const struct place *at, enum conf_role role)
+{
+	struct buf why;
+	int rc = 0;
+
+	buf_init(&why, 256);
+	for (size_t i = 0; i < conf_n_directives && rc == 0; i++) {
+		const struct conf_directive *d = &conf_directives[i];
+		const char *def = conf_default(d, role);
+		struct slice text = slice_str(def), one;
+
+		if (d->scope != at->scope || !def)
+			continue;
+		if (!conf_is_list(d->type)) {
+			rc = conf_value_set(d, at->in, text, &why);
+			continue;
+		}
+		while (rc == 0 && text.n > 0) {
+			if (!cur_until(&text, ' ', &one)) {
+				one = text;
+				text = slice_tail(text, text.n);
+			}
+			rc = conf_value_set(d, at->in, one, &why);
+		}
+	}
+	assert(rc != -EINVAL); /* the table contradicts itself */
+	buf_done(&why);
+	return rc;
+}
+
+/* --- blocks --- */
+
+static int walk(struct parse *p, const struct place *at, const char *block, const struct conf_node *node);
+static int read_listeners(struct parse *p, const struct conf_node *node);
+static int read_tls(struct parse *p, const struct conf_node *node);
+
+static bool expect_block(struct parse *p, const char *name, const struct conf_node *node)
+{
+	if (node->kind == CONF_NODE_TEXT || node->kind == CONF_NODE_LIST)
+		conf_error(&p->f, node->line, "%s: a block of directives is expected here", name);
+	return node->kind == CONF_NODE_BLOCK;
+}
+
+/* One name of a block: a directive, or at the top another block. */
+static int take(struct parse *p, const struct place *at, const char *block, const struct conf_node *node)
+{
+	const struct conf_directive *d;
+	char path[256];
+
+	if (at->scope == CONF_AT_TOP && !block[0]) {
+		if (strcmp(node->key, "listeners") == 0)
+			return read_listeners(p, node);
+		if (strcmp(node->key, "tls") == 0)
+			return read_tls(p, node);
+		for (size_t i = 0; i < conf_n_blocks; i++) {
+			if (strcmp(node->key, conf_blocks[i].name) != 0)
+				continue;
+			snprintf(path, sizeof(path), "%s.", node->key);
+			return expect_block(p, node->key, node) ? walk(p, at, path, node) : 0;
+		}
+	}
+	snprintf(path, sizeof(path), "%s%s", block, node->key);
+	/* "log.level: x" at the top is not how it is written. */
+	d = strchr(node->key, '.') ? NULL : conf_directive(at->scope, slice_str(path));
+	if (!d) {
+		unknown(p, at, slice_str(block), node);
+		return 0;
+	}
+	if (at->lines)
+		at->lines[d - conf_directives] = node->line;
+	return conf_is_list(d->type) ? set_list(p, at, d, node) : set_one(p, at, d, node);
+}
+
+static int walk(struct parse *p, const struct place *at, const char *block, const struct conf_node *node)
+{
+	int rc = 0;
+
+	for (const struct conf_node *child = node->first; child && rc == 0; child = child->next)
+		rc = take(p, at, block, child);
+	return rc;
+}
+
+/* --- listeners --- */
+
+static bool listener_name_ok(struct slice s)
+{
+	if (s.n == 0 || s.n > 32)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = s.p[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(i > 0 && c >= '0' && c <= '9') &&
+		    !(i > 0 && (c == '-' || c == '_')))
+			return false;
+	}
+	return true;
+}
+
+static const char *builtin_text(const struct conf_builtin *b, const char *path)
+{
+	if (strcmp(path, "role") == 0)
+		return b->role;
+	return strcmp(path, "port") == 0 ? b->port : b->tls;
+}
+
+/* The role decides the defaults, so it is looked up before anything else is set. */
+static int listener_defaults(const struct place *at, const struct conf_builtin *builtin,
+			     const struct conf_node *role)
+{
+	static const char *const own[] = { "role", "port", "tls" };
+	struct conf_listener *l = at->in;
+	const struct conf_directive *d;
+	struct buf why;
+	int rc;
+
+	buf_init(&why, 256);
+	d = conf_directive(CONF_AT_LISTENER, SLICE_LIT("role"));
+	if (builtin)
+		conf_value_set(d, l, slice_str(builtin->role), &why);
+	if (role && role->kind == CONF_NODE_TEXT)
+		conf_value_set(d, l, role->text, &why);
+	rc = set_defaults(at, l->role);
+	for (size_t i = 1; builtin && rc == 0 && i < 3; i++)
+		rc = conf_value_set(conf_directive(CONF_AT_LISTENER, slice_str(own[i])), l,
+				    slice_str(builtin_text(builtin, own[i])), &why);
+	buf_done(&why);
+	return rc;
+}
+
+static void listener_require(struct parse *p, const struct place *at, const struct conf_node *node)
+{
+	static const char *const required[] = { "role", "port" };
+	struct buf text;
+
+	for (size_t i = 0; i < 2; i++) {
+		if (conf_tree_find(node, required[i]))
+			continue;
+		buf_init(&text, 512);
+		conf_value_allowed(conf_directive(CONF_AT_LISTENER, slice_str(required[i])), &text);
+		conf_error(&p->f, node->line,
+			   "%s%s: required for a listener with a name of your own; allowed: %.*s", at->name,
+			   required[i], SLICE_ARG(buf_slice(&text)));
+		buf_done(&text);
+	}
+}
+
+static void add_offset(struct parse *p, const struct place *at, struct conf_listener *l, unsigned line)
+{
+	if (l->port > 65535 - p->setup->port_offset)
+		conf_error(&p->f, line, "%sport: %u is over 65535 with the port offset %u", at->name, l->port,
+			   p->setup->port_offset);
+	else if (l->port > 0)
+		l->port = (uint16_t)(l->port + p->setup->port_offset);
+}
+
+static int read_listener(struct parse *p, const char *name, const struct conf_builtin *builtin,
+			 const struct conf_node *node)
+{
+	struct conf *conf = p->conf;
+	struct conf_listener *l = &conf->listeners[conf->n_listeners];
+	struct place at = { .scope = CONF_AT_LISTENER, .in = l, .lines = row(p, 1 + conf->n_listeners) };
+	unsigned errors;
+	char block[128], prefix[160];
+	int rc;
+
+	l->name = slice_dup(slice_str(name));
+	if (!l->name)
+		return -ENOMEM;
+	l->line = node ? node->line : 0;
+	snprintf(block, sizeof(block), "listeners.%s", name);
+	snprintf(prefix, sizeof(prefix), "%s.", block);
+	at.name = prefix;
+	conf->n_listeners++;
+	rc = listener_defaults(&at, builtin, conf_tree_find(node, "role"));
+	if (rc < 0)
+		return rc;
+	errors = p->f.errors;
+	if (!builtin)
+		listener_require(p, &at, node);
+	if (node && expect_block(p, block, node))
+		rc = walk(p, &at, "", node);
+	if (l->tls == CONF_TLS_OFF && !conf_tree_find(node, "tls_required"))
+		l->tls_required = false; /* its default means TLS where there is TLS */
+	p->lines.doubtful[conf->n_listeners - 1] = p->f.errors > errors;
+	add_offset(p, &at, l, conf_line(&p->lines, conf, conf->n_listeners, "port"));
+	return rc;
+}
+
+static int read_listeners(struct parse *p, const struct conf_node *node)
+{
+	int rc = 0;
+
+	if (!expect_block(p, "listeners", node))
+		node = NULL;
+	for (size_t i = 0; i < conf_n_builtins && rc == 0; i++)
+		rc = read_listener(p, conf_builtins[i].name, &conf_builtins[i],
+				   conf_tree_find(node, conf_builtins[i].name));
+	for (const struct conf_node *child = node ? node->first : NULL; child && rc == 0;
+	     child = child->next) {
+		bool builtin = false;
+
+		for (size_t i = 0; i < conf_n_builtins; i++)
+			builtin |= strcmp(child->key, conf_builtins[i].name) == 0;
+		if (builtin)
+			continue;
+		if (!listener_name_ok(slice_str(child->key))) {
+			conf_error(
+				&p->f, child->line,
+				"listeners.%s: a name has up to 32 letters, digits, - and _, first a letter",
+				child->key);
+			continue;
+		}
+		if (p->conf->n_listeners == CONF_LISTENERS_MAX) {
+			conf_error(&p->f, child->line, "listeners: more than %d", CONF_LISTENERS_MAX);
+			break;
+		}
+		rc = read_listener(p, child->key, NULL, child);
+	}
+	return rc;
+}
+
+/* --- certificates --- */
+
+static int read_certificate(struct parse *p, const struct conf_node *node)
+{
+	struct conf_certificate *c = &p->conf->certificates[p->conf->n_certificates];
+	struct place at = { .scope = CONF_AT_CERTIFICATE, .in = c, .name = "tls.certificates." };
+	int rc;
+
+	if (!expect_block(p, "tls.certificates", node))
+		return 0;
+	p->conf->n_certificates++;
+	c->line = node->line;
+	rc = walk(p, &at, "", node);
+	for (size_t i = 0; i < conf_n_directives && rc == 0; i++) {
+		const struct conf_directive *d = &conf_directives[i];
+
+		if (d->scope == CONF_AT_CERTIFICATE && !conf_tree_find(node, d->path))
+			conf_error(&p->f, node->line, "tls.certificates.%s: required", d->path);
+	}
+	return rc;
+}
+
+static int read_tls(struct parse *p, const struct conf_node *node)
+{
+	int rc = 0;
+
+	if (!expect_block(p, "tls", node))
+		return 0;
+	for (const struct conf_node *child = node->first; child; child = child->next) {
+		if (strcmp(child->key, "certificates") != 0) {
+			struct place at = { .scope = CONF_AT_CERTIFICATE, .name = "tls." };
+
+			unknown(p, &at, SLICE_LIT(""), child);
+			continue;
+		}
+		if (child->kind == CONF_NODE_NOTHING || child->kind == CONF_NODE_BAD)
+			continue;
+		if (child->kind != CONF_NODE_LIST) {
+			conf_error(&p->f, child->line,
+				   "tls.certificates: a list is expected, each with cert and key");
+			continue;
+		}
+		if (child->n > CONF_CERTIFICATES_MAX) {
+			conf_error(&p->f, child->line, "tls.certificates: more than %d",
+				   CONF_CERTIFICATES_MAX);
+			continue;
+		}
+		for (const struct conf_node *e = child->first; e && rc == 0; e = e->next)
+			rc = read_certificate(p, e);
+	}
+	return rc;
+}
+
+/* --- what the file leaves to the machine --- */
+
+static int fill(const char **at, const char *fmt, const char *arg) __attribute__((format(printf, 2, 0)));
+
+static int fill(const char **at, const char *fmt, const char *arg)
+{
+	char *text;
+
+	if (*at)
+		return 0;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	if (asprintf(&text, fmt, arg) < 0)
+		return -ENOMEM;
+#pragma GCC diagnostic pop
+	*at = text;
+	return 0;
+}
+
+static int compute(struct parse *p)
+{
+	struct conf *c = p->conf;
+	bool root = p->setup->root;
+	char *text = NULL;
+	int rc = 0;
+
+	if (!c->hostname) {
+		rc = conf_system_hostname(&text);
+		if (rc < 0)
+			return rc;
+		c->hostname = text;
+	}
+	if (!c->state_dir && root) {
+		rc = fill(&c->state_dir, "%s", "/var/lib/postern");
+	} else if (!c->state_dir) {
+		rc = conf_system_state_dir(&text);
+		if (rc == 0)
+			c->state_dir = text;
+	}
+	if (rc == 0)
+		rc = fill(&c->runtime_dir, root ? "%s" : "%s/run", root ? "/run/postern" : c->state_dir);
+	if (rc == 0)
+		rc = fill(&c->mail_dir, root ? "%s" : "%s/mail", root ? "/var/vmail" : c->state_dir);
+	return rc;
+}
+
+static int parse_tree(struct parse *p, const struct conf_node *root)
+{
+	struct place at = { .scope = CONF_AT_TOP, .in = p->conf, .name = "", .lines = row(p, 0) };
+	int rc = set_defaults(&at, CONF_RELAY);
+
+	if (rc == 0 && root && root->kind != CONF_NODE_NOTHING) {
+		if (root->kind == CONF_NODE_BLOCK)
+			rc = walk(p, &at, "", root);
+		else if (root->kind != CONF_NODE_BAD)
+			conf_error(&p->f, root->line, "directives are expected, each as 'name: value'");
+	}
+	if (rc == 0 && p->conf->n_listeners == 0) {
+		struct conf_node none = { .kind = CONF_NODE_NOTHING };
+
+		rc = read_listeners(p, &none);
+	}
+	if (rc == 0)
+		rc = compute(p);
+	if (rc == 0)
+		conf_check(p->conf, &p->lines, &p->f);
+	return rc;
+}
+
+int conf_parse(struct slice text, const struct conf_setup *setup, struct conf **ret,
+	       struct conf_finding **ret_findings)
+{
+	struct parse p = { .setup = setup };
+	struct conf_node *root = NULL;
+	int rc;
+
+	conf_findings_init(&p.f);
+	p.lines.line = calloc((1 + CONF_LISTENERS_MAX) * conf_n_directives, sizeof(unsigned));
+	p.conf = conf_new(setup);
+	rc = p.lines.line && p.conf ? conf_tree_new(text, &p.f, &root) : -ENOMEM;
+	if (rc == 0)
+		rc = parse_tree(&p, root);
+	conf_tree_free(root);
+	free(p.lines.line);
+	if (rc == 0 && p.f.no_memory)
+		rc = -ENOMEM;
+	if (rc == 0 && p.f.errors > 0)
+		rc = -EINVAL;
+	if (rc == 0)
+		*ret = p.conf;
+	else
+		conf_free(p.conf);
+	*ret_findings = p.f.first;
+	return rc;
+}
