@@ -81,6 +81,9 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 /* file and what follows: struct conf_setup, so that every role parses as main did. */
 #define IPC_FIELDS_conf(U8, U16, U32, U64, B)	     U64(generation) B(file, 1024) U16(port_offset) U8(root)
 #define IPC_FIELDS_complain(U8, U16, U32, U64, B)    U8(role) U8(index)
+/* listener: its name in the configuration, address its text.  Two Unix sockets have
+ * names that none may have, their path as address and port 0: "@local" (submission,
+ * to smtp 0) and "@control" (to admin). */
 #define IPC_FIELDS_listen(U8, U16, U32, U64, B)	     B(listener, 64) B(address, 128) U16(port)
 #define IPC_FIELDS_unlisten(U8, U16, U32, U64, B)    B(listener, 64) B(address, 128) U16(port)
 #define IPC_FIELDS_peer(U8, U16, U32, U64, B)	     U8(role) U8(index)
