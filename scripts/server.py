@@ -157,7 +157,7 @@ class Server:
         """Runs a subcommand against this server; returns the finished process."""
         command, *rest = args
         p = subprocess.run([self.binary, command, *rest], input=input, text=True, capture_output=True,
-                           env=dict(self.env, POSTERN_CONFIG=self.config_file), timeout=30)
+                           env=dict(self.env, POSTERN_RUNTIME_DIR=self.config['runtime_dir']), timeout=30)
         if check and p.returncode != 0:
             raise RuntimeError(f'postern {" ".join(args)} ended with {p.returncode}: {p.stdout}{p.stderr}')
         return p
