@@ -1,6 +1,6 @@
 /* The server side runs on a loop here; the client is a thread with a blocking
  * socket and OpenSSL, so it is as independent as a real one. */
-#include "net/conn.h"
+#include "net/conn_private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -408,11 +408,373 @@ static void test_gentle_close_delivers_all(void **state)
 	assert_string_equal(s.events, "I");
 }
 
+/* The ClientHello one byte at a time: sniffed when there is enough of it, and whole afterwards. */
+static void hello_in_pieces(struct client *c)
+{
+	BIO *out = BIO_new(BIO_s_mem());
+	struct pollfd p = { c->fd, POLLIN, 0 };
+	char *hello;
+	long n;
+
+	tls_prepare(c);
+	SSL_set0_wbio(c->ssl, out);
+	SSL_connect(c->ssl); /* writes the hello into memory and wants to read */
+	n = BIO_get_mem_data(out, &hello);
+	for (long i = 0; i < n; i++) {
+		if (send(c->fd, hello + i, 1, MSG_NOSIGNAL) != 1)
+			return;
+		if (i < 12 && poll(&p, 1, 2) != 0)
+			return; /* nothing may come yet */
+	}
+	SSL_set_fd(c->ssl, c->fd);
+	if (SSL_connect(c->ssl) != 1 || SSL_write(c->ssl, "hello\r\n", 7) != 7)
+		return;
+	SSL_read(c->ssl, c->got, sizeof(c->got) - 1);
+	SSL_shutdown(c->ssl);
+	c->ok = SSL_shutdown(c->ssl) == 1;
+}
+
+static void test_hello_in_pieces(void **state)
+{
+	struct server s;
+	struct client c = { .run = hello_in_pieces };
+
+	(void)state;
+	server_init(&s, play_tls_echo);
+	s.tls = one_certificate();
+	run(&s, &c);
+	SSL_SESSION_free(c.session);
+	assert_true(c.ok);
+	assert_string_equal(c.got, "hello\r\n");
+}
+
+/* STARTTLS: the reply goes out in clear although TLS is started in the same breath. */
+static void starttls_client(struct client *c)
+{
+	char line[64] = "";
+
+	if (!send_str(c, "STARTTLS\r\n"))
+		return;
+	for (size_t n = 0; n < sizeof(line) - 1 && !strchr(line, '\n'); n++)
+		if (recv(c->fd, line + n, 1, 0) != 1)
+			return;
+	if (strcmp(line, "220 go\r\n") == 0)
+		tls_echo(c);
+}
+
+static void play_starttls(struct server *s, enum conn_event e)
+{
+	struct slice in = conn_input(s->conn);
+
+	if (e == CONN_INPUT && !conn_in_tls(s->conn) && slice_eq(in, SLICE_LIT("STARTTLS\r\n"))) {
+		assert_true(conn_has_unread(s->conn));
+		conn_consume(s->conn, in.n);
+		assert_false(conn_has_unread(s->conn));
+		assert_int_equal(conn_write(s->conn, SLICE_LIT("220 go\r\n")), 0);
+		assert_int_equal(conn_start_tls(s->conn, s->tls, s->min), 0);
+		assert_int_equal(conn_start_tls(s->conn, s->tls, s->min), -EALREADY);
+		return;
+	}
+	play_tls_echo(s, e);
+}
+
+static void test_starttls(void **state)
+{
+	struct server s;
+	struct client c = { .run = starttls_client };
+
+	(void)state;
+	server_init(&s, play_starttls);
+	s.tls = one_certificate();
+	run(&s, &c);
+	SSL_SESSION_free(c.session);
+	assert_true(c.ok);
+	assert_string_equal(s.facts.version, "TLSv1.3");
+}
+
+/* Much more than every ceiling, both ways, the server slower than the client. */
+#define LARGE (3 * 1024 * 1024)
+
+static void large_client(struct client *c)
+{
+	static char block[10000];
+	size_t sent = 0;
+
+	if (c->sni && !tls_connect(c))
+		return;
+	while (sent < LARGE) {
+		int n = (int)(LARGE - sent < sizeof(block) ? LARGE - sent : sizeof(block));
+		int r = c->sni ? SSL_write(c->ssl, block, n)
+			       : (int)send(c->fd, block, (size_t)n, MSG_NOSIGNAL);
+
+		if (r <= 0)
+			return;
+		sent += (size_t)r;
+	}
+	while (c->counted < LARGE) {
+		int r = c->sni ? SSL_read(c->ssl, block, sizeof(block))
+			       : (int)recv(c->fd, block, sizeof(block), 0);
+
+		if (r <= 0)
+			return;
+		c->counted += (size_t)r;
+	}
+	c->ok = true;
+}
+
+/* Takes a little at a time; when all is there, sends as much, a room full after the other. */
+static void play_large(struct server *s, enum conn_event e)
+{
+	static const unsigned char block[OUTPUT_MAX];
+	struct slice in = conn_input(s->conn);
+	size_t n;
+
+	if (s->tls && !conn_in_tls(s->conn)) {
+		if (e == CONN_INPUT && conn_sniff(in) == CONN_SNIFF_TLS)
+			assert_int_equal(conn_start_tls(s->conn, s->tls, s->min), 0);
+		return;
+	}
+	assert_true(in.n <= INPUT_MAX);
+	while (s->counted < LARGE && (in = conn_input(s->conn)).n > 0) {
+		n = in.n < 1000 ? in.n : 1000;
+		conn_consume(s->conn, n);
+		s->counted += n;
+	}
+	while (s->counted == LARGE && s->want < LARGE && (n = conn_write_room(s->conn)) > 0) {
+		n = n < LARGE - s->want ? n : LARGE - s->want;
+		assert_int_equal(conn_write(s->conn, slice_of(block, n)), 0);
+		s->want += n;
+	}
+	if (e == CONN_EOF || e == CONN_ERROR)
+		end(s);
+}
+
+static void test_large_both_ways(void **state)
+{
+	(void)state;
+	for (int tls = 0; tls < 2; tls++) {
+		struct server s;
+		struct client c = { .run = large_client, .sni = tls ? "mx.example.org" : NULL };
+
+		server_init(&s, play_large);
+		if (tls)
+			s.tls = one_certificate();
+		run(&s, &c);
+		SSL_SESSION_free(c.session);
+		assert_true(c.ok);
+		assert_int_equal(s.counted, LARGE);
+	}
+}
+
+/* A reset, at each of these moments, ends in one event and no more. */
+static void reset(struct client *c)
+{
+	struct linger hard = { .l_onoff = 1 };
+
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	close(c->fd);
+	c->fd = -1;
+}
+
+static void reset_in_hello(struct client *c)
+{
+	/* The beginning of a ClientHello, enough to be known as one. */
+	send(c->fd, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11, MSG_NOSIGNAL);
+	poll(NULL, 0, 50);
+	reset(c);
+}
+
+static void reset_in_session(struct client *c)
+{
+	if (tls_connect(c) && SSL_write(c->ssl, "half a li", 9) == 9) {
+		SSL_read(c->ssl, c->got, sizeof(c->got));
+		poll(NULL, 0, 50);
+		reset(c);
+	}
+}
+
+static void no_close_notify(struct client *c)
+{
+	if (tls_connect(c) && SSL_write(c->ssl, "half a li", 9) == 9)
+		shutdown(c->fd, SHUT_WR);
+	read_all(c);
+}
+
+static void half_a_record(struct client *c)
+{
+	if (tls_connect(c) && SSL_write(c->ssl, "half a li", 9) == 9)
+		send(c->fd, "\x17\x03\x03\x01\x00garbage", 12, MSG_NOSIGNAL);
+	shutdown(c->fd, SHUT_WR);
+	read_all(c);
+}
+
+static void forged_record(struct client *c)
+{
+	if (tls_connect(c))
+		send(c->fd,
+		     "\x17\x03\x03\x00\x20"
+		     "0123456789abcdef0123456789abcdef",
+		     37, MSG_NOSIGNAL);
+	read_all(c);
+}
+
+static void eof_in_hello(struct client *c)
+{
+	send(c->fd, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11, MSG_NOSIGNAL);
+	shutdown(c->fd, SHUT_WR);
+	read_all(c);
+}
+
+static void plain_after_hello(struct client *c)
+{
+	send(c->fd,
+	     "\x16\x03\x01\x00\x04\x01"
+	     "EHLO example.org\r\nQUIT\r\n",
+	     30, MSG_NOSIGNAL);
+	read_all(c);
+}
+
+static void test_odd_ends(void **state)
+{
+	static const struct {
+		void (*run)(struct client *);
+		const char *events, *error;
+	} cases[] = {
+		{ reset_in_hello, "IF", "connection reset by peer" },
+		{ reset_in_session, "IHIDX", "connection reset by peer" },
+		{ no_close_notify, "IHIDZ", "" },
+		{ half_a_record, "IHIDZ", "" },
+		{ forged_record, "IHX", "decryption failed or bad record mac" },
+		{ eof_in_hello, "IF", "the client closed the connection during the handshake" },
+		{ plain_after_hello, "IF", "excessive message size" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct server s;
+		struct client c = { .run = cases[i].run };
+
+		server_init(&s, play_tls_echo);
+		s.tls = one_certificate();
+		run(&s, &c);
+		SSL_SESSION_free(c.session);
+		assert_string_equal(s.events, cases[i].events);
+		assert_string_equal(s.error, cases[i].error);
+	}
+}
+
+/* The peer reads nothing: the ceiling holds, and a gentle close gives up by itself. */
+static void deaf_client(struct client *c)
+{
+	send_str(c, "x");
+	poll(NULL, 0, 7000);
+	c->ok = true;
+}
+
+static void play_flood(struct server *s, enum conn_event e)
+{
+	static const unsigned char block[OUTPUT_MAX];
+
+	if (e == CONN_INPUT || e == CONN_DRAINED) {
+		s->want++;
+		conn_write(s->conn, slice_of(block, conn_write_room(s->conn)));
+	}
+}
+
+static void on_flooded(uv_timer_t *t)
+{
+	static const unsigned char block[OUTPUT_MAX];
+	struct server *s = t->data;
+
+	/* The kernel's buffers are full, then ours: nothing more fits. */
+	conn_write(s->conn, slice_of(block, conn_write_room(s->conn)));
+	assert_int_equal(conn_write_room(s->conn), 0);
+	assert_int_equal(conn_write(s->conn, SLICE_LIT("z")), -ENOBUFS);
+	conn_close_gently(s->conn);
+	s->conn = NULL;
+	uv_close((uv_handle_t *)t, NULL);
+	stop(s);
+}
+
+static void test_ceiling_and_patience(void **state)
+{
+	struct server s;
+	struct client c = { .run = deaf_client };
+	uint64_t from;
+	uv_timer_t t;
+
+	(void)state;
+	server_init(&s, play_flood);
+	uv_timer_init(&s.loop, &t);
+	t.data = &s;
+	uv_timer_start(&t, on_flooded, 500, 0);
+	from = uv_hrtime();
+	run(&s, &c);
+	assert_true(uv_hrtime() - from < 8 * UINT64_C(1000000000));
+	assert_true(s.want > 1);
+}
+
+static void test_consumed_is_wiped(void **state)
+{
+	struct conn c = { 0 };
+
+	(void)state;
+	buf_init(&c.input, 100);
+	buf_str(&c.input, "AUTH PLAIN secretsecret\r\nNOOP\r\n");
+	buf_consume(&c.input, 25);
+	conn_wipe_consumed(&c);
+	assert_true(slice_eq(conn_input(&c), SLICE_LIT("NOOP\r\n")));
+	assert_null(memmem(c.input.p, c.input.cap, "secret", 6));
+	buf_done(&c.input);
+}
+
+static void test_sniff(void **state)
+{
+	static const struct {
+		struct slice in;
+		enum conn_sniff verdict;
+	} cases[] = {
+		{ SLICE_INIT(""), CONN_SNIFF_MORE },
+		{ SLICE_INIT("E"), CONN_SNIFF_PLAIN },
+		{ SLICE_INIT("EHLO x\r\n"), CONN_SNIFF_PLAIN },
+		{ SLICE_INIT("GET / HTTP/1.1\r\n"), CONN_SNIFF_PLAIN },
+		{ SLICE_INIT("\r\n"), CONN_SNIFF_PLAIN },
+		{ SLICE_INIT("\x16"), CONN_SNIFF_MORE },
+		{ SLICE_INIT("\x16\x03"), CONN_SNIFF_MORE },
+		{ SLICE_INIT("\x16\x03\x01\x02\x00"), CONN_SNIFF_MORE },
+		{ SLICE_INIT("\x16\x03\x01\x02\x00\x01"), CONN_SNIFF_TLS },
+		{ SLICE_INIT("\x16\x03\x00\x00\x41\x01"), CONN_SNIFF_TLS },
+		{ SLICE_INIT("\x16\x03\x03\x40\x00\x01"), CONN_SNIFF_TLS },
+		{ SLICE_INIT("\x16\x03\x03\x40\x01"), CONN_SNIFF_PLAIN }, /* longer than a record may be */
+		{ SLICE_INIT("\x16\x03\x01\x00\x00"), CONN_SNIFF_PLAIN }, /* empty */
+		{ SLICE_INIT("\x16\x02"), CONN_SNIFF_PLAIN },		  /* no such version */
+		{ SLICE_INIT("\x16\x03\x05"), CONN_SNIFF_PLAIN },	  /* nor this */
+		{ SLICE_INIT("\x16\x03\x01\x02\x00\x02"), CONN_SNIFF_PLAIN }, /* a ServerHello */
+		{ SLICE_INIT("\x15\x03\x01\x00\x02"), CONN_SNIFF_PLAIN },     /* an alert */
+		{ SLICE_INIT("\x80"), CONN_SNIFF_MORE },
+		{ SLICE_INIT("\x80\x2e\x01\x03\x01"), CONN_SNIFF_TLS }, /* SSLv2 hello for TLS 1.0 */
+		{ SLICE_INIT("\x80\x2e\x01\x00\x02"), CONN_SNIFF_TLS }, /* SSLv2 itself */
+		{ SLICE_INIT("\x80\x2e\x04"), CONN_SNIFF_PLAIN },
+		{ SLICE_INIT("\xc3\xa4h"), CONN_SNIFF_PLAIN }, /* UTF-8 */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(conn_sniff(cases[i].in), cases[i].verdict);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sniff),
 		cmocka_unit_test(test_handshakes),
+		cmocka_unit_test(test_hello_in_pieces),
+		cmocka_unit_test(test_starttls),
+		cmocka_unit_test(test_large_both_ways),
+		cmocka_unit_test(test_odd_ends),
 		cmocka_unit_test(test_gentle_close_delivers_all),
+		cmocka_unit_test(test_ceiling_and_patience),
+		cmocka_unit_test(test_consumed_is_wiped),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
