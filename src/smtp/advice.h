@@ -23,10 +23,12 @@ void smtp_advice_plain_on_implicit(uint16_t port, struct slice where, struct buf
 void smtp_advice_tls_on_starttls(uint16_t port, struct slice where,
 				 struct buf *to); /* 554 5.7.0, wrong_port = explain */
 void smtp_advice_tls_on_relay(uint16_t port, struct slice where, struct buf *to); /* 554 5.7.0 */
-void smtp_advice_auth_on_relay(struct slice where, struct buf *to);		  /* 503 5.5.1 */
-void smtp_advice_relay_denied(struct slice where, struct buf *to);		  /* 554 5.7.1 */
-void smtp_advice_starttls_first(struct buf *to);				  /* 530 5.7.0 */
-void smtp_advice_auth_first(struct buf *to);					  /* 530 5.7.0 */
-void smtp_advice_password_exposed(struct buf *to);				  /* 538 5.7.11 */
+void smtp_advice_tls_too_late(struct slice where, struct buf *to);  /* 554 5.7.0, after the greeting */
+void smtp_advice_auth_on_relay(struct slice where, struct buf *to); /* 503 5.5.1 */
+void smtp_advice_relay_denied(struct slice where, struct buf *to);  /* 554 5.7.1 */
+void smtp_advice_starttls_first(struct buf *to);		    /* 530 5.7.0 */
+void smtp_advice_auth_first(struct buf *to);			    /* 530 5.7.0 */
+void smtp_advice_auth_needs_tls(struct buf *to);		    /* 538 5.7.11, no secret came */
+void smtp_advice_password_exposed(struct buf *to);		    /* 538 5.7.11 */
 
 #endif

@@ -79,5 +79,10 @@ enum smtp_parse smtp_parse_address(struct slice text, struct smtp_path *ret, siz
  * False when the domain has a label that IDNA 2008 does not allow. */
 void smtp_path_put(const struct smtp_path *path, struct buf *to);
 bool smtp_path_put_canonical(const struct smtp_path *path, struct buf *to);
+/* The same for a domain alone (no literal): configuration, accounts. */
+bool smtp_domain_put_canonical(struct slice domain, struct buf *to);
+/* The address in an address literal; false if the path has none. */
+struct ip;
+bool smtp_path_literal(const struct smtp_path *path, struct ip *ret);
 
 #endif

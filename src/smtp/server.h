@@ -15,13 +15,35 @@
  * input lasts: write when the engine wants input and none is left.
  *
  * Lifetime: slices in a want are valid until the next call on the same engine.
+ * BODY slices may point into what was fed: leave those bytes where they are
+ * (neither move nor wipe them) until the engine wants INPUT again or CLOSE.  All
+ * other slices are the engine's own.
  * The setup and what it points at must outlive the engine.
+ *
+ * While more than 32 KiB of output wait, feed takes nothing though INPUT is
+ * wanted: write first.
+ *
+ * CLOSE ends an open transaction as RESET does, without asking RESET.
+ *
+ * Stated rules (those about octets of a message stand in scan.h):
+ *   command lines  end with CRLF only.  A bare CR or LF, or NUL, in one: 500 for
+ *                  all up to the next CRLF.  Over SMTP_SERVER_LINE_MAX octets:
+ *                  500 5.5.6, the rest is skipped.  RFC 5321 4.5.3.1.4 asks for
+ *                  512, extensions for 500 or so more each.
+ *   refused bodies are read to their end, up to twice max_size and 1 MiB; then
+ *                  552 and close.
+ *   limits         max_errors 5xx replies, or max_commands commands that lead to
+ *                  no mail (in each case since the last accepted message): 421
+ *                  and close.  0 in a setup's limit is no limit.
  */
 #ifndef POSTERN_SMTP_SERVER_H
 #define POSTERN_SMTP_SERVER_H
 
 #include "base/buf.h"
 #include "smtp/path.h"
+
+#define SMTP_SERVER_LINE_MAX	  2048	/* octets of a command, with CRLF */
+#define SMTP_SERVER_AUTH_LINE_MAX 12288 /* of AUTH and its responses: RFC 4954 4 */
 
 enum smtp_role {
 	SMTP_RELAY,	 /* port 25: servers hand over mail for our domains */

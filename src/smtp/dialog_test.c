@@ -1,0 +1,526 @@
+/* dialog_test.c - plays the dialogs of tests/dialogs/ against the engine: each whole, in
+ * threes, and byte by byte.  The format is told in tests/dialogs/README.md. */
+#include <dirent.h>
+#include <stdarg.h>
+
+#include "smtp/server.h"
+
+#define DIR_NAME TEST_SOURCE_DIR "/tests/dialogs"
+#define MANY	 (8U << 20)
+
+struct player {
+	struct smtp_server_setup setup;
+	struct smtp_server *engine;
+	char mechs[128], mechs_tls[128];
+	bool implicit, greeted;
+	size_t cut;
+	struct buf in, out, body, events, error;
+	unsigned char *fed; /* the piece given last: freed when the engine may not look at it */
+	unsigned faults;
+	size_t line;
+};
+
+static void fail(struct player *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void fail(struct player *p, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	if (p->error.n > 0)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	buf_fmt(&p->error, "#   line %zu: %s\n", p->line, text);
+}
+
+/* \r \n \t \0 \\ \xHH and \(N*text) */
+static void unescape(struct slice s, struct buf *to)
+{
+	while (s.n > 0) {
+		struct slice c = slice_tail(s, 1), part;
+		uint64_t times;
+		unsigned hex;
+		char digits[3];
+
+		if (s.p[0] != '\\' || c.n == 0) {
+			buf_byte(to, s.p[0]);
+			s = c;
+			continue;
+		}
+		s = slice_tail(c, 1);
+		if (c.p[0] == 'x' && cur_take(&s, 2, &part) && slice_copy(part, digits, 3) &&
+		    sscanf(digits, "%x", &hex) == 1) {
+			buf_byte(to, (unsigned char)hex);
+		} else if (c.p[0] == '(' && cur_u64(&s, MANY, &times) && cur_byte(&s, '*') &&
+			   cur_until(&s, ')', &part)) {
+			while (times-- > 0)
+				unescape(part, to);
+		} else {
+			buf_byte(to, c.p[0] == 'r'   ? '\r'
+				     : c.p[0] == 'n' ? '\n'
+				     : c.p[0] == 't' ? '\t'
+				     : c.p[0] == '0' ? '\0'
+						     : c.p[0]);
+		}
+	}
+}
+
+static void describe(const struct smtp_server_ask *a, struct buf *to)
+{
+	static const char *const names[] = { "INPUT",	   "HELO",  "EXPOSED",	"AUTH", "AUTH_STEP",
+					     "AUTH_ABORT", "MAIL",  "RCPT",	"DATA", "BODY",
+					     "COMMIT",	   "RESET", "STARTTLS", "TLS",	"CLOSE" };
+
+	buf_str(to, names[a->want]);
+	if (a->want == SMTP_SERVER_HELO)
+		buf_fmt(to, "%s %.*s", a->esmtp ? " EHLO" : "", SLICE_ARG(a->name));
+	if (a->want == SMTP_SERVER_AUTH || a->want == SMTP_SERVER_EXPOSED)
+		buf_fmt(to, " %.*s", SLICE_ARG(a->name));
+	if (a->has_initial || a->want == SMTP_SERVER_AUTH_STEP) {
+		buf_str(to, " '");
+		for (size_t i = 0; i < a->data.n; i++)
+			buf_byte(to, a->data.p[i] ? a->data.p[i] : '|');
+		buf_str(to, "'");
+	}
+	if (a->want == SMTP_SERVER_MAIL || a->want == SMTP_SERVER_RCPT) {
+		buf_str(to, " <");
+		smtp_path_put(&a->path, to);
+		buf_str(to, ">");
+	}
+	if (a->want == SMTP_SERVER_MAIL) {
+		if (a->mail.size)
+			buf_fmt(to, " SIZE=%llu", (unsigned long long)a->mail.size);
+		if (a->mail.body == SMTP_BODY_8BITMIME)
+			buf_str(to, " 8BITMIME");
+		if (a->mail.smtputf8)
+			buf_str(to, " SMTPUTF8");
+		if (a->mail.ret)
+			buf_str(to, a->mail.ret == SMTP_RET_FULL ? " RET=FULL" : " RET=HDRS");
+		if (a->mail.envid.n)
+			buf_fmt(to, " ENVID=%.*s", SLICE_ARG(a->mail.envid));
+		if (a->mail.auth.n)
+			buf_fmt(to, " AUTH=%.*s", SLICE_ARG(a->mail.auth));
+	}
+	if (a->want == SMTP_SERVER_RCPT) {
+		if (a->rcpt.notify)
+			buf_fmt(to, " NOTIFY=%u", a->rcpt.notify);
+		if (a->rcpt.orcpt.n)
+			buf_fmt(to, " ORCPT=%.*s", SLICE_ARG(a->rcpt.orcpt));
+	}
+}
+
+static void collect(struct player *p)
+{
+	struct slice out = smtp_server_output(p->engine);
+	size_t n = out.n < 7 ? out.n : 7; /* some at a time, as sockets do */
+
+	while (out.n > 0) {
+		buf_put(&p->out, slice_head(out, n));
+		smtp_server_sent(p->engine, n < out.n ? n : out.n);
+		out = smtp_server_output(p->engine);
+	}
+	p->faults |= smtp_server_take_faults(p->engine);
+}
+
+static void event(struct player *p)
+{
+	describe(smtp_server_want(p->engine), &p->events);
+	buf_str(&p->events, "\n");
+}
+
+/* Run to the next question that the dialog must answer, or until all input is
+ * used.  As a driver: bytes stay in place until the engine wants input again. */
+static void pump(struct player *p)
+{
+	const struct smtp_server_ask *ask = smtp_server_want(p->engine);
+
+	for (;;) {
+		struct slice in;
+
+		collect(p);
+		switch (ask->want) {
+		case SMTP_SERVER_INPUT:
+			if (p->in.n == 0)
+				return;
+			free(p->fed);
+			in = slice_head(buf_slice(&p->in), p->cut);
+			p->fed = malloc(in.n);
+			memcpy(p->fed, in.p, in.n);
+			buf_consume(&p->in, smtp_server_feed(p->engine, slice_of(p->fed, in.n)));
+			break;
+		case SMTP_SERVER_BODY:
+			if (ask->data.n == 0)
+				fail(p, "an empty BODY");
+			buf_put(&p->body, ask->data);
+			smtp_server_go_on(p->engine);
+			break;
+		case SMTP_SERVER_RESET:
+		case SMTP_SERVER_EXPOSED:
+		case SMTP_SERVER_AUTH_ABORT:
+			event(p);
+			smtp_server_go_on(p->engine);
+			break;
+		default:
+			return;
+		}
+	}
+}
+
+static bool flag(struct slice word, const char *name)
+{
+	return slice_eq(word, slice_str(name));
+}
+
+static bool number(struct slice word, const char *name, uint64_t *ret)
+{
+	return cur_word(&word, slice_str(name)) && cur_byte(&word, '=') && cur_u64(&word, UINT64_MAX, ret);
+}
+
+static void setup_word(struct player *p, struct slice w)
+{
+	struct smtp_server_setup *s = &p->setup;
+	uint64_t n = 0;
+
+	if (flag(w, "role=relay"))
+		s->role = SMTP_RELAY;
+	else if (flag(w, "role=submission"))
+		s->role = SMTP_SUBMISSION, s->tls_required = s->auth = true;
+	else if (flag(w, "role=local"))
+		s->role = SMTP_LOCAL;
+	else if (flag(w, "starttls"))
+		s->starttls = true;
+	else if (flag(w, "tls-required"))
+		s->tls_required = true;
+	else if (flag(w, "clear"))
+		s->tls_required = false;
+	else if (flag(w, "implicit"))
+		p->implicit = true;
+	else if (flag(w, "no-auth"))
+		s->auth = false;
+	else if (flag(w, "no-advice"))
+		s->advice.n = 0;
+	else if (flag(w, "bare=fix"))
+		s->bare = SMTP_BARE_FIX;
+	else if (number(w, "size", &n))
+		s->max_size = n;
+	else if (number(w, "rcpts", &n))
+		s->max_recipients = (uint32_t)n;
+	else if (number(w, "errors", &n))
+		s->max_errors = (uint32_t)n;
+	else if (number(w, "commands", &n))
+		s->max_commands = (uint32_t)n;
+	else if (number(w, "transactions", &n))
+		s->max_transactions = (uint32_t)n;
+	else
+		fail(p, "no such setup: %.*s", SLICE_ARG(w));
+}
+
+static void do_setup(struct player *p, struct slice text)
+{
+	while (text.n > 0) {
+		size_t n = slice_find(text, ' ');
+
+		if (n > 0)
+			setup_word(p, slice_head(text, n));
+		text = slice_tail(text, n + 1);
+	}
+}
+
+/* "550 5.1.1 text", "550 text", "250" */
+static int reply_of(struct slice text, char *enhanced, char *words, size_t size)
+{
+	struct slice c = text, word;
+	uint64_t code = 0;
+
+	if (!cur_u64(&c, 999, &code))
+		return 0;
+	c = slice_trim(c);
+	word = slice_head(c, slice_find(c, ' '));
+	enhanced[0] = '\0';
+	if (slice_find(word, '.') < word.n && slice_copy(word, enhanced, 16))
+		c = slice_trim(slice_tail(c, word.n));
+	slice_copy(c, words, size);
+	return (int)code;
+}
+
+static void do_answer(struct player *p, struct slice text)
+{
+	const struct smtp_server_ask *ask = smtp_server_want(p->engine);
+	char enhanced[16], words[512] = "";
+	struct buf raw;
+	int code;
+
+	pump(p);
+	code = flag(text, "ok") ? 250 : reply_of(text, enhanced, words, sizeof(words));
+	if (flag(text, "ok"))
+		enhanced[0] = '\0';
+	if (cur_word(&text, SLICE_LIT("hang-up"))) {
+		smtp_server_hang_up(p->engine, "4.3.2", "shutting down");
+	} else if (flag(text, "tls") || flag(text, "tls binding")) {
+		if (ask->want != SMTP_SERVER_TLS)
+			fail(p, "TLS is not wanted");
+		else
+			smtp_server_tls_started(p->engine, text.n > 3);
+	} else if (ask->want == SMTP_SERVER_AUTH || ask->want == SMTP_SERVER_AUTH_STEP) {
+		buf_init(&raw, MANY);
+		if (cur_word(&text, SLICE_LIT("challenge"))) {
+			unescape(slice_trim(text), &raw);
+			smtp_server_challenge(p->engine, buf_slice(&raw));
+		} else {
+			smtp_server_auth_done(p->engine, code, *enhanced ? enhanced : NULL,
+					      *words ? words : NULL);
+		}
+		buf_done(&raw);
+	} else if (ask->want == SMTP_SERVER_INPUT || ask->want >= SMTP_SERVER_TLS || code == 0) {
+		struct buf what;
+
+		buf_init(&what, 4096);
+		describe(ask, &what);
+		fail(p, "cannot answer '%.*s' to %.*s", SLICE_ARG(text), SLICE_ARG(buf_slice(&what)));
+		buf_done(&what);
+	} else {
+		smtp_server_answer(p->engine, code, *enhanced ? enhanced : NULL, *words ? words : NULL);
+	}
+}
+
+/* The next line of what was gathered, without its end; with "..." at the end
+ * of want only the beginning counts. */
+static void expect(struct player *p, struct buf *from, const char *end, struct slice want, const char *what)
+{
+	struct slice have = buf_slice(from), line, dots = SLICE_LIT("...");
+	struct slice tail = want.n > 3 ? slice_tail(want, want.n - 3) : want;
+	const void *at = have.n ? memmem(have.p, have.n, end, strlen(end)) : NULL;
+	bool same;
+
+	line = slice_head(have, at ? (size_t)((const unsigned char *)at - have.p) : have.n);
+	same = slice_eq(tail, dots) ? slice_starts(line, slice_head(want, want.n - 3))
+				    : slice_eq(line, want) && at;
+	if (!same)
+		fail(p, "%s differs\n#     expected: %.*s\n#     was:      %.*s%s", what,
+		     (int)(want.n < 300 ? want.n : 300), (const char *)want.p,
+		     (int)(line.n < 300 ? line.n : 300), (const char *)line.p, at ? "" : " (no line)");
+	else
+		buf_consume(from, at ? line.n + strlen(end) : line.n);
+}
+
+static void expect_question(struct player *p, struct slice want)
+{
+	struct buf what;
+
+	pump(p);
+	buf_init(&what, 65536);
+	describe(smtp_server_want(p->engine), &what);
+	buf_str(&what, "\n");
+	expect(p, &what, "\n", want, "the question");
+	buf_done(&what);
+}
+
+static void expect_faults(struct player *p, struct slice want)
+{
+	static const char *const names[] = { "AUTH_ON_RELAY",	  "NO_STARTTLS", "NO_AUTH",
+					     "PASSWORD_IN_CLEAR", "NOT_SMTP",	 "TLS_TOO_LATE",
+					     "BARE_LINE_END",	  "SYNTAX" };
+	struct buf have;
+
+	pump(p);
+	buf_init(&have, 4096);
+	for (unsigned i = 0; i < 8; i++)
+		if (p->faults & 1U << i)
+			buf_fmt(&have, "%s%s", have.n ? " " : "", names[i]);
+	buf_str(&have, "\n");
+	p->faults = 0;
+	expect(p, &have, "\n", want, "faults");
+	buf_done(&have);
+}
+
+static void greet(struct player *p)
+{
+	if (p->greeted)
+		return;
+	p->greeted = true;
+	p->engine = smtp_server_new(&p->setup);
+	smtp_server_greet(p->engine, p->implicit);
+}
+
+static void play_line(struct player *p, struct slice line)
+{
+	struct slice text = line, kind;
+	char enhanced[16], words[512] = "";
+	struct buf raw;
+	int code;
+
+	if (line.n == 0 || line.p[0] == '#')
+		return;
+	if (!cur_until(&text, ':', &kind)) {
+		fail(p, "not a line of a dialog");
+		return;
+	}
+	cur_byte(&text, ' ');
+	if (flag(kind, "Setup")) {
+		do_setup(p, text);
+		return;
+	}
+	if (flag(kind, "Refuse")) {
+		code = reply_of(text, enhanced, words, sizeof(words));
+		p->greeted = true;
+		p->engine = smtp_server_new(&p->setup);
+		smtp_server_refuse(p->engine, code, *enhanced ? enhanced : NULL, words);
+		return;
+	}
+	greet(p);
+	buf_init(&raw, MANY);
+	unescape(text, &raw);
+	if (flag(kind, "C") || flag(kind, "c")) {
+		buf_put(&p->in, buf_slice(&raw));
+		if (flag(kind, "C"))
+			buf_str(&p->in, "\r\n");
+	} else if (flag(kind, "S")) {
+		pump(p);
+		expect(p, &p->out, "\r\n", buf_slice(&raw), "the reply");
+	} else if (flag(kind, "B")) {
+		pump(p);
+		expect(p, &p->body, "\r\n", buf_slice(&raw), "the body");
+	} else if (flag(kind, "E")) {
+		pump(p);
+		expect(p, &p->events, "\n", buf_slice(&raw), "the event");
+	} else if (flag(kind, "Q")) {
+		expect_question(p, text);
+	} else if (flag(kind, "A")) {
+		do_answer(p, text);
+	} else if (flag(kind, "F")) {
+		expect_faults(p, text);
+	} else if (flag(kind, "P")) {
+		pump(p);
+		if (!flag(text, smtp_server_protocol(p->engine)))
+			fail(p, "the protocol is %s", smtp_server_protocol(p->engine));
+	} else {
+		fail(p, "no such kind of line: %.*s", SLICE_ARG(kind));
+	}
+	buf_done(&raw);
+}
+
+static void finish(struct player *p)
+{
+	if (p->error.n > 0 || !p->engine)
+		return;
+	pump(p);
+	if (smtp_server_want(p->engine)->want == SMTP_SERVER_CLOSE)
+		event(p);
+	/* "E: CLOSE" may have been expected already: see play(). */
+	if (p->out.n > 0)
+		fail(p, "more output than expected: %.*s", SLICE_ARG(slice_head(buf_slice(&p->out), 300)));
+	if (p->body.n > 0)
+		fail(p, "more body than expected: %.*s", SLICE_ARG(slice_head(buf_slice(&p->body), 300)));
+}
+
+/* True when it went as written; else p->error says where it did not. */
+static bool play(struct slice text, size_t cut, struct buf *ret_error)
+{
+	struct player p = { .cut = cut,
+			    .setup = { .hostname = SLICE_LIT("mx.test"),
+				       .mechs = SLICE_LIT("PLAIN LOGIN"),
+				       .mechs_tls = SLICE_LIT("SCRAM-SHA-256-PLUS"),
+				       .advice = SLICE_LIT("port 587 with STARTTLS or port 465 with SSL/TLS"),
+				       .max_size = 1000000,
+				       .max_recipients = 100,
+				       .max_errors = 20,
+				       .max_commands = 100,
+				       .max_transactions = 100 } };
+	bool closes = false, ok;
+
+	buf_init(&p.in, MANY);
+	buf_init(&p.out, MANY);
+	buf_init(&p.body, MANY);
+	buf_init(&p.events, MANY);
+	buf_init(&p.error, 8192);
+	while (text.n > 0 && p.error.n == 0) {
+		size_t n = slice_find(text, '\n');
+
+		p.line++;
+		closes = closes || slice_eq(slice_head(text, n), SLICE_LIT("E: CLOSE"));
+		if (slice_eq(slice_head(text, n), SLICE_LIT("E: CLOSE")))
+			finish(&p);
+		play_line(&p, slice_head(text, n));
+		text = slice_tail(text, n + 1);
+	}
+	if (!closes)
+		finish(&p);
+	if (p.error.n == 0 && p.events.n > 0)
+		fail(&p, "an event that was not expected: %.*s", SLICE_ARG(buf_slice(&p.events)));
+	if (p.error.n == 0 && !closes && p.in.n > 0)
+		fail(&p, "input is left: %.*s", SLICE_ARG(slice_head(buf_slice(&p.in), 100)));
+	ok = p.error.n == 0;
+	*ret_error = p.error;
+	smtp_server_free(p.engine);
+	free(p.fed);
+	buf_done(&p.in);
+	buf_done(&p.out);
+	buf_done(&p.body);
+	buf_done(&p.events);
+	return ok;
+}
+
+static int is_dialog(const struct dirent *e)
+{
+	struct slice name = slice_str(e->d_name);
+
+	return name.n > 5 && slice_eq(slice_tail(name, name.n - 5), SLICE_LIT(".smtp"));
+}
+
+static bool read_file(const char *name, struct buf *to)
+{
+	char path[512];
+	FILE *f;
+	unsigned char *room;
+	size_t n;
+
+	snprintf(path, sizeof(path), "%s/%s", DIR_NAME, name);
+	f = fopen(path, "rb");
+	if (!f)
+		return false;
+	while ((n = buf_reserve(to, 4096, &room)) > 0 && (n = fread(room, 1, n, f)) > 0)
+		buf_filled(to, n);
+	fclose(f);
+	return true;
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		size_t n;
+	} cuts[] = { { "whole", SIZE_MAX }, { "in threes", 3 }, { "byte by byte", 1 } };
+	struct dirent **list;
+	int n = scandir(DIR_NAME, &list, is_dialog, alphasort), failed = 0, test = 0;
+
+	if (n <= 0) {
+		printf("Bail out! no dialogs in %s\n", DIR_NAME);
+		return 1;
+	}
+	printf("1..%d\n", n * 3);
+	for (int i = 0; i < n; i++) {
+		struct buf text;
+
+		buf_init(&text, MANY);
+		if (!read_file(list[i]->d_name, &text))
+			printf("# cannot read %s\n", list[i]->d_name);
+		for (size_t k = 0; k < sizeof(cuts) / sizeof(cuts[0]); k++) {
+			struct buf error;
+			bool ok = text.n > 0 && play(buf_slice(&text), cuts[k].n, &error);
+
+			printf("%s %d - %s, %s\n", ok ? "ok" : "not ok", ++test, list[i]->d_name,
+			       cuts[k].name);
+			if (!ok && text.n > 0)
+				printf("%.*s", SLICE_ARG(buf_slice(&error)));
+			failed += !ok;
+			if (text.n > 0)
+				buf_done(&error);
+		}
+		buf_done(&text);
+		free(list[i]);
+	}
+	free(list);
+	return failed > 0;
+}
