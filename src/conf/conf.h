@@ -82,9 +82,10 @@ struct conf {
 	bool root;
 };
 
-/* One finding: an error (the configuration is refused) or a warning. */
+/* One finding: an error (the configuration is refused), a warning, or (of a reload
+ * only) a note of what changes. */
 struct conf_finding {
-	bool error;
+	bool error, note;
 	unsigned line; /* 0: no line */
 	char *text;    /* "relay.prot: no such directive here; did you mean 'port'?" */
 	struct conf_finding *next;
@@ -107,8 +108,14 @@ void conf_findings_show(const struct conf_finding *f, const char *file, struct b
 
 /* `config show`: YAML of what differs from the defaults, or of all. */
 void conf_show(const struct conf *conf, bool all, struct buf *to);
+void conf_show_json(const struct conf *conf, bool all, struct buf *to); /* JSON; as YAML it reads the same */
 /* The reference, as mdoc for postern.conf(5). */
 void conf_reference(struct buf *to);
+
+/* What a reload from old to new does: a note for each change that it makes, also for
+ * each listener added or removed, and a warning for each directive that changes only at
+ * the next start.  0 (findings NULL: nothing differs) or -ENOMEM. */
+int conf_reload_diff(const struct conf *old, const struct conf *new, struct conf_finding **ret_findings);
 
 /* Where users submit: the ports of the enabled submission listeners that offer TLS,
  * implicit TLS first.  How many there are, at most max. */

@@ -93,6 +93,8 @@ int conf_value_set(const struct conf_directive *d, void *in, struct slice text, 
 void conf_value_clear(const struct conf_directive *d, void *in); /* frees; a list becomes empty */
 /* As YAML, on one line. */
 void conf_value_show(const struct conf_directive *d, const void *in, struct buf *to);
+void conf_value_show_json(const struct conf_directive *d, const void *in, struct buf *to);
+bool conf_value_same(const struct conf_directive *d, const void *a, const void *b);
 /* What may be written: "yes or no", "a port, 1 to 65535". */
 void conf_value_allowed(const struct conf_directive *d, struct buf *to);
 bool conf_host_ok(struct slice s);
@@ -111,6 +113,8 @@ void conf_findings_init(struct conf_findings *f);
 void conf_error(struct conf_findings *f, unsigned line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void conf_warning(struct conf_findings *f, unsigned line, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void conf_note(struct conf_findings *f, unsigned line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* How many letters to add, drop, change or swap with their neighbour; more than max gives max + 1. */
 unsigned conf_distance(struct slice a, struct slice b, unsigned max);

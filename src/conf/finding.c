@@ -7,11 +7,13 @@ void conf_findings_init(struct conf_findings *f)
 	*f = (struct conf_findings){ .last = &f->first };
 }
 
-static void add(struct conf_findings *f, bool error, unsigned line, const char *fmt, va_list ap)
+enum kind { ERROR, WARNING, NOTE };
+
+static void add(struct conf_findings *f, enum kind kind, unsigned line, const char *fmt, va_list ap)
 {
 	struct conf_finding *one;
 
-	if (error)
+	if (kind == ERROR)
 		f->errors++;
 	else
 		f->warnings++;
@@ -23,7 +25,8 @@ static void add(struct conf_findings *f, bool error, unsigned line, const char *
 		f->no_memory = true;
 		return;
 	}
-	one->error = error;
+	one->error = kind == ERROR;
+	one->note = kind == NOTE;
 	one->line = line;
 	*f->last = one;
 	f->last = &one->next;
@@ -34,7 +37,7 @@ void conf_error(struct conf_findings *f, unsigned line, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	add(f, true, line, fmt, ap);
+	add(f, ERROR, line, fmt, ap);
 	va_end(ap);
 }
 
@@ -43,7 +46,16 @@ void conf_warning(struct conf_findings *f, unsigned line, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	add(f, false, line, fmt, ap);
+	add(f, WARNING, line, fmt, ap);
+	va_end(ap);
+}
+
+void conf_note(struct conf_findings *f, unsigned line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(f, NOTE, line, fmt, ap);
 	va_end(ap);
 }
 
@@ -64,7 +76,7 @@ void conf_findings_show(const struct conf_finding *f, const char *file, struct b
 		buf_str(to, file);
 		if (f->line)
 			buf_fmt(to, ":%u", f->line);
-		buf_fmt(to, ": %s: %s\n", f->error ? "error" : "warning", f->text);
+		buf_fmt(to, ": %s: %s\n", f->error ? "error" : f->note ? "note" : "warning", f->text);
 	}
 }
 

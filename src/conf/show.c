@@ -1,30 +1,94 @@
 #include "conf/directives.h"
 
-struct show {
-	const struct conf *conf, *defaults; /* defaults NULL: show all */
+#define DEPTH 4
+
+/* Writes nested blocks, as YAML or as JSON.  A block is begun only when something
+ * comes to stand in it, so `config show` has no empty ones. */
+struct emitter {
 	struct buf *to;
+	bool json;
+	const char *open[DEPTH]; /* names of the blocks we are in; NULL: an element of a list */
+	unsigned depth, begun;	 /* how many of them, and how many of those are written */
+	bool more[DEPTH + 1];	 /* something stands there already: JSON wants a comma */
+	bool dash;		 /* the next line is the first of an element of a YAML list */
 };
 
-/* Does it hold what it would hold by itself?  Compared as text, for all types alike. */
-static bool is_default(const struct conf_directive *d, const void *in, const void *defaults)
+static void line(struct emitter *e, unsigned depth)
 {
-	struct buf a, b;
+	if (e->json)
+		buf_fmt(e->to, "%s\n%*s", e->more[depth] ? "," : "", (int)(2 * depth + 2), "");
+	else if (e->dash)
+		buf_fmt(e->to, "%*s- ", (int)(2 * depth - 2), "");
+	else
+		buf_fmt(e->to, "%*s", (int)(2 * depth), "");
+	e->dash = false;
+	e->more[depth] = true;
+}
+
+static void begin(struct emitter *e)
+{
+	while (e->begun < e->depth) {
+		const char *name = e->open[e->begun];
+
+		if (name || e->json)
+			line(e, e->begun);
+		if (name)
+			buf_fmt(e->to, e->json ? "\"%s\": {" : "%s:\n", name);
+		else if (e->json)
+			buf_byte(e->to, '{');
+		else
+			e->dash = true;
+		e->more[++e->begun] = false;
+	}
+}
+
+static void open_block(struct emitter *e, const char *name)
+{
+	e->open[e->depth++] = name;
+}
+
+static void close_block(struct emitter *e)
+{
+	if (e->begun == e->depth && e->json)
+		buf_fmt(e->to, "\n%*s}", (int)(2 * e->depth), "");
+	if (e->begun == e->depth)
+		e->begun--;
+	e->depth--;
+}
+
+static void value(struct emitter *e, const char *name, const struct conf_directive *d, const void *in)
+{
+	begin(e);
+	line(e, e->depth);
+	if (e->json) {
+		buf_fmt(e->to, "\"%s\": ", name);
+		conf_value_show_json(d, in, e->to);
+	} else {
+		buf_fmt(e->to, "%s: ", name);
+		conf_value_show(d, in, e->to);
+		buf_byte(e->to, '\n');
+	}
+}
+
+bool conf_value_same(const struct conf_directive *d, const void *a, const void *b)
+{
+	struct buf x, y;
 	bool same;
 
-	buf_init(&a, CONF_TEXT_MAX);
-	buf_init(&b, CONF_TEXT_MAX);
-	conf_value_show(d, in, &a);
-	conf_value_show(d, defaults, &b);
-	same = slice_eq(buf_slice(&a), buf_slice(&b));
-	buf_done(&a);
-	buf_done(&b);
+	buf_init(&x, CONF_TEXT_MAX);
+	buf_init(&y, CONF_TEXT_MAX);
+	conf_value_show(d, a, &x);
+	conf_value_show(d, b, &y);
+	same = slice_eq(buf_slice(&x), buf_slice(&y));
+	buf_done(&x);
+	buf_done(&y);
 	return same;
 }
 
-/* The directives of one scope and block ("log.", or "" for those in none), each on a
- * line behind the indent; head, if any, goes before the first. */
-static void show_block(const struct show *s, enum conf_scope scope, const char *block, const void *in,
-		       const void *defaults, const char *head, const char *indent)
+/* The directives of one scope and block ("log.", or "" for those in none); with
+ * defaults only those that differ. */
+static void show_block(struct emitter *e, enum conf_scope scope, const char *block, const void *in,
+		       const void *defaults)
 {
 	size_t skip = strlen(block);
 
@@ -33,77 +97,90 @@ static void show_block(const struct show *s, enum conf_scope scope, const char *
 
 		if (d->scope != scope || strncmp(d->path, block, skip) != 0 || strchr(d->path + skip, '.'))
 			continue;
-		if (defaults && is_default(d, in, defaults))
-			continue;
-		if (head) {
-			buf_str(s->to, head);
-			head = NULL;
-		}
-		buf_fmt(s->to, "%s%s: ", indent, d->path + skip);
-		conf_value_show(d, in, s->to);
-		buf_byte(s->to, '\n');
+		if (!defaults || !conf_value_same(d, in, defaults))
+			value(e, d->path + skip, d, in);
 	}
 }
 
-static void show_listener(const struct show *s, const struct conf_listener *l, bool *any)
+static void show_certificates(struct emitter *e, const struct conf *conf, bool all)
 {
-	/* Ports are shown as the file has them. */
-	struct conf_listener own = *l, other;
-	const struct conf_listener *def = s->defaults ? conf_listener(s->defaults, slice_str(l->name)) : NULL;
-	struct buf head;
+	if (!all && conf->n_certificates == 0)
+		return;
+	open_block(e, "tls");
+	begin(e);
+	line(e, e->depth);
+	buf_str(e->to, e->json ? "\"certificates\": [" : "certificates:");
+	buf_str(e->to, e->json ? "" : conf->n_certificates == 0 ? " []\n" : "\n");
+	/* The list stands one deeper than its name, an element's lines one deeper still. */
+	e->open[e->depth++] = NULL;
+	e->more[++e->begun] = false;
+	for (size_t i = 0; i < conf->n_certificates; i++) {
+		open_block(e, NULL);
+		show_block(e, CONF_AT_CERTIFICATE, "", &conf->certificates[i], NULL);
+		close_block(e);
+	}
+	e->depth--;
+	e->begun--;
+	if (e->json)
+		buf_fmt(e->to, "%s]", conf->n_certificates > 0 ? "\n    " : "");
+	close_block(e);
+}
 
-	own.port = (uint16_t)(own.port - s->conf->port_offset);
+static void show_listener(struct emitter *e, const struct conf *conf, const struct conf_listener *l,
+			  const struct conf *defaults)
+{
+	const struct conf_listener *def = defaults ? conf_listener(defaults, slice_str(l->name)) : NULL;
+	struct conf_listener own = *l, other;
+
+	/* Ports are shown as a file has them. */
+	own.port = (uint16_t)(own.port - conf->port_offset);
 	if (def) {
 		other = *def;
-		other.port = (uint16_t)(other.port - s->defaults->port_offset);
+		other.port = (uint16_t)(other.port - defaults->port_offset);
 	}
-	buf_init(&head, 256);
-	buf_fmt(&head, "%s  %s:\n%c", *any ? "" : "listeners:\n", l->name, 0);
-	if (buf_ok(&head)) {
-		size_t before = buf_slice(s->to).n;
-
-		show_block(s, CONF_AT_LISTENER, "", &own, def ? &other : NULL,
-			   (const char *)buf_slice(&head).p, "    ");
-		*any |= buf_slice(s->to).n > before;
-	}
-	buf_done(&head);
+	open_block(e, l->name);
+	show_block(e, CONF_AT_LISTENER, "", &own, def ? &other : NULL);
+	close_block(e);
 }
 
-static void show_certificates(const struct show *s)
+static void show(const struct conf *conf, bool all, bool json, struct buf *to)
 {
-	if (s->conf->n_certificates > 0 || !s->defaults)
-		buf_fmt(s->to, "tls:\n  certificates:%s\n", s->conf->n_certificates > 0 ? "" : " []");
-	for (size_t i = 0; i < s->conf->n_certificates; i++) {
-		buf_str(s->to, "    - cert: ");
-		conf_quote(slice_str(s->conf->certificates[i].cert), s->to);
-		buf_str(s->to, "\n      key: ");
-		conf_quote(slice_str(s->conf->certificates[i].key), s->to);
-		buf_byte(s->to, '\n');
+	const struct conf_setup setup = { .port_offset = conf->port_offset, .root = conf->root };
+	struct emitter e = { .to = to, .json = json };
+	struct conf_finding *findings = NULL;
+	struct conf *defaults = NULL;
+
+	/* Without defaults to compare with, all is shown: longer, never wrong. */
+	if (!all)
+		conf_parse(SLICE_LIT(""), &setup, &defaults, &findings);
+	conf_findings_free(findings);
+	if (json)
+		buf_byte(to, '{');
+	show_block(&e, CONF_AT_TOP, "", conf, defaults);
+	for (size_t i = 0; i < conf_n_blocks; i++) {
+		char block[64];
+
+		snprintf(block, sizeof(block), "%s.", conf_blocks[i].name);
+		open_block(&e, conf_blocks[i].name);
+		show_block(&e, CONF_AT_TOP, block, conf, defaults);
+		close_block(&e);
 	}
+	show_certificates(&e, conf, all);
+	open_block(&e, "listeners");
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		show_listener(&e, conf, &conf->listeners[i], defaults);
+	close_block(&e);
+	if (json)
+		buf_str(to, "\n}\n");
+	conf_free(defaults);
 }
 
 void conf_show(const struct conf *conf, bool all, struct buf *to)
 {
-	const struct conf_setup setup = { .port_offset = conf->port_offset, .root = conf->root };
-	struct conf_finding *findings = NULL;
-	struct conf *defaults = NULL;
-	struct show s = { .conf = conf, .to = to };
-	bool any = false;
+	show(conf, all, false, to);
+}
 
-	/* Without defaults to compare with, all is shown: longer, never wrong. */
-	if (!all && conf_parse(SLICE_LIT(""), &setup, &defaults, &findings) == 0)
-		s.defaults = defaults;
-	conf_findings_free(findings);
-	show_block(&s, CONF_AT_TOP, "", conf, s.defaults, NULL, "");
-	for (size_t i = 0; i < conf_n_blocks; i++) {
-		char head[64], block[64];
-
-		snprintf(head, sizeof(head), "%s:\n", conf_blocks[i].name);
-		snprintf(block, sizeof(block), "%s.", conf_blocks[i].name);
-		show_block(&s, CONF_AT_TOP, block, conf, s.defaults, head, "  ");
-	}
-	show_certificates(&s);
-	for (size_t i = 0; i < conf->n_listeners; i++)
-		show_listener(&s, &conf->listeners[i], &any);
-	conf_free(defaults);
+void conf_show_json(const struct conf *conf, bool all, struct buf *to)
+{
+	show(conf, all, true, to);
 }

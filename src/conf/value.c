@@ -348,16 +348,9 @@ void conf_value_clear(const struct conf_directive *d, void *in)
 		*(size_t *)(void *)((unsigned char *)in + d->at_n) = 0;
 }
 
-void conf_quote(struct slice s, struct buf *to)
+/* Valid in YAML and JSON alike: texts have no control characters. */
+static void quoted(struct slice s, struct buf *to)
 {
-	bool plain = s.n > 0 && (is_letter(s.p[0]) || is_digit(s.p[0]) || s.p[0] == '/');
-
-	for (size_t i = 0; plain && i < s.n; i++)
-		plain = is_letter(s.p[i]) || is_digit(s.p[i]) || one_of(s.p[i], "._/@+-");
-	if (plain && !slice_eq_nocase(s, SLICE_LIT("null"))) {
-		buf_put(to, s);
-		return;
-	}
 	buf_byte(to, '"');
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '"' || s.p[i] == '\\')
@@ -365,6 +358,18 @@ void conf_quote(struct slice s, struct buf *to)
 		buf_byte(to, s.p[i]);
 	}
 	buf_byte(to, '"');
+}
+
+void conf_quote(struct slice s, struct buf *to)
+{
+	bool plain = s.n > 0 && (is_letter(s.p[0]) || is_digit(s.p[0]) || s.p[0] == '/');
+
+	for (size_t i = 0; plain && i < s.n; i++)
+		plain = is_letter(s.p[i]) || is_digit(s.p[i]) || one_of(s.p[i], "._/@+-");
+	if (plain && !slice_eq_nocase(s, SLICE_LIT("null")))
+		buf_put(to, s);
+	else
+		quoted(s, to);
 }
 
 static void show_number(const struct conf_directive *d, uint64_t v, struct buf *to)
@@ -413,6 +418,23 @@ void conf_value_show(const struct conf_directive *d, const void *in, struct buf 
 		show_list(d, in, to);
 	} else {
 		show_number(d, load_number(d, at), to);
+	}
+}
+
+void conf_value_show_json(const struct conf_directive *d, const void *in, struct buf *to)
+{
+	const unsigned char *at = (const unsigned char *)in + d->at;
+	/* Numbers, truth values and lists of quoted texts are written alike. */
+	bool alike = d->type == CONF_T_NUMBER || d->type == CONF_T_PORT || conf_is_list(d->type);
+
+	if (d->type <= CONF_T_EMAIL) {
+		quoted(slice_str(*(const char *const *)(const void *)at), to);
+	} else if (d->type == CONF_T_BOOL) {
+		buf_str(to, *(const bool *)at ? "true" : "false");
+	} else {
+		buf_str(to, alike ? "" : "\"");
+		conf_value_show(d, in, to);
+		buf_str(to, alike ? "" : "\"");
 	}
 }
 
