@@ -38,6 +38,7 @@ int cli_usage_only(const char *name);
 /* Runs argv[0]'s subcommand; what main() does. */
 int cli_main(int argc, char **argv);
 
+int cli_config(int argc, char **argv);
 int cli_help(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_role(int argc, char **argv);

@@ -7,6 +7,17 @@
 /* One row a subcommand, in the order of `postern help`. */
 const struct cli_command cli_commands[] = {
 	{ "help", cli_help, "[COMMAND]", "what postern can do, or how one command is used", NULL },
+	{ "config", cli_config, "check [-c FILE] [--port-offset N] [--json]\nshow [-c FILE] [--all] [--json]",
+	  "checks a configuration, or shows what differs from the defaults",
+	  "check reads the file as the server would, names every error with its line, and then\n"
+	  "shows what would be served. show prints what the file changes; with --all every\n"
+	  "directive. What show prints, as YAML or as JSON, is itself a configuration file.\n\n"
+	  "  -c, --config FILE   instead of $POSTERN_CONFIG or the usual place; - is standard input\n"
+	  "  --all               defaults too\n"
+	  "  --json              for programs\n"
+	  "  --port-offset N     as the server would be started with\n\n"
+	  "Exit status: 0 the configuration is good (warnings may have been printed), 1 it has\n"
+	  "errors, 2 wrong usage, 78 the file cannot be read.\n" },
 	{ "version", cli_version, "", "the versions of postern and of its libraries", NULL },
 	{ 0 },
 };

@@ -25,20 +25,23 @@ static void check_relay_from(const struct check *c, size_t row, const struct con
 {
 	char text[IP_TEXT_MAX];
 	uint64_t covered = 0;
+	bool wide = false;
 
 	for (size_t i = 0; i < l->n_relay_from; i++) {
 		const struct ip_net *n = &l->relay_from[i];
 
 		if (n->ip.family == 4)
 			covered += UINT64_C(1) << (32 - n->bits);
-		if (n->bits < (n->ip.family == 4 ? 8 : 16))
-			DANGER(c, row, "relay_from",
-			       "listeners.%s.relay_from: %s/%u would relay for strangers; allowed: at most a "
-			       "/8 of "
-			       "IPv4, a /16 of IPv6" OVERRIDE,
-			       l->name, ip_format(&n->ip, text), n->bits);
+		if (n->bits >= (n->ip.family == 4 ? 8 : 16))
+			continue;
+		wide = true;
+		DANGER(c, row, "relay_from",
+		       "listeners.%s.relay_from: %s/%u would relay for strangers; allowed: at most a "
+		       "/8 of "
+		       "IPv4, a /16 of IPv6" OVERRIDE,
+		       l->name, ip_format(&n->ip, text), n->bits);
 	}
-	if (covered > RELAY_V4_MAX)
+	if (!wide && covered > RELAY_V4_MAX)
 		DANGER(c, row, "relay_from",
 		       "listeners.%s.relay_from: all its networks together would relay for "
 		       "strangers" OVERRIDE,
@@ -117,7 +120,7 @@ static void check_clash(const struct check *c, size_t at, size_t address)
 	for (size_t i = 0; i <= at; i++) {
 		const struct conf_listener *o = &c->conf->listeners[i];
 
-		if (!o->enabled || o->port != l->port || c->lines->doubtful[i])
+		if (!o->enabled || o->port != l->port || l->port == 0)
 			continue;
 		for (size_t j = 0; j < (i == at ? address : o->n_addresses); j++) {
 			if (!ip_eq(&l->addresses[address], &o->addresses[j]))
@@ -142,12 +145,11 @@ static void check_listeners(const struct check *c)
 	for (size_t i = 0; i < c->conf->n_listeners; i++) {
 		const struct conf_listener *l = &c->conf->listeners[i];
 
-		if (c->lines->doubtful[i] || !l->enabled) {
-			any |= l->enabled;
+		if (!l->enabled)
 			continue;
-		}
 		any = true;
-		check_listener(c, i + 1, l);
+		if (!c->lines->doubtful[i])
+			check_listener(c, i + 1, l);
 		for (size_t a = 0; a < l->n_addresses; a++)
 			check_clash(c, i, a);
 	}
@@ -155,15 +157,24 @@ static void check_listeners(const struct check *c)
 		conf_warning(c->f, 0, "listeners: none is enabled; no mail comes in by the network");
 }
 
+static bool wrong_already(const struct check *c, unsigned at)
+{
+	for (const struct conf_finding *f = c->f->first; f; f = f->next)
+		if (f->error && f->line == at && at > 0)
+			return true;
+	return false;
+}
+
 static void check_names(const struct check *c)
 {
 	const struct conf *conf = c->conf;
 
-	if (!strchr(conf->hostname, '.'))
+	if (!strchr(conf->hostname, '.') && !wrong_already(c, line(c, 0, "hostname")))
 		conf_warning(c->f, line(c, 0, "hostname"),
-			     "hostname: %s'%s' is no full name, other servers may refuse it; set hostname",
-			     line(c, 0, "hostname") ? "" : "the system calls itself ", conf->hostname);
-	if (!conf->postmaster[0])
+			     "hostname: '%s'%s is no full name; other servers may refuse it%s",
+			     conf->hostname, line(c, 0, "hostname") ? "" : ", as the system calls itself,",
+			     line(c, 0, "hostname") ? "" : ": set hostname");
+	if (!conf->postmaster[0] && !wrong_already(c, line(c, 0, "postmaster")))
 		conf_warning(c->f, line(c, 0, "postmaster"),
 			     "postmaster: no address; mail for postmaster and abuse is refused in each "
 			     "domain that has "

@@ -116,6 +116,7 @@ void conf_warning(struct conf_findings *f, unsigned line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void conf_note(struct conf_findings *f, unsigned line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+void conf_findings_end(struct conf_findings *f); /* sorts by line, says how many were left out */
 /* How many letters to add, drop, change or swap with their neighbour; more than max gives max + 1. */
 unsigned conf_distance(struct slice a, struct slice b, unsigned max);
 
@@ -124,7 +125,7 @@ unsigned conf_distance(struct slice a, struct slice b, unsigned max);
 /* Where the file sets what.  Row 0 is the top level, row 1 + i the listener i. */
 struct conf_lines {
 	unsigned *line;			   /* conf_n_directives numbers a row; 0: not in the file */
-	bool doubtful[CONF_LISTENERS_MAX]; /* its role or port is missing or wrong */
+	bool doubtful[CONF_LISTENERS_MAX]; /* its role is missing or wrong */
 };
 unsigned conf_line(const struct conf_lines *lines, const struct conf *conf, size_t row, const char *path);
 

@@ -9,9 +9,29 @@ void conf_findings_init(struct conf_findings *f)
 
 enum kind { ERROR, WARNING, NOTE };
 
+static void keep(struct conf_findings *f, enum kind kind, unsigned line, char *text)
+{
+	struct conf_finding *one = text ? calloc(1, sizeof(*one)) : NULL;
+
+	if (!one) {
+		free(text);
+		f->no_memory = true;
+		return;
+	}
+	one->error = kind == ERROR;
+	one->note = kind == NOTE;
+	one->line = line;
+	one->text = text;
+	*f->last = one;
+	f->last = &one->next;
+}
+
+static void add(struct conf_findings *f, enum kind kind, unsigned line, const char *fmt, va_list ap)
+	__attribute__((format(printf, 4, 0)));
+
 static void add(struct conf_findings *f, enum kind kind, unsigned line, const char *fmt, va_list ap)
 {
-	struct conf_finding *one;
+	char *text = NULL;
 
 	if (kind == ERROR)
 		f->errors++;
@@ -19,17 +39,41 @@ static void add(struct conf_findings *f, enum kind kind, unsigned line, const ch
 		f->warnings++;
 	if (f->errors + f->warnings > CONF_FINDINGS_MAX)
 		return;
-	one = calloc(1, sizeof(*one));
-	if (!one || vasprintf(&one->text, fmt, ap) < 0) {
-		free(one);
-		f->no_memory = true;
-		return;
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	keep(f, kind, line, text);
+}
+
+/* By line; what has none goes last.  Few enough for the simplest of sorts. */
+static struct conf_finding *sorted(struct conf_finding *from)
+{
+	struct conf_finding *first = NULL;
+
+	while (from) {
+		struct conf_finding *one = from, **at = &first;
+
+		from = from->next;
+		while (*at && (*at)->line - 1 <= one->line - 1)
+			at = &(*at)->next;
+		one->next = *at;
+		*at = one;
 	}
-	one->error = kind == ERROR;
-	one->note = kind == NOTE;
-	one->line = line;
-	*f->last = one;
-	f->last = &one->next;
+	return first;
+}
+
+void conf_findings_end(struct conf_findings *f)
+{
+	unsigned n = f->errors + f->warnings;
+	char *text = NULL;
+
+	f->first = sorted(f->first);
+	for (f->last = &f->first; *f->last;)
+		f->last = &(*f->last)->next;
+	if (n <= CONF_FINDINGS_MAX)
+		return;
+	if (asprintf(&text, "%u more errors and warnings are not shown", n - CONF_FINDINGS_MAX) < 0)
+		text = NULL;
+	keep(f, f->errors > 0 ? ERROR : WARNING, 0, text);
 }
 
 void conf_error(struct conf_findings *f, unsigned line, const char *fmt, ...)

@@ -44,23 +44,6 @@ static void quote_value(struct slice text, struct buf *to)
 		buf_str(to, "the value");
 }
 
-static void value_error(struct parse *p, const struct place *at, const struct conf_directive *d,
-			const struct conf_node *node, struct slice why)
-{
-	struct buf text;
-
-	buf_init(&text, 1024);
-	if (node->kind == CONF_NODE_TEXT) {
-		quote_value(node->text, &text);
-		buf_byte(&text, ' ');
-	}
-	buf_put(&text, why);
-	buf_str(&text, "; allowed: ");
-	conf_value_allowed(d, &text);
-	conf_error(&p->f, node->line, "%s%s: %.*s", at->name, d->path, SLICE_ARG(buf_slice(&text)));
-	buf_done(&text);
-}
-
 /* A name is near when few letters differ, for its length. */
 static void consider(struct slice wanted, const char *name, const char **best, unsigned *distance)
 {
@@ -70,6 +53,44 @@ static void consider(struct slice wanted, const char *name, const char **best, u
 		*distance = d;
 		*best = name;
 	}
+}
+
+/* One less than this many letters may differ. */
+static unsigned too_far(struct slice name)
+{
+	return name.n < 4 ? 2 : name.n < 8 ? 3 : 4;
+}
+
+static const char *nearest_word(const struct conf_directive *d, struct slice text)
+{
+	unsigned distance = too_far(text);
+	const char *best = NULL;
+
+	for (const struct conf_word *w = d->words; w->word; w++)
+		if (strlen(w->word) >= distance)
+			consider(text, w->word, &best, &distance);
+	return best;
+}
+
+static void value_error(struct parse *p, const struct place *at, const struct conf_directive *d,
+			const struct conf_node *node, struct slice why)
+{
+	struct buf text;
+	const char *near;
+
+	buf_init(&text, 1024);
+	if (node->kind == CONF_NODE_TEXT) {
+		quote_value(node->text, &text);
+		buf_byte(&text, ' ');
+	}
+	buf_put(&text, why);
+	buf_str(&text, "; allowed: ");
+	conf_value_allowed(d, &text);
+	near = d->type == CONF_T_WORD && node->kind == CONF_NODE_TEXT ? nearest_word(d, node->text) : NULL;
+	if (near)
+		buf_fmt(&text, "; did you mean '%s'?", near);
+	conf_error(&p->f, node->line, "%s%s: %.*s", at->name, d->path, SLICE_ARG(buf_slice(&text)));
+	buf_done(&text);
 }
 
 static const char *last_part(const char *path)
@@ -90,7 +111,7 @@ static const struct conf_directive *elsewhere(struct slice name)
 
 static const char *nearest(const struct place *at, struct slice block, struct slice name)
 {
-	unsigned distance = name.n < 4 ? 2 : name.n < 8 ? 3 : 4; /* one less is still near */
+	unsigned distance = too_far(name);
 	const char *best = NULL;
 
 	for (size_t i = 0; i < conf_n_directives; i++) {
@@ -275,7 +296,7 @@ static const char *builtin_text(const struct conf_builtin *b, const char *path)
 
 /* The role decides the defaults, so it is looked up before anything else is set. */
 static int listener_defaults(const struct place *at, const struct conf_builtin *builtin,
-			     const struct conf_node *role)
+			     const struct conf_node *role, bool *ret_doubtful)
 {
 	static const char *const own[] = { "role", "port", "tls" };
 	struct conf_listener *l = at->in;
@@ -287,8 +308,8 @@ static int listener_defaults(const struct place *at, const struct conf_builtin *
 	d = conf_directive(CONF_AT_LISTENER, SLICE_LIT("role"));
 	if (builtin)
 		conf_value_set(d, l, slice_str(builtin->role), &why);
-	if (role && role->kind == CONF_NODE_TEXT)
-		conf_value_set(d, l, role->text, &why);
+	*ret_doubtful =
+		role ? role->kind != CONF_NODE_TEXT || conf_value_set(d, l, role->text, &why) < 0 : !builtin;
 	rc = set_defaults(at, l->role);
 	for (size_t i = 1; builtin && rc == 0 && i < 3; i++)
 		rc = conf_value_set(conf_directive(CONF_AT_LISTENER, slice_str(own[i])), l,
@@ -329,7 +350,6 @@ static int read_listener(struct parse *p, const char *name, const struct conf_bu
 	struct conf *conf = p->conf;
 	struct conf_listener *l = &conf->listeners[conf->n_listeners];
 	struct place at = { .scope = CONF_AT_LISTENER, .in = l, .lines = row(p, 1 + conf->n_listeners) };
-	unsigned errors;
 	char block[128], prefix[160];
 	int rc;
 
@@ -341,17 +361,16 @@ static int read_listener(struct parse *p, const char *name, const struct conf_bu
 	snprintf(prefix, sizeof(prefix), "%s.", block);
 	at.name = prefix;
 	conf->n_listeners++;
-	rc = listener_defaults(&at, builtin, conf_tree_find(node, "role"));
+	rc = listener_defaults(&at, builtin, conf_tree_find(node, "role"),
+			       &p->lines.doubtful[conf->n_listeners - 1]);
 	if (rc < 0)
 		return rc;
-	errors = p->f.errors;
 	if (!builtin)
 		listener_require(p, &at, node);
 	if (node && expect_block(p, block, node))
 		rc = walk(p, &at, "", node);
 	if (l->tls == CONF_TLS_OFF && !conf_tree_find(node, "tls_required"))
 		l->tls_required = false; /* its default means TLS where there is TLS */
-	p->lines.doubtful[conf->n_listeners - 1] = p->f.errors > errors;
 	add_offset(p, &at, l, conf_line(&p->lines, conf, conf->n_listeners, "port"));
 	return rc;
 }
@@ -421,7 +440,12 @@ static int read_tls(struct parse *p, const struct conf_node *node)
 		if (strcmp(child->key, "certificates") != 0) {
 			struct place at = { .scope = CONF_AT_CERTIFICATE, .name = "tls." };
 
-			unknown(p, &at, SLICE_LIT(""), child);
+			if (conf_distance(slice_str(child->key), SLICE_LIT("certificates"), 3) <= 3)
+				conf_error(&p->f, child->line,
+					   "tls.%s: no such directive; did you mean 'certificates'?",
+					   child->key);
+			else
+				unknown(p, &at, SLICE_LIT(""), child);
 			continue;
 		}
 		if (child->kind == CONF_NODE_NOTHING || child->kind == CONF_NODE_BAD)
@@ -524,6 +548,7 @@ int conf_parse(struct slice text, const struct conf_setup *setup, struct conf **
 	rc = p.lines.line && p.conf ? conf_tree_new(text, &p.f, &root) : -ENOMEM;
 	if (rc == 0)
 		rc = parse_tree(&p, root);
+	conf_findings_end(&p.f);
 	conf_tree_free(root);
 	free(p.lines.line);
 	if (rc == 0 && p.f.no_memory)
