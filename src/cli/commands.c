@@ -6,6 +6,13 @@
 
 /* One row a subcommand, in the order of `postern help`. */
 const struct cli_command cli_commands[] = {
+	{ "serve", cli_serve, "[-c FILE] [--port-offset N]", "run the server, in the foreground",
+	  "  -c, --config FILE    read this configuration\n"
+	  "  --port-offset N      add N to every port: for trying it out without root\n"
+	  "\n"
+	  "SIGHUP or `postern reload` reads the configuration anew, SIGTERM lets sessions finish and ends.\n"
+	  "Exit status: 0 after a stop, 77 when ports cannot be opened, 78 when the configuration has "
+	  "errors.\n" },
 	{ "help", cli_help, "[COMMAND]", "what postern can do, or how one command is used", NULL },
 	{ "config", cli_config, "check [-c FILE] [--port-offset N] [--json]\nshow [-c FILE] [--all] [--json]",
 	  "checks a configuration, or shows what differs from the defaults",
@@ -19,6 +26,8 @@ const struct cli_command cli_commands[] = {
 	  "Exit status: 0 the configuration is good (warnings may have been printed), 1 it has\n"
 	  "errors, 2 wrong usage, 78 the file cannot be read.\n" },
 	{ "version", cli_version, "", "the versions of postern and of its libraries", NULL },
+	{ "role", cli_role, "NAME INDEX FD", NULL,
+	  "One process of a server; started by `postern serve` only.\n" },
 	{ 0 },
 };
 

@@ -111,7 +111,7 @@ void role_request_run(struct role *r, struct role_peer *from, const struct ipc_r
 		return;
 	}
 	if (!strcmp(req.ask, "status"))
-		role_answer(&req, role_status(r), true);
+		role_answer(&req, role_own_status(r), true);
 	else if (r->ops->request)
 		r->ops->request(r, &req);
 	else

@@ -19,7 +19,5 @@ struct role_peer {
 struct role_peer *role_peer_slot(struct role *r, enum ipc_role who, unsigned index);
 /* One question: parsed, handed to the role, answered. */
 void role_request_run(struct role *r, struct role_peer *from, const struct ipc_request *m);
-/* What every role says of itself; NULL: out of memory. */
-json_t *role_status(struct role *r);
 
 #endif

@@ -21,7 +21,7 @@ static struct {
 	struct role_peer peer[IPC_ROLES][ROLE_SMTP_MAX];
 	uint64_t last_link;
 	int status;
-	bool exiting;
+	bool exiting, sandboxed;
 	uint64_t started_ns;
 	uv_timer_t leave;
 
@@ -345,7 +345,7 @@ static void on_turn(uv_prepare_t *h)
 	self.turn_idle = idle;
 }
 
-json_t *role_status(struct role *r)
+json_t *role_own_status(struct role *r)
 {
 	json_t *j = json_object(), *peers = json_array();
 	size_t rss = 0;
@@ -432,13 +432,14 @@ static int set_up(struct role *r, int control_fd)
 	return 0;
 }
 
-int role_run(const struct role_ops *ops, unsigned index, int control_fd)
+int role_run(const struct role_ops *ops, unsigned index, int control_fd, bool sandboxed)
 {
 	struct role *r = &self.role;
 	int err;
 
 	r->ops = ops;
 	r->index = index;
+	self.sandboxed = sandboxed;
 	self.started_ns = uv_hrtime();
 	set_signals();
 	tzset(); /* reads a file, which the sandbox will not allow later */

@@ -60,8 +60,11 @@ struct role {
 #define ROLE_WAITING_MAX (4U << 20) /* octets that a channel to a peer may keep waiting */
 
 /* The whole life of the process; returns its exit status.  control_fd: the channel to main. */
-int role_run(const struct role_ops *ops, unsigned index, int control_fd);
+int role_run(const struct role_ops *ops, unsigned index, int control_fd, bool sandboxed);
 void role_exit(struct role *r);
+
+/* What every role says of itself, ops->status() included; NULL: out of memory. */
+json_t *role_own_status(struct role *r);
 
 /* NULL while that role is away. */
 struct channel *role_peer(struct role *r, enum ipc_role who, unsigned index);

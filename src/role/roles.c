@@ -2,7 +2,7 @@
 
 /* Every role that main starts has its row here. */
 static const struct role_ops *const roles[] = {
-	NULL,
+	&role_admin,
 };
 
 const struct role_ops *role_ops_of(enum ipc_role id)

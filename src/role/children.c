@@ -1,0 +1,436 @@
+/* The roles as processes: planned, started, linked to each other, started again. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "role/server.h"
+
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MAX_MS	 10000
+#define STEADY_MS	 60000 /* so long alive, and the next crash starts from the first back-off */
+#define WAITING_MAX	 (1U << 20)
+
+/* ---- the plan ---- */
+
+static const enum ipc_role order[] = { IPC_KEEPER, IPC_LEDGER, IPC_LOCAL, IPC_QUEUE, IPC_SMTP, IPC_ADMIN };
+
+/* The user that a role runs as; what lacks is told. */
+static int account_for(struct server *s, enum ipc_role role, struct account *ret)
+{
+	const struct conf *conf = s->conf;
+	char own[80];
+
+	if (!s->root) {
+		*ret = (struct account){ getuid(), getgid() };
+		return 0;
+	}
+	if (role == IPC_LOCAL && *conf->mail_user) {
+		if (privilege_account(conf->mail_user, conf->mail_group, ret) == 0)
+			return 0;
+		fprintf(stderr,
+			"postern: there is no user '%s' or group '%s' for the mailboxes (mailboxes.user and "
+			".group in the configuration)\n"
+			"`make install` creates the usual ones; or: useradd --system %s\n",
+			conf->mail_user, conf->mail_group, conf->mail_user);
+		return -ENOENT;
+	}
+	snprintf(own, sizeof(own), "%.60s-%s", conf->user, ipc_role_name(role));
+	if (privilege_account(own, NULL, ret) == 0 || privilege_account(conf->user, NULL, ret) == 0)
+		return 0;
+	fprintf(stderr,
+		"postern: there is no user '%s' (nor '%s') for role %s to run as\n"
+		"`make install` creates them; or: useradd --system %s; or set `user` in the configuration\n",
+		own, conf->user, ipc_role_name(role), conf->user);
+	return -ENOENT;
+}
+
+static unsigned smtp_processes(const struct conf *conf)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = conf->smtp_processes ? conf->smtp_processes : cores > 0 ? (unsigned)cores : 1;
+
+	return n > ROLE_SMTP_MAX ? ROLE_SMTP_MAX : n;
+}
+
+int children_plan(struct server *s)
+{
+	int r = 0;
+
+	s->n_smtp = smtp_processes(s->conf);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		unsigned n = order[i] == IPC_SMTP ? s->n_smtp : 1;
+		struct account as;
+		int err;
+
+		if (!role_ops_of(order[i]))
+			continue;
+		err = account_for(s, order[i], &as);
+		if (err < 0) {
+			r = err;
+			if (order[i] != IPC_LOCAL)
+				return r; /* the same would be said of each */
+			continue;
+		}
+		for (unsigned k = 0; k < n; k++) {
+			struct child *c = &s->child[s->n_children++];
+
+			*c = (struct child){ .server = s, .role = order[i], .index = k, .as = as };
+		}
+	}
+	return r;
+}
+
+const struct child *children_first(const struct server *s, enum ipc_role role)
+{
+	for (unsigned i = 0; i < s->n_children; i++)
+		if (s->child[i].role == role)
+			return &s->child[i];
+	return NULL;
+}
+
+bool children_running(const struct server *s, enum ipc_role role)
+{
+	for (unsigned i = 0; i < s->n_children; i++)
+		if (s->child[i].pid && (role == 0 || s->child[i].role == role))
+			return true;
+	return false;
+}
+
+bool children_ready(const struct server *s, uint64_t generation)
+{
+	for (unsigned i = 0; i < s->n_children; i++)
+		if (!s->child[i].ready || s->child[i].generation < generation)
+			return false;
+	return true;
+}
+
+/* ---- messages ---- */
+
+void child_send(struct child *c, const struct ipc_message *m, int fd)
+{
+	if (c->ch)
+		channel_send(c->ch, m, fd);
+}
+
+void child_send_conf(struct child *c)
+{
+	struct server *s = c->server;
+	char room[1024];
+	struct ipc_message m = {
+		.type = IPC_TYPE_conf,
+		.conf = { .generation = s->generation,
+			  .file = slice_str(server_config_path(s->setup, s->root, room, sizeof(room))),
+			  .port_offset = (uint16_t)s->setup->port_offset,
+			  .root = s->root },
+	};
+
+	child_send(c, &m, s->conf_fd);
+}
+
+static struct child *child_of(struct server *s, unsigned role, unsigned index)
+{
+	for (unsigned i = 0; i < s->n_children; i++)
+		if (s->child[i].role == role && s->child[i].index == index)
+			return &s->child[i];
+	return NULL;
+}
+
+/* Who is nearer to strangers: of a pair that cannot talk, that one is started anew,
+ * so that a taken-over smtp cannot have queue killed. */
+static int exposure(enum ipc_role role)
+{
+	return role == IPC_SMTP ? 3 : role == IPC_ADMIN ? 2 : role == IPC_LOCAL ? 1 : 0;
+}
+
+static void on_complaint(struct child *from, const struct ipc_complain *m)
+{
+	struct child *about = child_of(from->server, m->role, m->index);
+	struct child *guilty = about && exposure(about->role) >= exposure(from->role) ? about : from;
+
+	LOG(LOG_ERR, "role-broken", LOG_STR("role", ipc_role_name(guilty->role)),
+	    LOG_U("index", guilty->index), LOG_STR("said_by", ipc_role_name(from->role)));
+	if (guilty->pid)
+		kill(guilty->pid, SIGKILL);
+}
+
+static void on_message(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
+{
+	struct child *c = arg;
+
+	(void)ch;
+	(void)fd;
+	if (m->type == IPC_TYPE_ready) {
+		c->ready = true;
+		c->generation = m->ready.generation;
+		server_child_ready(c->server, c);
+	} else if (m->type == IPC_TYPE_complain) {
+		on_complaint(c, &m->complain);
+	} else if (m->type == IPC_TYPE_request && c->role == IPC_ADMIN) {
+		server_request(c->server, &m->request);
+	} else {
+		LOG(LOG_ERR, "message-unexpected", LOG_STR("from", ipc_role_name(c->role)),
+		    LOG_STR("type", ipc_type_name(m->type)));
+		if (c->pid)
+			kill(c->pid, SIGKILL);
+	}
+}
+
+/* Its process ends on this, or has ended: SIGCHLD does the rest. */
+static void on_closed(void *arg, struct channel *ch, const char *why)
+{
+	struct child *c = arg;
+
+	if (why != channel_eof) {
+		LOG(LOG_ERR, "role-broken", LOG_STR("role", ipc_role_name(c->role)), LOG_U("index", c->index),
+		    LOG_STR("why", why));
+		if (c->pid)
+			kill(c->pid, SIGKILL);
+	}
+	channel_free(ch);
+	c->ch = NULL;
+}
+
+static const struct channel_handlers handlers = { on_message, on_closed };
+
+/* ---- links ---- */
+
+static bool talk(enum ipc_role a, enum ipc_role b)
+{
+	static const struct {
+		enum ipc_role a, b;
+	} pairs[] = {
+		{ IPC_SMTP, IPC_QUEUE },  { IPC_SMTP, IPC_KEEPER },  { IPC_SMTP, IPC_LEDGER },
+		{ IPC_QUEUE, IPC_LOCAL }, { IPC_QUEUE, IPC_KEEPER },
+	};
+
+	if (a == IPC_ADMIN || b == IPC_ADMIN)
+		return a != b;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		if ((pairs[i].a == a && pairs[i].b == b) || (pairs[i].a == b && pairs[i].b == a))
+			return true;
+	return false;
+}
+
+static void send_peer(struct child *to, const struct child *other, int fd)
+{
+	struct ipc_message m = { .type = IPC_TYPE_peer,
+				 .peer = { .role = (uint8_t)other->role, .index = (uint8_t)other->index } };
+
+	child_send(to, &m, fd);
+}
+
+/* Channels to all that run; an old one to the process before closes by itself. */
+static void link_up(struct child *c)
+{
+	struct server *s = c->server;
+
+	for (unsigned i = 0; i < s->n_children; i++) {
+		struct child *other = &s->child[i];
+		int fd[2], r;
+
+		if (other == c || !other->ch || !talk(c->role, other->role))
+			continue;
+		r = channel_pair(fd);
+		if (r < 0) {
+			LOG(LOG_ERR, "link-failed", LOG_ERRNO(r), LOG_STR("role", ipc_role_name(c->role)),
+			    LOG_STR("peer", ipc_role_name(other->role)));
+			continue;
+		}
+		send_peer(c, other, fd[0]);
+		send_peer(other, c, fd[1]);
+		close(fd[0]);
+		close(fd[1]);
+	}
+}
+
+/* ---- processes ---- */
+
+/* Only what a role may need: no PATH, no LD_ anything, no secrets of whoever started us. */
+static char **clean_environment(char *room[static 10])
+{
+	static const char *const names[] = {
+		"HOME",		 "XDG_STATE_HOME",   "TZ", "LANG", "ASAN_SYMBOLIZER_PATH",
+		"UBSAN_OPTIONS", "LLVM_PROFILE_FILE"
+	};
+	const char *asan = getenv("ASAN_OPTIONS");
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *v = getenv(names[i]);
+
+		if (v && asprintf(&room[n], "%s=%s", names[i], v) > 0)
+			n++;
+	}
+	/* LeakSanitizer stops its own process with ptrace, which the sandbox forbids. */
+	if (asprintf(&room[n], "ASAN_OPTIONS=%s%sdetect_leaks=0", asan ? asan : "",
+		     asan && *asan ? ":" : "") > 0)
+		n++;
+	room[n] = NULL;
+	return room;
+}
+
+static void reset_signals(void)
+{
+	struct sigaction def = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &def, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void die_saying(const char *what)
+{
+	dprintf(STDERR_FILENO, "postern: cannot start a role: %s: %s\n", what, strerror(errno));
+	_exit(127);
+}
+
+/* In the new process. */
+static _Noreturn void become_role(struct child *c, int control)
+{
+	struct server *s = c->server;
+	int null = open("/dev/null", O_RDWR);
+	char role[16], index[8], fd[8];
+	char *env[10];
+	char *argv[] = { (char *)"postern",
+			 (char *)"role",
+			 role,
+			 index,
+			 fd,
+			 s->setup->no_sandbox ? (char *)"--no-sandbox" : NULL,
+			 NULL };
+	int r;
+
+	reset_signals();
+	snprintf(role, sizeof(role), "%s", ipc_role_name(c->role));
+	snprintf(index, sizeof(index), "%u", c->index);
+	snprintf(fd, sizeof(fd), "%d", 3);
+	/* 0 nothing, 1 and 2 where errors go, 3 the channel to main, 4 the program until exec. */
+	control = fcntl(control, F_DUPFD_CLOEXEC, 10);
+	s->exe_fd = fcntl(s->exe_fd, F_DUPFD_CLOEXEC, 10);
+	if (null < 0 || control < 0 || s->exe_fd < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0 ||
+	    dup2(control, 3) < 0 || dup3(s->exe_fd, 4, O_CLOEXEC) < 0)
+		die_saying("descriptors");
+	if (syscall(SYS_close_range, 5U, ~0U, 0U) < 0)
+		for (int at = 5; at < 4096; at++)
+			close(at);
+	clean_environment(env);
+	r = privilege_become(&c->as);
+	if (r < 0) {
+		errno = -r;
+		die_saying("changing the user");
+	}
+	syscall(SYS_execveat, 4, "", argv, env, AT_EMPTY_PATH);
+	die_saying("exec");
+}
+
+int child_start(struct child *c)
+{
+	struct server *s = c->server;
+	int fd[2], r = channel_pair(fd);
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	if (!c->timers) {
+		uv_timer_init(&s->loop, &c->restart);
+		uv_timer_init(&s->loop, &c->kill);
+		c->restart.data = c->kill.data = c;
+		c->timers = true;
+	}
+	pid = fork();
+	if (pid == 0)
+		become_role(c, fd[1]);
+	r = pid < 0 ? -errno : 0;
+	close(fd[1]);
+	if (r == 0)
+		r = channel_new(&s->loop, fd[0], WAITING_MAX, &handlers, c, &c->ch);
+	if (r < 0) {
+		close(fd[0]);
+		if (pid > 0)
+			kill(pid, SIGKILL);
+		return r;
+	}
+	c->pid = pid;
+	c->ready = false;
+	c->generation = 0;
+	c->started_ms = uv_now(&s->loop);
+	child_send_conf(c);
+	if (c->role == IPC_SMTP)
+		certificates_send(s, c);
+	link_up(c);
+	return 0;
+}
+
+static void on_restart(uv_timer_t *t)
+{
+	struct child *c = t->data;
+	int r;
+
+	if (c->pid || c->server->state >= SERVER_DRAINING)
+		return;
+	r = child_start(c);
+	if (r < 0) {
+		LOG(LOG_ERR, "restart-failed", LOG_ERRNO(r), LOG_STR("role", ipc_role_name(c->role)));
+		uv_timer_start(t, on_restart, BACKOFF_MAX_MS, 0);
+	}
+}
+
+static void on_kill(uv_timer_t *t)
+{
+	struct child *c = t->data;
+
+	if (!c->pid)
+		return;
+	LOG(LOG_WARNING, "role-killed", LOG_STR("role", ipc_role_name(c->role)), LOG_U("index", c->index),
+	    LOG_STR("why", "it did not end when told to"));
+	kill(c->pid, SIGKILL);
+}
+
+void child_end(struct child *c, unsigned grace_ms)
+{
+	if (c->pid && c->timers)
+		uv_timer_start(&c->kill, on_kill, grace_ms, 0);
+}
+
+static void on_ended(struct child *c, int status)
+{
+	struct server *s = c->server;
+	uint64_t lived = uv_now(&s->loop) - c->started_ms;
+
+	c->pid = 0;
+	c->ready = false;
+	uv_timer_stop(&c->kill);
+	if (c->ch) {
+		channel_free(c->ch);
+		c->ch = NULL;
+	}
+	if (s->state < SERVER_DRAINING) {
+		c->restarts++;
+		c->backoff_ms = lived > STEADY_MS || !c->backoff_ms  ? BACKOFF_FIRST_MS
+				: c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
+								     : c->backoff_ms * 2;
+		LOG(LOG_ERR, "role-died", LOG_STR("role", ipc_role_name(c->role)), LOG_U("index", c->index),
+		    LOG_STR("by", WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit"),
+		    LOG_U("status", (uint64_t)(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status))),
+		    LOG_U("restart_ms", c->backoff_ms));
+		uv_timer_start(&c->restart, on_restart, c->backoff_ms, 0);
+	}
+	server_child_gone(s, c);
+}
+
+void children_reap(struct server *s)
+{
+	for (unsigned i = 0; i < s->n_children; i++) {
+		struct child *c = &s->child[i];
+		int status;
+
+		if (c->pid && waitpid(c->pid, &status, WNOHANG) == c->pid)
+			on_ended(c, status);
+	}
+}

@@ -1,0 +1,98 @@
+/* The configuration's file, as main reads it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "conf/file.h"
+#include "role/server.h"
+
+const char *server_config_path(const struct supervisor_setup *setup, bool root, char *room, size_t size)
+{
+	if (setup->file)
+		return setup->file;
+	return conf_file_default(root, room, size) ? room : "postern.conf";
+}
+
+static void add_finding(struct conf_finding **to, const char *file, int err)
+{
+	struct conf_finding *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return;
+	f->error = true;
+	if (asprintf(&f->text, "cannot read %s: %s", file, strerror(-err)) < 0)
+		f->text = NULL;
+	*to = f;
+}
+
+int server_config_read(const struct supervisor_setup *setup, bool root, struct buf *text, struct conf **ret,
+		       struct conf_finding **ret_findings)
+{
+	char room[1024];
+	struct conf_setup cs = { .file = server_config_path(setup, root, room, sizeof(room)),
+				 .port_offset = setup->port_offset,
+				 .root = root };
+	int r = conf_file_read(cs.file, text);
+
+	*ret_findings = NULL;
+	if (r == -ENOENT && !setup->file)
+		r = 0; /* none is a working server too */
+	if (r < 0) {
+		add_finding(ret_findings, cs.file, r);
+		return r;
+	}
+	return conf_parse(buf_slice(text), &cs, ret, ret_findings);
+}
+
+/* Directives that processes and folders are made by.  A reload leaves them. */
+json_t *server_config_fixed(const struct conf *old, const struct conf *now)
+{
+	json_t *names = json_array();
+
+#define STRING(field, name)                                                                  \
+	do {                                                                                 \
+		if (strcmp(old->field ? old->field : "", now->field ? now->field : "") != 0) \
+			json_array_append_new(names, json_string(name));                     \
+	} while (0)
+#define NUMBER(field, name)                                              \
+	do {                                                             \
+		if (old->field != now->field)                            \
+			json_array_append_new(names, json_string(name)); \
+	} while (0)
+	STRING(state_dir, "state_dir");
+	STRING(runtime_dir, "runtime_dir");
+	STRING(user, "user");
+	STRING(control_group, "control_group");
+	STRING(mail_dir, "mailboxes.dir");
+	STRING(mail_user, "mailboxes.user");
+	STRING(mail_group, "mailboxes.group");
+	NUMBER(smtp_processes, "smtp_processes");
+	NUMBER(local_socket, "local_submission.socket");
+	NUMBER(log_to, "log.to");
+	NUMBER(log_format, "log.format");
+#undef STRING
+#undef NUMBER
+	return names;
+}
+
+int server_memory_file(const char *name, struct slice content)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -1;
+	while (content.n > 0) {
+		ssize_t n = write(fd, content.p, content.n);
+
+		if (n < 0) {
+			int err = errno;
+
+			close(fd);
+			errno = err;
+			return -1;
+		}
+		content = slice_tail(content, (size_t)n);
+	}
+	fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+	return fd;
+}

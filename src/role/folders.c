@@ -1,0 +1,116 @@
+/* The folders of state and run time: made, owned, and held by one server alone. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "role/server.h"
+
+/* All folders on the way, as mkdir -p; the last with that mode. */
+static int make_path(const char *path, mode_t mode)
+{
+	char part[1024];
+
+	if (!slice_copy(slice_str(path), part, sizeof(part)))
+		return -ENAMETOOLONG;
+	for (char *p = part + 1; *p; p++)
+		if (*p == '/') {
+			*p = '\0';
+			if (mkdir(part, 0755) < 0 && errno != EEXIST)
+				return -errno;
+			*p = '/';
+		}
+	return mkdir(part, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* Made when missing; an existing one gets the owner it needs.  Symbolic links are
+ * followed above, never for the folder itself. */
+static int make_owned(struct server *s, const char *path, mode_t mode, const struct account *as,
+		      bool set_mode)
+{
+	int r = make_path(path, mode), fd;
+	struct stat st;
+
+	if (r < 0) {
+		fprintf(stderr, "postern: cannot make the folder %s: %s\n", path, strerror(-r));
+		return r;
+	}
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		r = -errno;
+	else if (s->root && as && (st.st_uid != as->uid || st.st_gid != as->gid) &&
+		 fchown(fd, as->uid, as->gid) < 0)
+		r = -errno;
+	else if (set_mode && (st.st_mode & 07777) != mode && fchmod(fd, mode) < 0)
+		r = -errno;
+	if (r < 0)
+		fprintf(stderr, "postern: cannot use the folder %s: %s\n", path, strerror(-r));
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+int folders_make(struct server *s)
+{
+	static const struct {
+		const char *name;
+		enum ipc_role role; /* whose it is */
+	} parts[] = {
+		{ "spool", IPC_QUEUE },
+		{ "accounts", IPC_KEEPER },
+		{ "ledger", IPC_LEDGER },
+		{ "tls", IPC_MAIN },
+	};
+	const struct account mine = { getuid(), getgid() };
+	const struct child *local = children_first(s, IPC_LOCAL);
+	char path[1024];
+	/* Roles that run as somebody else must be able to pass. */
+	int r = make_owned(s, s->conf->state_dir, s->root ? 0711 : 0700, &mine, false);
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == 0; i++) {
+		const struct child *owner = children_first(s, parts[i].role);
+
+		if (snprintf(path, sizeof(path), "%s/%s", s->conf->state_dir, parts[i].name) >=
+		    (int)sizeof(path))
+			return -ENAMETOOLONG;
+		r = make_owned(s, path, 0700, owner ? &owner->as : &mine, true);
+	}
+	if (r == 0)
+		r = make_owned(s, s->conf->runtime_dir, 0755, NULL, false);
+	if (r == 0 && local) {
+		struct stat st;
+
+		/* One that exists belongs to who made it: Dovecot may share it. */
+		if (stat(s->conf->mail_dir, &st) < 0)
+			r = make_owned(s, s->conf->mail_dir, 0770, &local->as, true);
+	}
+	return r;
+}
+
+int folders_lock(struct server *s)
+{
+	char path[1024], text[32] = "";
+	int fd, n;
+
+	if (snprintf(path, sizeof(path), "%s/lock", s->conf->state_dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		fprintf(stderr, "postern: cannot open %s: %s\n", path, strerror(errno));
+		return -errno;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+
+		text[got > 0 ? strcspn(text, "\n") : 0] = '\0';
+		fprintf(stderr, "postern: another server (process %s) already uses %s\n", text,
+			s->conf->state_dir);
+		close(fd);
+		return -EBUSY;
+	}
+	n = snprintf(text, sizeof(text), "%d\n", getpid());
+	if (ftruncate(fd, 0) == 0)
+		(void)!pwrite(fd, text, (size_t)n, 0);
+	s->lock_fd = fd;
+	return 0;
+}

@@ -1,0 +1,167 @@
+/* server.h - process main: starts the roles, hands them what only it may open, and
+ * keeps them running.
+ *
+ * For the files of main alone (supervisor.c, children.c, listeners.c,
+ * certificates.c, folders.c, privilege.c, main_status.c).  main parses nothing
+ * hostile: its configuration and certificates come from the administrator, and
+ * from roles it takes `ready`, `complain` and two fixed questions of admin.
+ */
+#ifndef POSTERN_ROLE_SERVER_H
+#define POSTERN_ROLE_SERVER_H
+
+#include <uv.h>
+
+#include "conf/conf.h"
+#include "ipc/channel.h"
+#include "role/role.h"
+#include "role/supervisor.h"
+
+#define CHILDREN_MAX	 (ROLE_SMTP_MAX + IPC_ROLES)
+#define LISTENERS_MAX	 128
+#define CERTIFICATES_MAX 256
+
+struct server;
+
+struct account { /* of the machine: what a role runs as */
+	uid_t uid;
+	gid_t gid;
+};
+
+struct child {
+	struct server *server;
+	enum ipc_role role;
+	unsigned index;
+	struct account as;
+	pid_t pid; /* 0: not running */
+	struct channel *ch;
+	bool ready, listening; /* listening: its listeners were sent to it */
+	uint64_t generation;   /* of the configuration that it has last said to have */
+	uint64_t started_ms;   /* of the loop's clock */
+	unsigned restarts, backoff_ms;
+	uv_timer_t restart, kill; /* kill: it was told to go and has not */
+	bool timers;
+};
+
+struct listener { /* one address and port, or one Unix socket */
+	char name[65];
+	char address[129];
+	struct ip ip;
+	uint16_t port;
+	int fd[ROLE_SMTP_MAX]; /* a socket for each smtp process; of a Unix socket, one */
+	unsigned n_fd;
+	enum ipc_role role; /* that accepts */
+};
+
+struct certificate_file {
+	char *cert, *key; /* paths; NULL key: both in cert */
+	struct {
+		dev_t dev;
+		ino_t ino;
+		off_t size;
+		struct timespec changed;
+	} seen[2];
+	int pem_fd; /* sealed memory: chain and key */
+	int64_t not_after;
+	char sha256[65];
+};
+
+enum server_state { SERVER_STARTING, SERVER_RUNNING, SERVER_DRAINING, SERVER_HURRYING };
+
+struct server {
+	uv_loop_t loop;
+	const struct supervisor_setup *setup;
+	bool root;
+	enum server_state state;
+	int status;
+	uint64_t started_ms;
+
+	struct conf *conf;
+	int conf_fd; /* sealed memory: the text */
+	uint64_t generation;
+
+	int exe_fd; /* this program: a restarted role is the same version, whatever lies on disk */
+	int lock_fd;
+	struct child child[CHILDREN_MAX];
+	unsigned n_children, n_smtp;
+
+	struct listener listener[LISTENERS_MAX];
+	unsigned n_listeners;
+
+	struct certificate_file certificate[CERTIFICATES_MAX];
+	unsigned n_certificates;
+	bool self_signed;
+	uint64_t certificate_generation;
+	unsigned char ticket_secret[32];
+	uv_timer_t watch;
+
+	uv_signal_t on_signal[4];
+	uint64_t draining; /* which roles were told to go, as bits */
+	struct {
+		bool open;
+		uint64_t req;
+		json_t *notes; /* what the answer says besides */
+		uv_timer_t timeout;
+	} reload; /* the command line waits for it */
+};
+
+/* ---- supervisor.c ---- */
+void server_child_ready(struct server *s, struct child *c);
+void server_child_gone(struct server *s, struct child *c);
+/* A question of the command line, passed on by admin. */
+void server_request(struct server *s, const struct ipc_request *m);
+void server_answer(struct server *s, uint64_t req, json_t *answer); /* takes the reference */
+
+/* ---- config.c: reading, checking, saying what is wrong ---- */
+/* The text and what it means.  Findings go to ret_findings (NULL: to standard error).
+ * 0 or negative errno; then findings say why. */
+int server_config_read(const struct supervisor_setup *setup, bool root, struct buf *text, struct conf **ret,
+		       struct conf_finding **ret_findings);
+/* What differs and takes a restart: a JSON array of names. */
+json_t *server_config_fixed(const struct conf *old, const struct conf *now);
+const char *server_config_path(const struct supervisor_setup *setup, bool root, char *room, size_t size);
+/* A sealed file in memory; -1 with errno. */
+int server_memory_file(const char *name, struct slice content);
+
+/* ---- children.c ---- */
+int children_plan(struct server *s); /* which there are, and as whom; says what is missing */
+int child_start(struct child *c);
+void child_send(struct child *c, const struct ipc_message *m, int fd);
+void child_send_conf(struct child *c);
+void child_end(struct child *c, unsigned grace_ms); /* SIGKILL after that */
+void children_reap(struct server *s);
+bool children_running(const struct server *s, enum ipc_role role);
+bool children_ready(const struct server *s, uint64_t generation);
+const struct child *children_first(const struct server *s, enum ipc_role role);
+
+/* ---- listeners.c ---- */
+/* Opens what conf wants and is not open, into a new list; nothing of the old one changes.
+ * Errors are told through say() one by one; -errno of the last. */
+int listeners_open(struct server *s, const struct conf *conf, void (*say)(void *arg, const char *text),
+		   void *arg);
+/* After a successful listeners_open(): tells the roles, closes what is not wanted any more. */
+void listeners_apply(struct server *s);
+void listeners_forget(void); /* instead of listeners_apply() */
+void listeners_send_all(struct server *s, struct child *c);
+void listeners_close(struct server *s);
+
+/* ---- certificates.c ---- */
+int certificates_load(struct server *s, const struct conf *conf, void (*say)(void *arg, const char *text),
+		      void *arg);
+void certificates_send(struct server *s, struct child *c); /* NULL: to all smtp */
+void certificates_watch(struct server *s);
+
+/* ---- folders.c ---- */
+int folders_make(struct server *s);
+int folders_lock(struct server *s);
+
+/* ---- privilege.c ---- */
+int privilege_account(const char *user, const char *group, struct account *ret);
+void privilege_keep_few(void);
+/* In the child, before exec: become that account for good. 0 or negative errno. */
+int privilege_become(const struct account *as);
+
+/* ---- main_status.c ---- */
+json_t *server_status(struct server *s);
+void server_notify(const char *state); /* systemd's, if it asked for it */
+
+#endif
