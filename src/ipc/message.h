@@ -58,6 +58,7 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(27, recipient) /* who is this, here? */                                             \
 	M(28, verdict)	 /* answers sender and recipient */                                   \
 	M(29, target)	 /* before the verdict: one place the address leads to */             \
+	M(30, mechs)	 /* keeper to all smtp: what AUTH may offer, now */                   \
 	/* smtp to queue, and back */                                                         \
 	M(40, body) /* the first one of a transaction opens it */                             \
 	M(41, rcpt)                                                                           \
@@ -112,6 +113,9 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 /* what: enum ipc_verdict_kind */
 #define IPC_FIELDS_verdict(U8, U16, U32, U64, B) U64(req) U8(what)
 #define IPC_FIELDS_target(U8, U16, U32, U64, B)	 U64(req) U8(kind) B(address, IPC_ADDRESS_MAX) B(mailbox, 512)
+
+/* Names with blanks between; mechs_tls: added where TLS allows channel binding. */
+#define IPC_FIELDS_mechs(U8, U16, U32, U64, B) B(mechs, 256) B(mechs_tls, 256)
 
 #define IPC_FIELDS_body(U8, U16, U32, U64, B) U64(tx) B(data, IPC_CHUNK_MAX)
 /* kind: enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;
