@@ -1,0 +1,27 @@
+/* known.h - addresses that lately began a session in clear text, as they should.
+ *
+ * A greeting need not be held for them: they do not speak TLS first.  Bounded in
+ * number and in age; the oldest goes first.  Times are given by the caller.
+ */
+#ifndef POSTERN_RECEIVE_KNOWN_H
+#define POSTERN_RECEIVE_KNOWN_H
+
+#include "base/ip.h"
+#include "base/list.h"
+#include "base/map.h"
+
+struct known {
+	struct map map;
+	struct list oldest_first;
+	size_t max;
+	uint64_t max_age_ms;
+};
+
+int known_init(struct known *k, size_t max, uint64_t max_age_ms); /* 0 or -ENOMEM */
+void known_done(struct known *k);
+
+bool known_has(struct known *k, const struct ip *ip, uint64_t now_ms);
+void known_add(struct known *k, const struct ip *ip, uint64_t now_ms); /* out of memory: forgets it */
+void known_forget(struct known *k, const struct ip *ip);
+
+#endif

@@ -1,0 +1,76 @@
+/* listener.h - one listener of the configuration in this process: its sockets, its
+ * rules, its counters, the sessions that came through it.
+ *
+ * It has several sockets (one an address), which main binds and passes.  Its rules
+ * are a snapshot of the configuration that sessions share: those that began before a
+ * reload keep theirs.  Limits on sessions hold for each smtp process by itself.
+ */
+#ifndef POSTERN_RECEIVE_LISTENER_H
+#define POSTERN_RECEIVE_LISTENER_H
+
+#include <uv.h>
+
+#include "base/list.h"
+#include "conf/conf.h"
+#include "receive/counters.h"
+#include "receive/ip_count.h"
+#include "receive/known.h"
+#include "receive/wrong_port.h"
+#include "smtp/server.h"
+
+struct receive;
+
+/* What a session needs of the configuration. */
+struct rules {
+	unsigned refs;
+	char name[64 + 1];
+	uint16_t port;
+	enum smtp_role role;
+	enum wrong_port_kind kind;
+	bool serve;	/* wrong_port = serve */
+	bool trust_all; /* open to anywhere by the override for test networks */
+	unsigned hold_ms, tls_timeout_s, command_timeout_s, data_timeout_s, session_timeout_s;
+	enum conf_tls_min tls_min;
+	uint32_t max_sessions, max_sessions_per_ip;
+	unsigned max_hops;
+	struct ip_net *relay_from;
+	size_t n_relay_from;
+	struct buf advice, hostname, mechs, mechs_tls; /* what engine points at */
+	struct smtp_server_setup engine;
+};
+
+/* -ENOENT: the configuration does not have that listener; -ENOMEM.  name
+ * LISTENER_LOCAL: the Unix socket.  mechs: what AUTH offers, "PLAIN LOGIN"; mechs_tls:
+ * and over TLS with channel binding. */
+#define LISTENER_LOCAL "local"
+int rules_new(const struct conf *conf, struct slice name, struct slice mechs, struct slice mechs_tls,
+	      struct rules **ret);
+struct rules *rules_ref(struct rules *r);
+void rules_unref(struct rules *r); /* NULL is fine */
+bool rules_trust(const struct rules *r, const struct ip *ip);
+
+struct listener {
+	struct list link; /* of receive's listeners */
+	struct receive *rx;
+	char name[64 + 1];
+	struct rules *rules; /* for sessions to come; NULL: the configuration has it no more */
+	struct list sockets;
+	struct list sessions;
+	uint32_t n_sessions;
+	struct known known;
+	struct ip_count by_ip;
+	struct counters count;
+};
+
+int listener_new(struct receive *rx, struct slice name, struct listener **ret);
+/* Only without sockets and sessions. */
+void listener_free(struct listener *l);
+
+/* Takes the descriptor over; address and port are what unlisten will name. */
+int listener_add(struct listener *l, int fd, struct slice address, uint16_t port);
+/* False if there is no such socket. */
+bool listener_remove(struct listener *l, struct slice address, uint16_t port);
+void listener_remove_all(struct listener *l);
+json_t *listener_json(const struct listener *l);
+
+#endif

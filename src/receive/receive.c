@@ -1,0 +1,523 @@
+#include "receive/receive.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "receive/listener.h"
+#include "receive/private.h"
+#include "receive/session.h"
+
+#define STARVED_MS    5
+#define PEM_MAX	      (1U << 20)
+#define LAST_WORDS_MS 200
+
+/* ---- small things that sessions ask for ---- */
+
+uint64_t receive_now_ms(const struct receive *rx)
+{
+	return uv_now(rx->loop);
+}
+
+uint64_t receive_wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void receive_wait_for(struct receive *rx, struct map *map, struct receive_wait *w)
+{
+	receive_wait_end(map, w);
+	w->number = ++rx->last_number;
+	map_insert(map, &w->node, slice_of(&w->number, sizeof(w->number)));
+}
+
+void receive_wait_end(struct map *map, struct receive_wait *w)
+{
+	if (w->number == 0)
+		return;
+	map_remove(map, &w->node);
+	w->number = 0;
+}
+
+static void on_idle(uv_idle_t *h)
+{
+	struct receive *rx = h->data;
+	struct list now;
+
+	/* Those that are not through after this turn queue up for the next. */
+	list_init(&now);
+	while (!list_empty(&rx->again)) {
+		struct list *link = rx->again.next;
+
+		list_remove(link);
+		list_push_back(&now, link);
+	}
+	uv_idle_stop(h);
+	while (!list_empty(&now))
+		session_run(container_of(now.next, struct session, again));
+}
+
+void receive_again(struct receive *rx, struct session *s)
+{
+	list_remove(&s->again);
+	list_push_back(&rx->again, &s->again);
+	uv_idle_start(&rx->idle, on_idle);
+}
+
+static void on_starved(uv_timer_t *h)
+{
+	struct receive *rx = h->data;
+	struct list now;
+
+	list_init(&now);
+	while (!list_empty(&rx->starved)) {
+		struct list *link = rx->starved.next;
+
+		list_remove(link);
+		list_push_back(&now, link);
+	}
+	while (!list_empty(&now)) {
+		struct session *s = container_of(now.next, struct session, starved);
+
+		list_remove(&s->starved);
+		session_run(s);
+	}
+}
+
+void receive_starved(struct receive *rx, struct session *s)
+{
+	list_remove(&s->starved);
+	list_push_back(&rx->starved, &s->starved);
+	if (!uv_is_active((uv_handle_t *)&rx->starved_timer))
+		uv_timer_start(&rx->starved_timer, on_starved, STARVED_MS, 0);
+}
+
+/* ---- life ---- */
+
+int receive_new(const struct receive_setup *setup, struct receive **ret)
+{
+	struct receive *rx = calloc(1, sizeof(*rx));
+	int r;
+
+	if (!rx)
+		return -ENOMEM;
+	rx->setup = *setup;
+	rx->loop = setup->loop;
+	list_init(&rx->listeners);
+	list_init(&rx->again);
+	list_init(&rx->starved);
+	buf_init(&rx->mechs, 256);
+	buf_init(&rx->mechs_tls, 256);
+	buf_str(&rx->mechs, "PLAIN LOGIN");
+	id_source_init(&rx->ids, (uint8_t)setup->index);
+	r = map_init(&rx->asks);
+	if (r == 0)
+		r = map_init(&rx->transactions);
+	if (r == 0)
+		r = tls_server_new(&rx->tls);
+	if (r < 0) {
+		map_done(&rx->asks);
+		map_done(&rx->transactions);
+		buf_done(&rx->mechs);
+		free(rx);
+		return r;
+	}
+	uv_idle_init(rx->loop, &rx->idle);
+	uv_timer_init(rx->loop, &rx->starved_timer);
+	uv_timer_init(rx->loop, &rx->drain_timer);
+	rx->idle.data = rx->starved_timer.data = rx->drain_timer.data = rx;
+	*ret = rx;
+	return 0;
+}
+
+static void certificates_forget(struct receive *rx)
+{
+	for (uint32_t i = 0; rx->certificates.pem && i < rx->certificates.count; i++)
+		buf_wipe(&rx->certificates.pem[i]);
+	free(rx->certificates.pem);
+	rx->certificates.pem = NULL;
+	rx->certificates.count = rx->certificates.n = 0;
+}
+
+static void end_all_sessions(struct receive *rx)
+{
+	struct list *at, *after;
+
+	LIST_EACH (&rx->listeners, at, after) {
+		struct listener *l = container_of(at, struct listener, link);
+
+		while (!list_empty(&l->sessions)) {
+			struct session *s = container_of(l->sessions.next, struct session, link);
+
+			s->over = true;
+			session_run(s);
+		}
+	}
+}
+
+void receive_handle_closed(struct receive *rx)
+{
+	rx->closing--;
+	if (rx->freed && rx->closing == 0)
+		free(rx);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	receive_handle_closed(h->data);
+}
+
+void receive_free(struct receive *rx)
+{
+	struct list *at, *after;
+
+	if (!rx)
+		return;
+	rx->setup.drained = NULL;
+	end_all_sessions(rx);
+	LIST_EACH (&rx->listeners, at, after) {
+		struct listener *l = container_of(at, struct listener, link);
+
+		listener_remove_all(l);
+		listener_free(l);
+	}
+	certificates_forget(rx);
+	tls_server_free(rx->tls);
+	buf_done(&rx->mechs);
+	buf_done(&rx->mechs_tls);
+	map_done(&rx->asks);
+	map_done(&rx->transactions);
+	rx->freed = true;
+	rx->closing += 3;
+	uv_close((uv_handle_t *)&rx->idle, on_closed);
+	uv_close((uv_handle_t *)&rx->starved_timer, on_closed);
+	uv_close((uv_handle_t *)&rx->drain_timer, on_closed);
+}
+
+/* ---- configuration, sockets, certificates ---- */
+
+static struct listener *find_listener(struct receive *rx, struct slice name)
+{
+	struct list *at, *after;
+
+	LIST_EACH (&rx->listeners, at, after) {
+		struct listener *l = container_of(at, struct listener, link);
+
+		if (slice_eq(slice_str(l->name), name))
+			return l;
+	}
+	return NULL;
+}
+
+static void listener_gone(struct listener *l)
+{
+	if (!l->rules && list_empty(&l->sockets) && l->n_sessions == 0)
+		listener_free(l);
+}
+
+int receive_configure(struct receive *rx, const struct conf *conf)
+{
+	struct list *at, *after;
+
+	LIST_EACH (&rx->listeners, at, after) {
+		struct listener *l = container_of(at, struct listener, link);
+		struct rules *r;
+		int err = rules_new(conf, slice_str(l->name), buf_slice(&rx->mechs),
+				    buf_slice(&rx->mechs_tls), &r);
+
+		if (err == -ENOENT)
+			r = NULL;
+		else if (err < 0)
+			return err; /* the old rules stay */
+		rules_unref(l->rules);
+		l->rules = r;
+		listener_gone(l);
+	}
+	return 0;
+}
+
+int receive_listen(struct receive *rx, const struct conf *conf, const struct ipc_listen *m, int *fd)
+{
+	struct listener *l = find_listener(rx, m->listener);
+	int taken = *fd, r = 0;
+
+	if (taken < 0)
+		return -EBADF;
+	if (!l)
+		r = listener_new(rx, m->listener, &l);
+	if (r == 0 && !l->rules)
+		r = rules_new(conf, m->listener, buf_slice(&rx->mechs), buf_slice(&rx->mechs_tls), &l->rules);
+	if (r < 0) {
+		if (l)
+			listener_gone(l);
+		return r;
+	}
+	*fd = -1;
+	if (rx->draining) {
+		close(taken);
+		return 0;
+	}
+	return listener_add(l, taken, m->address, m->port);
+}
+
+void receive_unlisten(struct receive *rx, const struct ipc_unlisten *m)
+{
+	struct listener *l = find_listener(rx, m->listener);
+
+	if (!l)
+		return;
+	listener_remove(l, m->address, m->port);
+	listener_gone(l);
+}
+
+static int read_pem(int fd, struct buf *to)
+{
+	unsigned char *p;
+	off_t at = 0;
+
+	for (;;) {
+		size_t room = buf_reserve(to, 16384, &p);
+		ssize_t n;
+
+		if (room == 0)
+			return -EFBIG;
+		n = pread(fd, p, room, at);
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		buf_filled(to, (size_t)n);
+		at += n;
+	}
+}
+
+static int load_certificates(struct receive *rx)
+{
+	uint32_t n = rx->certificates.count;
+	struct slice *pem = calloc(n, sizeof(*pem));
+	char why[256] = "";
+	int r;
+
+	if (!pem)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		pem[i] = buf_slice(&rx->certificates.pem[i]);
+	r = tls_server_load(rx->tls, pem, n, why, sizeof(why));
+	free(pem);
+	if (r < 0)
+		LOG(LOG_ERR, "certificates-refused", LOG_STR("why", why), LOG_ERRNO(r));
+	else
+		rx->tls_ready = true;
+	if (r == 0 && why[0])
+		LOG(LOG_WARNING, "certificates", LOG_STR("why", why));
+	certificates_forget(rx);
+	return r;
+}
+
+int receive_certificate(struct receive *rx, const struct ipc_certificate *m, int fd)
+{
+	int r;
+
+	if (fd < 0 || m->count == 0 || m->count > CERTIFICATES_MAX || m->index >= m->count)
+		return -EINVAL;
+	if (!rx->certificates.pem || rx->certificates.generation != m->generation ||
+	    rx->certificates.count != m->count) {
+		certificates_forget(rx);
+		rx->certificates.pem = calloc(m->count, sizeof(*rx->certificates.pem));
+		if (!rx->certificates.pem)
+			return -ENOMEM;
+		rx->certificates.generation = m->generation;
+		rx->certificates.count = m->count;
+		for (uint32_t i = 0; i < m->count; i++)
+			buf_init(&rx->certificates.pem[i], PEM_MAX);
+	}
+	if (rx->certificates.pem[m->index].n > 0)
+		return -EEXIST;
+	r = read_pem(fd, &rx->certificates.pem[m->index]);
+	if (r < 0)
+		return r;
+	if (++rx->certificates.n < m->count)
+		return 0;
+	return load_certificates(rx);
+}
+
+int receive_ticket_secret(struct receive *rx, struct slice secret)
+{
+	return tls_server_ticket_secret(rx->tls, secret);
+}
+
+/* ---- the other processes ---- */
+
+typedef void session_fn(struct session *s);
+
+static void each_session(struct receive *rx, session_fn *fn)
+{
+	struct list *l_at, *l_after, *at, *after;
+
+	LIST_EACH (&rx->listeners, l_at, l_after) {
+		struct listener *l = container_of(l_at, struct listener, link);
+
+		LIST_EACH (&l->sessions, at, after)
+			fn(container_of(at, struct session, link));
+	}
+}
+
+void receive_peer(struct receive *rx, enum ipc_role who, struct channel *ch)
+{
+	switch (who) {
+	case IPC_QUEUE:
+		rx->queue = ch;
+		rx->queue_result = 0;
+		/* Even when it came back at once: what the old one knew is lost. */
+		each_session(rx, session_queue_gone);
+		break;
+	case IPC_KEEPER:
+		rx->keeper = ch;
+		each_session(rx, session_keeper_gone);
+		break;
+	case IPC_LEDGER:
+		rx->ledger = ch;
+		break;
+	default:
+		break;
+	}
+}
+
+static struct receive_wait *find_wait(const struct map *map, uint64_t number)
+{
+	struct map_node *node = map_find(map, slice_of(&number, sizeof(number)));
+
+	return node ? container_of(node, struct receive_wait, node) : NULL;
+}
+
+static void from_keeper(struct receive *rx, uint64_t req, const struct ipc_message *m)
+{
+	struct receive_wait *w = find_wait(&rx->asks, req);
+
+	if (w)
+		session_on_keeper(container_of(w, struct session, ask), m);
+}
+
+static void from_queue(struct receive *rx, uint64_t tx, const struct ipc_message *m)
+{
+	struct receive_wait *w = find_wait(&rx->transactions, tx);
+
+	if (w)
+		session_on_queue(container_of(w, struct session, tx.wait), m);
+}
+
+static void on_mechs(struct receive *rx, const struct conf *conf, const struct ipc_mechs *m)
+{
+	buf_reset(&rx->mechs);
+	buf_reset(&rx->mechs_tls);
+	buf_put(&rx->mechs, m->mechs);
+	buf_put(&rx->mechs_tls, m->mechs_tls);
+	receive_configure(rx, conf);
+}
+
+void receive_message(struct receive *rx, const struct conf *conf, enum ipc_role who,
+		     const struct ipc_message *m)
+{
+	bool queue = who == IPC_QUEUE, keeper = who == IPC_KEEPER;
+
+	if (keeper && m->type == IPC_TYPE_verdict)
+		from_keeper(rx, m->verdict.req, m);
+	else if (keeper && m->type == IPC_TYPE_target)
+		from_keeper(rx, m->target.req, m);
+	else if (keeper && m->type == IPC_TYPE_auth_challenge)
+		from_keeper(rx, m->auth_challenge.req, m);
+	else if (keeper && m->type == IPC_TYPE_auth_result)
+		from_keeper(rx, m->auth_result.req, m);
+	else if (keeper && m->type == IPC_TYPE_mechs)
+		on_mechs(rx, conf, &m->mechs);
+	else if (queue && m->type == IPC_TYPE_credit)
+		from_queue(rx, m->credit.tx, m);
+	else if (queue && m->type == IPC_TYPE_stored)
+		from_queue(rx, m->stored.tx, m);
+	else if (queue && m->type == IPC_TYPE_accepting)
+		rx->queue_result = (int)m->accepting.result;
+	else if (rx->setup.peer_broken)
+		rx->setup.peer_broken(rx->setup.arg, who, "a message that it may not send");
+}
+
+/* ---- the end ---- */
+
+static void drained(struct receive *rx)
+{
+	void (*fn)(void *) = rx->setup.drained;
+
+	rx->setup.drained = NULL;
+	if (fn)
+		fn(rx->setup.arg);
+}
+
+static void on_last_words(uv_timer_t *h)
+{
+	drained(h->data);
+}
+
+/* Replies are written at the end of the turn, and the kernel has to take them. */
+static void all_gone(struct receive *rx)
+{
+	uv_timer_start(&rx->drain_timer, on_last_words, LAST_WORDS_MS, 0);
+}
+
+void receive_session_gone(struct receive *rx)
+{
+	rx->n_sessions--;
+	if (rx->draining && rx->n_sessions == 0)
+		all_gone(rx);
+}
+
+static void leave_softly(struct session *s)
+{
+	session_leave(s, false);
+}
+
+static void leave_now(struct session *s)
+{
+	session_leave(s, true);
+}
+
+static void on_drain_over(uv_timer_t *h)
+{
+	struct receive *rx = h->data;
+
+	if (!rx->drain_hard) {
+		/* What they are told must still get out. */
+		rx->drain_hard = true;
+		each_session(rx, leave_now);
+		uv_timer_start(h, on_drain_over, 2 * LAST_WORDS_MS, 0);
+		return;
+	}
+	drained(rx);
+}
+
+void receive_drain(struct receive *rx, unsigned seconds)
+{
+	struct list *at, *after;
+
+	LIST_EACH (&rx->listeners, at, after)
+		listener_remove_all(container_of(at, struct listener, link));
+	rx->draining = true;
+	uv_timer_start(&rx->drain_timer, on_drain_over, (uint64_t)seconds * 1000, 0);
+	each_session(rx, leave_softly);
+	if (rx->n_sessions == 0)
+		all_gone(rx);
+}
+
+void receive_status(const struct receive *rx, json_t *to)
+{
+	json_t *all = json_array();
+	struct list *at, *after;
+
+	LIST_EACH (&rx->listeners, at, after)
+		json_array_append_new(all, listener_json(container_of(at, struct listener, link)));
+	json_object_set_new(to, "sessions", json_integer((json_int_t)rx->n_sessions));
+	json_object_set_new(to, "tls_ready", json_boolean(rx->tls_ready));
+	json_object_set_new(to, "accepting", json_integer(rx->queue ? rx->queue_result : EPIPE));
+	json_object_set_new(to, "listeners", all);
+}

@@ -1,0 +1,145 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "receive/listener.h"
+#include "smtp/advice.h"
+
+/* The Unix socket has no block of its own in the configuration but for its
+ * limits on messages: its users are this machine's. */
+#define LOCAL_SESSIONS		500
+#define LOCAL_SESSIONS_PER_USER 50
+#define LOCAL_TIMEOUT_S		300
+#define LOCAL_SESSION_S		3600
+
+static void write_advice(const struct conf *conf, struct buf *to)
+{
+	struct smtp_advice_port ports[16];
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->n_listeners && n < sizeof(ports) / sizeof(ports[0]); i++) {
+		const struct conf_listener *l = &conf->listeners[i];
+
+		if (l->enabled && l->role == CONF_SUBMISSION && l->auth && l->tls != CONF_TLS_OFF)
+			ports[n++] = (struct smtp_advice_port){ l->port, l->tls == CONF_TLS_IMPLICIT };
+	}
+	smtp_advice_where(ports, n, to);
+}
+
+static void fill_local(struct rules *r, const struct conf *conf)
+{
+	r->role = SMTP_LOCAL;
+	r->kind = WRONG_PORT_RELAY;
+	r->command_timeout_s = r->data_timeout_s = LOCAL_TIMEOUT_S;
+	r->session_timeout_s = LOCAL_SESSION_S;
+	r->max_sessions = LOCAL_SESSIONS;
+	r->max_sessions_per_ip = LOCAL_SESSIONS_PER_USER;
+	r->engine.bare = SMTP_BARE_FIX; /* scripts end lines as Unix does */
+	r->engine.max_size = conf->local_max_size;
+	r->engine.max_recipients = conf->local_max_recipients;
+	r->engine.max_errors = 20;
+	r->engine.max_commands = 100;
+	r->engine.max_transactions = 1000;
+}
+
+static bool fill_listener(struct rules *r, const struct conf *conf, const struct conf_listener *l)
+{
+	r->port = l->port;
+	r->role = l->role == CONF_RELAY ? SMTP_RELAY : SMTP_SUBMISSION;
+	r->kind = l->tls == CONF_TLS_IMPLICIT ? WRONG_PORT_IMPLICIT
+		  : l->role == CONF_RELAY     ? WRONG_PORT_RELAY
+					      : WRONG_PORT_STARTTLS;
+	r->serve = l->wrong_port == CONF_WRONG_PORT_SERVE;
+	r->trust_all = l->role == CONF_SUBMISSION && !l->auth && conf->insecure_test_network;
+	r->hold_ms = l->tls == CONF_TLS_OFF ? 0 : l->greeting_hold_ms;
+	r->tls_timeout_s = l->tls_timeout_s;
+	r->command_timeout_s = l->command_timeout_s;
+	r->data_timeout_s = l->data_timeout_s;
+	r->session_timeout_s = l->session_timeout_s;
+	r->tls_min = l->tls_min;
+	r->max_sessions = l->max_sessions;
+	r->max_sessions_per_ip = l->max_sessions_per_ip;
+	r->engine.starttls = l->tls == CONF_TLS_STARTTLS;
+	r->engine.tls_required = l->tls_required && l->tls != CONF_TLS_IMPLICIT;
+	r->engine.auth = l->auth;
+	r->engine.bare = l->bare_line_ends == CONF_BARE_FIX ? SMTP_BARE_FIX : SMTP_BARE_REFUSE;
+	r->engine.max_size = l->max_size;
+	r->engine.max_recipients = l->max_recipients;
+	r->engine.max_errors = l->max_errors;
+	r->engine.max_commands = l->max_commands;
+	r->engine.max_transactions = l->max_transactions;
+	if (l->n_relay_from > 0) {
+		r->relay_from = calloc(l->n_relay_from, sizeof(*r->relay_from));
+		if (!r->relay_from)
+			return false;
+		memcpy(r->relay_from, l->relay_from, l->n_relay_from * sizeof(*r->relay_from));
+		r->n_relay_from = l->n_relay_from;
+	}
+	return true;
+}
+
+int rules_new(const struct conf *conf, struct slice name, struct slice mechs, struct slice mechs_tls,
+	      struct rules **ret)
+{
+	const struct conf_listener *l = conf_listener(conf, name);
+	bool local = slice_eq(name, SLICE_LIT(LISTENER_LOCAL));
+	struct rules *r;
+
+	if (local ? !conf->local_socket : !l || !l->enabled)
+		return -ENOENT;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->refs = 1;
+	r->max_hops = conf->max_hops;
+	buf_init(&r->advice, 1024);
+	buf_init(&r->hostname, 256);
+	buf_init(&r->mechs, 256);
+	buf_init(&r->mechs_tls, 256);
+	write_advice(conf, &r->advice);
+	buf_str(&r->hostname, conf->hostname);
+	buf_put(&r->mechs, mechs);
+	buf_put(&r->mechs_tls, mechs_tls);
+	if (local)
+		fill_local(r, conf);
+	if (!slice_copy(name, r->name, sizeof(r->name)) || (!local && !fill_listener(r, conf, l)) ||
+	    !buf_ok(&r->advice) || !buf_ok(&r->hostname) || !buf_ok(&r->mechs) || !buf_ok(&r->mechs_tls)) {
+		rules_unref(r);
+		return -ENOMEM;
+	}
+	r->engine.role = r->role;
+	r->engine.advice = buf_slice(&r->advice);
+	r->engine.hostname = buf_slice(&r->hostname);
+	r->engine.mechs = buf_slice(&r->mechs);
+	r->engine.mechs_tls = buf_slice(&r->mechs_tls);
+	*ret = r;
+	return 0;
+}
+
+struct rules *rules_ref(struct rules *r)
+{
+	r->refs++;
+	return r;
+}
+
+void rules_unref(struct rules *r)
+{
+	if (!r || --r->refs > 0)
+		return;
+	buf_done(&r->advice);
+	buf_done(&r->hostname);
+	buf_done(&r->mechs);
+	buf_done(&r->mechs_tls);
+	free(r->relay_from);
+	free(r);
+}
+
+bool rules_trust(const struct rules *r, const struct ip *ip)
+{
+	if (r->trust_all)
+		return true;
+	for (size_t i = 0; i < r->n_relay_from; i++)
+		if (ip_net_has(&r->relay_from[i], ip))
+			return true;
+	return false;
+}

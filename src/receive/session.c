@@ -1,0 +1,451 @@
+#include "receive/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "smtp/advice.h"
+
+#define INPUT_MAX  (16U << 10)
+#define OUTPUT_MAX (64U << 10)
+
+#define SILENCE_MS 8000 /* on an implicit TLS port: then it waits for a greeting */
+/* Beyond the limit a session is told so; beyond this one it is only closed. */
+#define REFUSED_MAX 64
+
+static void on_conn(void *arg, struct conn *c, enum conn_event event);
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	struct session *s = h->data;
+	struct receive *rx = s->rx;
+
+	free(s);
+	receive_handle_closed(rx);
+}
+
+/* The one place where a session ends. */
+static void session_free(struct session *s)
+{
+	struct receive *rx = s->rx;
+
+	session_mishap_served(s);
+	if (s->conn)
+		conn_close(s->conn);
+	session_auth_abort(s);
+	receive_wait_end(&rx->asks, &s->ask);
+	session_forget_targets(s);
+	session_message_over(s);
+	transaction_done(&s->tx, rx);
+	smtp_server_free(s->engine);
+	buf_wipe(&s->login);
+	ip_count_remove(&s->listener->by_ip, &s->ip, s->uid);
+	s->listener->n_sessions--;
+	list_remove(&s->link);
+	list_remove(&s->again);
+	list_remove(&s->starved);
+	rules_unref(s->rules);
+	rx->closing++;
+	s->timer.data = s;
+	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+	receive_session_gone(rx);
+}
+
+/* ---- time ---- */
+
+void session_deadline(struct session *s, uint64_t seconds)
+{
+	s->deadline_ms = receive_now_ms(s->rx) + seconds * 1000;
+}
+
+static void on_timer(uv_timer_t *t);
+
+/* The timer is moved only when it would ring too late; when it rings early it is
+ * set anew.  So a busy session does not touch it. */
+static void arm(struct session *s)
+{
+	uint64_t at = s->deadline_ms < s->end_ms ? s->deadline_ms : s->end_ms;
+	uint64_t now = receive_now_ms(s->rx);
+	uint64_t left = at > now ? at - now : 0;
+
+	if (!uv_is_active((uv_handle_t *)&s->timer) || uv_timer_get_due_in(&s->timer) > left)
+		uv_timer_start(&s->timer, on_timer, left, 0);
+}
+
+static void hang_up(struct session *s, const char *enhanced, const char *text)
+{
+	if (s->hung_up)
+		return;
+	s->hung_up = true;
+	smtp_server_hang_up(s->engine, enhanced, text);
+}
+
+static void smtp_timed_out(struct session *s)
+{
+	if (s->wait == SESSION_WAITS_FOR_KEEPER) {
+		session_keeper_failed(s);
+		return;
+	}
+	if (s->wait == SESSION_WAITS_FOR_QUEUE) {
+		/* What it has of the message it may keep: nobody was told 250. */
+		s->tx.lost = true;
+		if (s->committing)
+			session_stored(s, ETIMEDOUT);
+		return;
+	}
+	s->listener->count.timeouts++;
+	if (s->hung_up || conn_write_room(s->conn) < OUTPUT_MAX / 2) {
+		/* It does not even take what it is told. */
+		session_log_end(s, "timeout");
+		s->over = true;
+		return;
+	}
+	session_log_end(s, "timeout");
+	hang_up(s, "4.4.2",
+		smtp_server_in_body(s->engine) ? "timeout: the message did not come on"
+					       : "timeout: no command came");
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	struct session *s = t->data;
+	uint64_t now = receive_now_ms(s->rx);
+
+	if (now < s->deadline_ms && now < s->end_ms) {
+		arm(s);
+		return;
+	}
+	switch (s->phase) {
+	case SESSION_SNIFF:
+		s->opening = wrong_port_silence(&s->wrong);
+		break;
+	case SESSION_HANDSHAKE:
+		session_log_tls_failed(s, "timeout");
+		s->over = true;
+		break;
+	case SESSION_SMTP:
+		if (now >= s->end_ms && !s->hung_up && s->wait == SESSION_WAITS_FOR_PEER) {
+			s->end_ms = UINT64_MAX;
+			s->listener->count.timeouts++;
+			session_deadline(s, 10);
+			hang_up(s, "4.4.2", "timeout: this session took too long in all");
+		} else {
+			if (now >= s->end_ms)
+				s->end_ms = now + 60000;
+			session_deadline(s, 10);
+			smtp_timed_out(s);
+		}
+		break;
+	}
+	session_run(s);
+}
+
+/* ---- the opening ---- */
+
+static void close_with_line(struct session *s, struct buf *line)
+{
+	buf_str(line, "\r\n");
+	if (buf_ok(line))
+		(void)conn_write(s->conn, buf_slice(line));
+	session_close(s);
+}
+
+static void explain_plain(struct session *s)
+{
+	struct buf line;
+
+	buf_init(&line, 1024);
+	buf_str(&line, "554 5.7.0 ");
+	smtp_advice_plain_on_implicit(s->port, s->rules->engine.advice, &line);
+	close_with_line(s, &line);
+	buf_done(&line);
+}
+
+bool session_start_tls(struct session *s)
+{
+	int r = s->rx->tls_ready ? conn_start_tls(s->conn, s->rx->tls, (enum tls_min)s->rules->tls_min)
+				 : -ENODATA;
+
+	if (r < 0) {
+		session_log_tls_failed(s, r == -ENODATA ? "no certificate is loaded" : strerrordesc_np(-r));
+		s->over = true;
+		return false;
+	}
+	s->phase = SESSION_HANDSHAKE;
+	s->wait = SESSION_WAITS_FOR_PEER;
+	session_deadline(s, s->rules->tls_timeout_s);
+	return true;
+}
+
+static void refuse_opening(struct session *s)
+{
+	struct policy_reply reply;
+
+	policy_reply(&s->check, &reply);
+	s->listener->count.sessions_refused++;
+	session_refuse(s, COUNT_AT_CONNECT, reply.code, reply.enhanced, reply.text, NULL,
+		       policy_name(&s->check));
+	smtp_server_refuse(s->engine, reply.code, reply.enhanced, reply.text);
+}
+
+static void explain_in_tls(struct session *s)
+{
+	struct buf text;
+
+	buf_init(&text, 1024);
+	if (s->wrong.setup.kind == WRONG_PORT_RELAY)
+		smtp_advice_tls_on_relay(s->port, s->rules->engine.advice, &text);
+	else
+		smtp_advice_tls_on_starttls(s->port, s->rules->engine.advice, &text);
+	buf_byte(&text, 0);
+	smtp_server_refuse(s->engine, 554, "5.7.0",
+			   buf_ok(&text) ? (const char *)buf_slice(&text).p : "wrong port for TLS");
+	buf_done(&text);
+}
+
+/* The first words: in clear, or inside TLS. */
+void session_greet(struct session *s, bool tls)
+{
+	struct policy_facts facts = session_facts(s);
+
+	s->phase = SESSION_SMTP;
+	s->wait = SESSION_WAITS_FOR_PEER;
+	session_deadline(s, s->rules->command_timeout_s);
+	s->facts = facts;
+	if (policy_start(&s->check, POLICY_CONNECT, &s->facts) == POLICY_REFUSE)
+		refuse_opening(s);
+	else if (s->opening == WRONG_PORT_EXPLAIN_TLS)
+		explain_in_tls(s);
+	else
+		smtp_server_greet(s->engine, tls);
+}
+
+static bool sniff(struct session *s)
+{
+	if (s->opening == WRONG_PORT_WAIT)
+		s->opening = wrong_port_bytes(&s->wrong, conn_input(s->conn));
+	if (s->opening == WRONG_PORT_WAIT) {
+		uint64_t until = s->began_ms + wrong_port_wait_ms(&s->wrong);
+
+		s->deadline_ms = until;
+		if (s->eof)
+			s->over = true;
+		return false;
+	}
+	if (s->wrong.mishap == IPC_MISHAP_TLS_ON_STARTTLS && s->opening == WRONG_PORT_SERVE)
+		s->served = s->wrong.mishap;
+	else if (s->wrong.mishap)
+		session_mishap(s, s->wrong.mishap, false);
+	switch (s->opening) {
+	case WRONG_PORT_GREET:
+		session_greet(s, false);
+		return true;
+	case WRONG_PORT_HANDSHAKE:
+	case WRONG_PORT_SERVE:
+	case WRONG_PORT_EXPLAIN_TLS:
+		return session_start_tls(s);
+	case WRONG_PORT_EXPLAIN_PLAIN:
+		explain_plain(s);
+		return false;
+	case WRONG_PORT_CLOSE:
+	case WRONG_PORT_WAIT:
+		break;
+	}
+	s->over = true;
+	return false;
+}
+
+static void tls_done(struct session *s)
+{
+	unsigned char exporter[32];
+	bool again = s->starting_tls;
+
+	session_log_tls(s);
+	s->starting_tls = false;
+	if (!again) {
+		session_greet(s, true);
+		return;
+	}
+	s->phase = SESSION_SMTP;
+	session_deadline(s, s->rules->command_timeout_s);
+	smtp_server_tls_started(s->engine, conn_tls_exporter(s->conn, exporter) == 0);
+	explicit_bzero(exporter, sizeof(exporter));
+}
+
+/* ---- the one entry point ---- */
+
+void session_run(struct session *s)
+{
+	bool more = true;
+
+	s->work = 0;
+	list_remove(&s->again);
+	while (!s->over && more) {
+		switch (s->phase) {
+		case SESSION_SNIFF:
+			more = sniff(s);
+			break;
+		case SESSION_HANDSHAKE:
+			more = false;
+			break;
+		case SESSION_SMTP:
+			more = session_smtp(s);
+			break;
+		}
+	}
+	if (s->over)
+		session_free(s);
+	else
+		arm(s);
+}
+
+void session_close(struct session *s)
+{
+	conn_close_gently(s->conn);
+	s->conn = NULL;
+	s->over = true;
+}
+
+static void on_conn(void *arg, struct conn *c, enum conn_event event)
+{
+	struct session *s = arg;
+
+	switch (event) {
+	case CONN_INPUT:
+	case CONN_DRAINED:
+		break;
+	case CONN_TLS_DONE:
+		tls_done(s);
+		break;
+	case CONN_TLS_FAILED:
+		session_log_tls_failed(s, conn_error(c));
+		/* The alert is on its way; a reset would eat it. */
+		session_close(s);
+		break;
+	case CONN_EOF:
+		s->eof = true;
+		break;
+	case CONN_ERROR:
+		s->broken = true;
+		/* A commit under way is not undone: its outcome is waited for and logged. */
+		if (!s->committing) {
+			session_log_end(s, conn_error(c));
+			s->over = true;
+		}
+		break;
+	}
+	session_run(s);
+}
+
+void session_leave(struct session *s, bool hard)
+{
+	if (s->phase != SESSION_SMTP) {
+		s->over = true;
+	} else if (hard || !s->in_mail) {
+		session_deadline(s, 5);
+		hang_up(s, "4.3.2", "the server is being restarted, please try again in a minute");
+	}
+	session_run(s);
+}
+
+/* ---- birth ---- */
+
+static void set_wrong_port(struct session *s)
+{
+	struct rules *r = s->rules;
+	struct wrong_port_setup setup = { .kind = r->kind,
+					  .serve = r->serve,
+					  .hold_ms = r->hold_ms,
+					  .silence_ms = SILENCE_MS,
+					  .rest_of_hello_ms = r->tls_timeout_s * 1000 };
+
+	if (setup.kind != WRONG_PORT_IMPLICIT && setup.hold_ms > 0) {
+		if (known_has(&s->listener->known, &s->ip, s->began_ms)) {
+			setup.hold_ms = 0;
+			s->listener->count.not_held++;
+		} else {
+			s->listener->count.held++;
+		}
+	}
+	s->opening = wrong_port_init(&s->wrong, &setup);
+}
+
+static int count_in(struct session *s)
+{
+	struct listener *l = s->listener;
+	uint32_t of_ip = ip_count_add(&l->by_ip, &s->ip, s->uid);
+
+	if (of_ip == 0)
+		return -ENOMEM;
+	l->n_sessions++;
+	l->count.sessions++;
+	s->facts.sessions_of_ip = of_ip;
+	return 0;
+}
+
+static int set_up(struct session *s)
+{
+	gid_t gid;
+	uid_t uid;
+
+	conn_peer(s->conn, &s->ip, &s->peer_port);
+	if (s->rules->role == SMTP_LOCAL) {
+		if (conn_peer_uid(s->conn, &uid, &gid) < 0)
+			return -EPERM;
+		s->uid = uid;
+	}
+	s->trusted = rules_trust(s->rules, &s->ip);
+	s->port = s->rules->port;
+	s->engine = smtp_server_new(&s->rules->engine);
+	if (!s->engine)
+		return -ENOMEM;
+	return transaction_init(&s->tx);
+}
+
+int session_accept(struct listener *l, uv_stream_t *stream)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	struct conn_setup setup = { .loop = l->rx->loop,
+				    .input_max = INPUT_MAX,
+				    .output_max = OUTPUT_MAX,
+				    .handler = on_conn,
+				    .arg = s };
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	r = conn_accept(&setup, stream, &s->conn);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	s->rx = l->rx;
+	s->listener = l;
+	s->rules = rules_ref(l->rules);
+	list_init(&s->link);
+	list_init(&s->again);
+	list_init(&s->starved);
+	list_init(&s->targets);
+	buf_init(&s->login, IPC_ADDRESS_MAX);
+	r = set_up(s);
+	if (r == 0)
+		r = l->n_sessions >= l->rules->max_sessions + REFUSED_MAX ? -EUSERS : count_in(s);
+	if (r < 0) {
+		conn_close(s->conn);
+		smtp_server_free(s->engine);
+		transaction_done(&s->tx, s->rx);
+		rules_unref(s->rules);
+		free(s);
+		return r;
+	}
+	list_push_back(&l->sessions, &s->link);
+	s->rx->n_sessions++;
+	uv_timer_init(s->rx->loop, &s->timer);
+	s->timer.data = s;
+	s->began_ms = receive_now_ms(s->rx);
+	s->end_ms = s->began_ms + (uint64_t)s->rules->session_timeout_s * 1000;
+	set_wrong_port(s);
+	session_run(s);
+	return 0;
+}

@@ -1,0 +1,142 @@
+/* session.h - one connection, from accept to close.
+ *
+ * The driver: it reads the connection, feeds the engine, acts on what the engine wants,
+ * and keeps the time.  session_run() is the one entry point; it goes on until the
+ * session needs the outside world, and the engine knows where it was.  What
+ * woke it (bytes, an answer, a timer) only sets a field before.  Memory goes in one
+ * place, at the end of session_run().
+ */
+#ifndef POSTERN_RECEIVE_SESSION_H
+#define POSTERN_RECEIVE_SESSION_H
+
+#include "ipc/message.h"
+#include "net/conn.h"
+#include "policy/policy.h"
+#include "receive/listener.h"
+#include "receive/private.h"
+#include "receive/transaction.h"
+#include "receive/wrong_port.h"
+
+enum session_phase {
+	SESSION_SNIFF,	   /* what language does it speak? */
+	SESSION_HANDSHAKE, /* TLS */
+	SESSION_SMTP,
+};
+
+enum session_wait {
+	SESSION_WAITS_FOR_PEER, /* bytes, or room to write */
+	SESSION_WAITS_FOR_KEEPER,
+	SESSION_WAITS_FOR_QUEUE, /* credit, or stored */
+};
+
+struct session {
+	struct list link;    /* of the listener's sessions */
+	struct list again;   /* of those that used up their turn */
+	struct list starved; /* of those that wait for room in the channel to queue */
+	struct receive *rx;
+	struct listener *listener;
+	struct rules *rules;
+	struct conn *conn;
+	struct smtp_server *engine;
+
+	struct ip ip; /* family 0: local, by uid */
+	uint16_t port, peer_port;
+	uint32_t uid;
+	bool trusted;
+
+	enum session_phase phase;
+	enum session_wait wait;
+	struct wrong_port wrong;
+	enum wrong_port_do opening; /* what was decided */
+	bool starting_tls;	    /* by STARTTLS: waits for all output to be written */
+
+	/* the open question to keeper */
+	struct receive_wait ask;
+	struct policy_check check;
+	struct policy_facts facts;
+	struct list targets; /* of a recipient, until its verdict */
+	size_t n_targets;
+	bool targets_lost; /* memory did not suffice for all of them */
+	bool auth_running;
+	char mech[33];
+
+	/* the account */
+	uint64_t account, key;
+	struct buf login;
+
+	struct transaction tx;
+	struct id id; /* of the message that is being committed */
+	bool in_mail; /* MAIL was taken and is not over */
+	bool begun;   /* its body was asked for */
+	bool committing;
+
+	uv_timer_t timer;
+	uint64_t deadline_ms, end_ms; /* of this step; of the session */
+	uint64_t began_ms;
+	size_t work;  /* done in this turn */
+	size_t fed;   /* octets of input that the engine took and may still point into */
+	bool eof;     /* the peer will send no more */
+	bool broken;  /* the connection is of no use any more */
+	bool hung_up; /* the engine was told to end it */
+	bool over;
+	uint32_t messages, rejected, auth_failures;
+	enum ipc_mishap_kind served; /* to be reported once the account is known */
+};
+
+/* Takes one connection.  0 or negative errno. */
+int session_accept(struct listener *l, uv_stream_t *stream);
+void session_run(struct session *s);
+/* The server is being stopped: go as soon as no transaction is under way; now, when hard. */
+void session_leave(struct session *s, bool hard);
+
+/* Answers; each then runs the session. */
+void session_on_keeper(struct session *s, const struct ipc_message *m);
+void session_on_queue(struct session *s, const struct ipc_message *m);
+void session_keeper_gone(struct session *s);
+void session_queue_gone(struct session *s);
+
+/* ---- between the files of the session ---- */
+
+/* The engine's wants; true to go on at once. */
+bool session_smtp(struct session *s);
+void session_greet(struct session *s, bool tls);
+/* Write what the engine has to say; true when all of it is with the connection. */
+bool session_flush(struct session *s);
+void session_close(struct session *s); /* after all is written */
+void session_deadline(struct session *s, uint64_t seconds);
+bool session_start_tls(struct session *s); /* false: it is over */
+
+/* Questions to keeper, and what they end in. */
+bool session_auth(struct session *s, const struct smtp_server_ask *ask);
+bool session_auth_step(struct session *s, const struct smtp_server_ask *ask);
+void session_auth_abort(struct session *s);
+void session_exposed(struct session *s, const struct smtp_server_ask *ask);
+bool session_mail(struct session *s, const struct smtp_server_ask *ask);
+bool session_rcpt(struct session *s, const struct smtp_server_ask *ask);
+/* No answer came in time, or keeper went away. */
+void session_keeper_failed(struct session *s);
+void session_forget_targets(struct session *s);
+struct policy_facts session_facts(const struct session *s);
+void session_refuse(struct session *s, enum count_stage stage, int code, const char *enhanced,
+		    const char *text, const struct smtp_path *path, const char *rule);
+
+/* The message. */
+bool session_body(struct session *s, const struct smtp_server_ask *ask);
+bool session_commit(struct session *s);
+void session_stored(struct session *s, int result);
+void session_message_begin(struct session *s);
+void session_message_over(struct session *s);
+/* The engine refused a message for what is in it, and said so. */
+void session_message_refused(struct session *s);
+
+/* One line an outcome, counters, and what ledger is told. */
+void session_log_tls(struct session *s);
+void session_log_tls_failed(struct session *s, const char *why);
+void session_log_auth(struct session *s, int code, struct slice name);
+void session_log_accepted(struct session *s, uint32_t targets);
+void session_log_end(struct session *s, const char *why);
+void session_mishap(struct session *s, enum ipc_mishap_kind kind, bool served);
+void session_mishap_served(struct session *s); /* the one kept for the account's name */
+void session_take_faults(struct session *s);
+
+#endif
