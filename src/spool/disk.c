@@ -107,12 +107,6 @@ static int real_truncate(const struct disk *d, int file, uint64_t size)
 	return ftruncate(file, (off_t)size) < 0 ? -errno : 0;
 }
 
-static int real_reserve(const struct disk *d, int file, uint64_t size)
-{
-	(void)d;
-	return fallocate(file, 0, 0, (off_t)size) < 0 ? -errno : 0;
-}
-
 static int real_size(const struct disk *d, int file, uint64_t *ret)
 {
 	struct stat st;
@@ -188,7 +182,6 @@ const struct disk *disk_real(void)
 		.datasync = real_datasync,
 		.dirsync = real_dirsync,
 		.truncate = real_truncate,
-		.reserve = real_reserve,
 		.size = real_size,
 		.rename = real_rename,
 		.unlink = real_unlink,

@@ -44,7 +44,6 @@ struct disk {
 	int (*datasync)(const struct disk *d, int file);
 	int (*dirsync)(const struct disk *d, int dir);
 	int (*truncate)(const struct disk *d, int file, uint64_t size);
-	int (*reserve)(const struct disk *d, int file, uint64_t size); /* blocks for it; reads as zeros */
 	int (*size)(const struct disk *d, int file, uint64_t *ret);
 	int (*rename)(const struct disk *d, int dir, const char *from, const char *to);
 	int (*unlink)(const struct disk *d, int dir, const char *name);
