@@ -3,6 +3,7 @@
 /* Every role that main starts has its row here. */
 static const struct role_ops *const roles[] = {
 	&role_admin,
+	&role_ledger,
 	&role_smtp,
 };
 

@@ -1,0 +1,261 @@
+/* The ledger: what may be lost without losing mail.  Writes in batches, once a
+ * second or when a batch is full; nobody waits for it. */
+#include <errno.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "history/mishaps.h"
+#include "history/remedy.h"
+#include "role/role.h"
+
+#define FLUSH_MS     1000
+#define ROWS_MAX     100000
+#define LIST_DEFAULT 100
+#define LIST_MAX     1000
+#define PART_ROWS    10	    /* with long names still far below IPC_CHUNK_MAX */
+#define COMPLAIN_S   60	    /* a disk that fails is logged no more often */
+#define ROOM_MIN     131072 /* of the way back, before another part is made */
+
+static struct {
+	struct mishaps *mishaps; /* NULL: the database could not be opened */
+	uv_timer_t flush;
+	bool flush_set;
+	uint64_t received, refused, unstored;
+	int64_t complained;
+} self;
+
+static int64_t now(void)
+{
+	return (int64_t)time(NULL);
+}
+
+static int ledger_open(struct role *r)
+{
+	char path[4096], why[256];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/ledger/mishaps.db", r->conf->state_dir);
+	err = mishaps_open(path, ROWS_MAX, &self.mishaps, why, sizeof(why));
+	/* No reason to stay away: the counters still work, and mail never waits for this. */
+	if (err < 0)
+		LOG(LOG_ERR, "ledger-unusable", LOG_STR("path", path), LOG_STR("why", why), LOG_ERRNO(err));
+	return 0;
+}
+
+static int ledger_start(struct role *r)
+{
+	return uv_timer_init(r->loop, &self.flush);
+}
+
+static void flush(void)
+{
+	int err = self.mishaps ? mishaps_flush(self.mishaps) : 0;
+
+	if (err < 0 && now() - self.complained >= COMPLAIN_S) {
+		self.complained = now();
+		LOG(LOG_ERR, "ledger-write-failed", LOG_ERRNO(err));
+	}
+}
+
+static void on_flush(uv_timer_t *t)
+{
+	(void)t;
+	self.flush_set = false;
+	flush();
+}
+
+static bool ip_of(struct slice bytes, struct ip *ret)
+{
+	*ret = (struct ip){ .family = bytes.n == 4 ? 4 : bytes.n == 16 ? 6 : 0 };
+	if (ret->family == 0)
+		return bytes.n == 0;
+	memcpy(ret->byte, bytes.p, bytes.n);
+	return true;
+}
+
+static void ledger_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
+			   int *fd)
+{
+	struct mishap what;
+
+	(void)fd;
+	if (who != IPC_SMTP || m->type != IPC_TYPE_mishap || m->mishap.kind == 0 ||
+	    m->mishap.kind >= IPC_MISHAP_KINDS || !ip_of(m->mishap.ip, &what.ip)) {
+		self.refused++;
+		role_peer_broken(r, who, index, "not a mishap");
+		return;
+	}
+	self.received++;
+	if (!self.mishaps) {
+		self.unstored++;
+		return;
+	}
+	what.kind = m->mishap.kind;
+	what.port = m->mishap.port;
+	what.served = m->mishap.served != 0;
+	what.listener = m->mishap.listener;
+	what.account = m->mishap.account;
+	what.helo = m->mishap.helo;
+	if (mishaps_add(self.mishaps, &what, now())) {
+		flush();
+	} else if (!self.flush_set) {
+		self.flush_set = true;
+		uv_timer_start(&self.flush, on_flush, FLUSH_MS, 0);
+	}
+}
+
+/* ---- clients.list ---- */
+
+struct listing {
+	struct role_request *req;
+	struct remedy_ports ports;
+	json_t *rows; /* of the part under way */
+	bool cut;
+	bool failed;
+};
+
+static struct remedy_ports ports_of(const struct conf *conf)
+{
+	struct remedy_ports ports = { 0 };
+
+	for (size_t i = 0; i < conf->n_listeners; i++) {
+		const struct conf_listener *l = &conf->listeners[i];
+
+		if (!l->enabled || l->role != CONF_SUBMISSION)
+			continue;
+		if (l->tls == CONF_TLS_STARTTLS && !ports.starttls)
+			ports.starttls = l->port;
+		if (l->tls == CONF_TLS_IMPLICIT && !ports.implicit)
+			ports.implicit = l->port;
+	}
+	return ports;
+}
+
+static json_t *json_of(struct slice s)
+{
+	return json_stringn((const char *)s.p, s.n);
+}
+
+static json_t *json_of_row(const struct mishap_row *row, const struct remedy_ports *ports)
+{
+	const struct mishap *w = &row->what;
+	char ip[IP_TEXT_MAX];
+	struct buf what, advice;
+	json_t *j;
+
+	buf_init(&what, 512);
+	buf_init(&advice, 1024);
+	remedy_what(w->kind, w->port, &what);
+	remedy_advice(w->kind, w->port, ports, &advice);
+	j = json_pack("{s:s, s:o, s:i, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:o, s:o}", "kind",
+		      ipc_mishap_name(w->kind), "listener", json_of(w->listener), "port", (int)w->port, "ip",
+		      ip_format(&w->ip, ip), "account", json_of(w->account), "helo", json_of(w->helo),
+		      "served", (int)w->served, "count", (json_int_t)row->count, "first",
+		      (json_int_t)row->first, "last", (json_int_t)row->last, "what",
+		      json_of(buf_slice(&what)), "advice", json_of(buf_slice(&advice)));
+	buf_done(&what);
+	buf_done(&advice);
+	return j;
+}
+
+static void send_part(struct listing *l)
+{
+	role_answer(l->req, json_pack("{s:o}", "clients", l->rows), false);
+	l->rows = NULL;
+}
+
+static bool list_one(void *arg, const struct mishap_row *row)
+{
+	struct listing *l = arg;
+
+	if (!l->rows)
+		l->rows = json_array();
+	if (!l->rows || json_array_append_new(l->rows, json_of_row(row, &l->ports)) < 0) {
+		l->failed = true;
+		return false;
+	}
+	if (json_array_size(l->rows) < PART_ROWS)
+		return true;
+	send_part(l);
+	l->cut = role_answer_room(l->req) < ROOM_MIN;
+	return !l->cut;
+}
+
+static void clients_list(struct role *r, struct role_request *req)
+{
+	const char *kind_name = json_string_value(json_object_get(req->json, "kind"));
+	const json_t *limit_json = json_object_get(req->json, "limit");
+	json_int_t since = json_integer_value(json_object_get(req->json, "since"));
+	json_int_t limit = limit_json ? json_integer_value(limit_json) : LIST_DEFAULT;
+	unsigned kind = kind_name ? remedy_kind(slice_str(kind_name)) : 0;
+	struct listing l = { .req = req, .ports = ports_of(r->conf) };
+
+	if (kind_name && !kind) {
+		role_answer_error(req, "there is no such kind of mishap",
+				  "See their names: postern help status");
+		return;
+	}
+	if (limit < 1 || limit > LIST_MAX) {
+		role_answer_error(req, "the limit must be from 1 to 1000", NULL);
+		return;
+	}
+	if (!self.mishaps) {
+		role_answer_error(req, "the ledger's database cannot be opened",
+				  "The log line ledger-unusable says why.");
+		return;
+	}
+	flush(); /* what happened a moment ago is asked for most */
+	if (mishaps_list(self.mishaps, since, kind, (size_t)limit, list_one, &l) < 0 || l.failed) {
+		json_decref(l.rows);
+		role_answer_error(req, "the ledger's database cannot be read", NULL);
+		return;
+	}
+	if (l.rows)
+		send_part(&l);
+	role_answer(req, json_pack("{s:b}", "cut", (int)l.cut), true);
+}
+
+static void ledger_request(struct role *r, struct role_request *req)
+{
+	if (strcmp(req->ask, "clients.list") == 0)
+		clients_list(r, req);
+	else
+		role_answer_error(req, "the ledger answers no such question", NULL);
+}
+
+static void ledger_status(struct role *r, json_t *to)
+{
+	struct mishaps_counters n = { 0 };
+
+	(void)r;
+	if (self.mishaps)
+		mishaps_count(self.mishaps, &n);
+	json_object_set_new(to, "usable", json_boolean(self.mishaps != NULL));
+	json_object_set_new(to, "mishaps_received", json_integer((json_int_t)self.received));
+	json_object_set_new(to, "mishaps_dropped", json_integer((json_int_t)(n.dropped + self.unstored)));
+	json_object_set_new(to, "messages_refused", json_integer((json_int_t)self.refused));
+	json_object_set_new(to, "rows", json_integer((json_int_t)n.rows));
+	json_object_set_new(to, "rows_max", json_integer(ROWS_MAX));
+	json_object_set_new(to, "rows_taken_out", json_integer((json_int_t)n.taken_out));
+}
+
+/* Sessions may still end in a mishap: what comes until main closes is taken, the
+ * rest is written here. */
+static void ledger_drain(struct role *r, unsigned seconds)
+{
+	(void)seconds;
+	flush();
+	mishaps_free(self.mishaps);
+	self.mishaps = NULL;
+	role_exit(r);
+}
+
+const struct role_ops role_ledger = {
+	.id = IPC_LEDGER,
+	.open = ledger_open,
+	.start = ledger_start,
+	.message = ledger_message,
+	.request = ledger_request,
+	.status = ledger_status,
+	.drain = ledger_drain,
+};
