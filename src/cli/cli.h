@@ -41,6 +41,8 @@ int cli_main(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_help(int argc, char **argv);
 int cli_clients(int argc, char **argv); /* `status --clients` */
+int cli_status(int argc, char **argv);
+int cli_reload(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_role(int argc, char **argv);

@@ -13,7 +13,18 @@ const struct cli_command cli_commands[] = {
 	  "SIGHUP or `postern reload` reads the configuration anew, SIGTERM lets sessions finish and ends.\n"
 	  "Exit status: 0 after a stop, 77 when ports cannot be opened, 78 when the configuration has "
 	  "errors.\n" },
-	{ "help", cli_help, "[COMMAND]", "what postern can do, or how one command is used", NULL },
+	{ "status", cli_status, "[--json]\n--clients [--since SPAN] [--kind KIND] [--limit N] [--json]",
+	  "what runs and how it is doing, or who is misconfigured",
+	  "  --clients            who came to a wrong port, or in a wrong way, and what to change\n"
+	  "  --since 12h|7d       only what happened since then\n"
+	  "  --json               for programs\n"
+	  "  -c, --config FILE    ask the server of this configuration\n"
+	  "  --socket PATH        ask at this control socket\n"
+	  "\n"
+	  "Exit status: 3 when no server answers.\n" },
+	{ "reload", cli_reload, "[--json]", "have the server read its configuration anew",
+	  "A configuration with errors changes nothing: they are all shown, and the exit status is 1.\n"
+	  "No session and no listening socket is dropped. Certificates are read anew too.\n" },
 	{ "config", cli_config, "check [-c FILE] [--port-offset N] [--json]\nshow [-c FILE] [--all] [--json]",
 	  "checks a configuration, or shows what differs from the defaults",
 	  "check reads the file as the server would, names every error with its line, and then\n"
@@ -25,6 +36,7 @@ const struct cli_command cli_commands[] = {
 	  "  --port-offset N     as the server would be started with\n\n"
 	  "Exit status: 0 the configuration is good (warnings may have been printed), 1 it has\n"
 	  "errors, 2 wrong usage, 78 the file cannot be read.\n" },
+	{ "help", cli_help, "[COMMAND]", "what postern can do, or how one command is used", NULL },
 	{ "version", cli_version, "", "the versions of postern and of its libraries", NULL },
 	{ "role", cli_role, "NAME INDEX FD", NULL,
 	  "One process of a server; started by `postern serve` only.\n" },

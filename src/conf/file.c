@@ -5,10 +5,13 @@
 
 bool conf_file_default(bool root, char *ret, size_t size)
 {
-	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME"),
+		   *named = getenv("POSTERN_CONFIG");
 	int n = -1;
 
-	if (root)
+	if (named && *named)
+		n = snprintf(ret, size, "%s", named);
+	else if (root)
 		n = snprintf(ret, size, "/etc/postern/postern.conf");
 	else if (xdg && xdg[0] == '/')
 		n = snprintf(ret, size, "%s/postern/postern.conf", xdg);

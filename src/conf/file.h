@@ -6,7 +6,7 @@
 
 #define CONF_FILE_MAX (1U << 20)
 
-/* The file that is read when none was named: /etc/postern/postern.conf for root, else
+/* The file that is read when none was named: $POSTERN_CONFIG, or /etc/postern/postern.conf for root, else
  * postern/postern.conf below $XDG_CONFIG_HOME or $HOME/.config.  False if the path does
  * not fit, or there is no home. */
 bool conf_file_default(bool root, char *ret, size_t size);

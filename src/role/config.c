@@ -44,37 +44,6 @@ int server_config_read(const struct supervisor_setup *setup, bool root, struct b
 	return conf_parse(buf_slice(text), &cs, ret, ret_findings);
 }
 
-/* Directives that processes and folders are made by.  A reload leaves them. */
-json_t *server_config_fixed(const struct conf *old, const struct conf *now)
-{
-	json_t *names = json_array();
-
-#define STRING(field, name)                                                                  \
-	do {                                                                                 \
-		if (strcmp(old->field ? old->field : "", now->field ? now->field : "") != 0) \
-			json_array_append_new(names, json_string(name));                     \
-	} while (0)
-#define NUMBER(field, name)                                              \
-	do {                                                             \
-		if (old->field != now->field)                            \
-			json_array_append_new(names, json_string(name)); \
-	} while (0)
-	STRING(state_dir, "state_dir");
-	STRING(runtime_dir, "runtime_dir");
-	STRING(user, "user");
-	STRING(control_group, "control_group");
-	STRING(mail_dir, "mailboxes.dir");
-	STRING(mail_user, "mailboxes.user");
-	STRING(mail_group, "mailboxes.group");
-	NUMBER(smtp_processes, "smtp_processes");
-	NUMBER(local_socket, "local_submission.socket");
-	NUMBER(log_to, "log.to");
-	NUMBER(log_format, "log.format");
-#undef STRING
-#undef NUMBER
-	return names;
-}
-
 int server_memory_file(const char *name, struct slice content)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -218,6 +218,7 @@ static void send_to_all(struct server *s, const struct listener *l, bool listen)
 
 void listeners_send_all(struct server *s, struct child *c)
 {
+	c->listening = true;
 	for (unsigned i = 0; i < s->n_listeners; i++)
 		send_to(c, &s->listener[i], true);
 }

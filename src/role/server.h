@@ -116,8 +116,6 @@ void server_answer(struct server *s, uint64_t req, json_t *answer); /* takes the
  * 0 or negative errno; then findings say why. */
 int server_config_read(const struct supervisor_setup *setup, bool root, struct buf *text, struct conf **ret,
 		       struct conf_finding **ret_findings);
-/* What differs and takes a restart: a JSON array of names. */
-json_t *server_config_fixed(const struct conf *old, const struct conf *now);
 const char *server_config_path(const struct supervisor_setup *setup, bool root, char *room, size_t size);
 /* A sealed file in memory; -1 with errno. */
 int server_memory_file(const char *name, struct slice content);

@@ -21,15 +21,12 @@
 
 static void print_findings(const char *file, const struct conf_finding *f)
 {
-	for (; f; f = f->next) {
-		const char *kind = f->error ? "error" : "warning",
-			   *text = f->text ? f->text : "out of memory";
+	struct buf b;
 
-		if (f->line)
-			fprintf(stderr, "%s:%u: %s: %s\n", file, f->line, kind, text);
-		else
-			fprintf(stderr, "%s: %s: %s\n", file, kind, text);
-	}
+	buf_init(&b, 1U << 20);
+	conf_findings_show(f, file, &b);
+	fprintf(stderr, "%.*s", SLICE_ARG(buf_slice(&b)));
+	buf_done(&b);
 }
 
 static void say_to_stderr(void *arg, const char *text)
@@ -41,7 +38,8 @@ static void say_to_stderr(void *arg, const char *text)
 /* ---- reload ---- */
 
 struct reload {
-	json_t *errors, *warnings;
+	json_t *errors, *warnings;	  /* of the file */
+	json_t *changes, *restart_needed; /* by it */
 };
 
 static void say_to_reload(void *arg, const char *text)
@@ -64,8 +62,21 @@ static void add_findings(struct reload *rl, const char *file, const struct conf_
 	}
 }
 
+static void add_changes(struct reload *rl, const struct conf *old, const struct conf *now)
+{
+	struct conf_finding *all = NULL;
+
+	conf_reload_diff(old, now, &all);
+	for (const struct conf_finding *f = all; f; f = f->next) {
+		json_array_append_new(f->note ? rl->changes : rl->restart_needed, json_string(f->text));
+		LOG(f->note ? LOG_NOTICE : LOG_WARNING, f->note ? "conf-changed" : "restart-needed",
+		    LOG_STR("what", f->text));
+	}
+	conf_findings_free(all);
+}
+
 /* Everything that can fail comes before the first thing that changes. */
-static int try_reload(struct server *s, struct reload *rl, json_t **ret_fixed)
+static int try_reload(struct server *s, struct reload *rl)
 {
 	struct conf_finding *findings = NULL;
 	struct conf *now = NULL, *old = s->conf;
@@ -98,7 +109,7 @@ static int try_reload(struct server *s, struct reload *rl, json_t **ret_fixed)
 		conf_free(now);
 		return r;
 	}
-	*ret_fixed = server_config_fixed(old, now);
+	add_changes(rl, old, now);
 	close(s->conf_fd);
 	s->conf_fd = fd;
 	s->conf = now;
@@ -139,29 +150,32 @@ static void on_reload_timeout(uv_timer_t *t)
 /* req 0: a signal asked, nobody waits for an answer. */
 static void reload(struct server *s, uint64_t req)
 {
-	struct reload rl = { json_array(), json_array() };
-	json_t *fixed = NULL, *answer = json_object();
+	struct reload rl = { json_array(), json_array(), json_array(), json_array() };
+	json_t *answer = json_object();
 	int r;
 
 	server_notify("RELOADING=1");
-	r = try_reload(s, &rl, &fixed);
+	r = try_reload(s, &rl);
 	server_notify("READY=1");
-	json_object_set_new(answer, "warnings", rl.warnings);
+	json_object_set(answer, "warnings", rl.warnings);
 	if (r < 0) {
 		LOG(LOG_ERR, "reload-failed", LOG_ERRNO(r), LOG_STR("note", "nothing was changed"));
-		json_object_set_new(answer, "errors", rl.errors);
-		if (req)
-			server_answer(s, req, answer);
-		else
-			json_decref(answer);
+		json_object_set(answer, "errors", rl.errors);
+	} else {
+		LOG(LOG_NOTICE, "reloaded", LOG_U("generation", s->generation));
+		json_object_set(answer, "changes", rl.changes);
+		json_object_set(answer, "restart_needed", rl.restart_needed);
+	}
+	json_decref(rl.errors);
+	json_decref(rl.warnings);
+	json_decref(rl.changes);
+	json_decref(rl.restart_needed);
+	if (r < 0 && req) {
+		server_answer(s, req, answer);
 		return;
 	}
-	LOG(LOG_NOTICE, "reloaded", LOG_U("generation", s->generation));
-	for (size_t i = 0; i < json_array_size(fixed); i++)
-		LOG(LOG_WARNING, "restart-needed",
-		    LOG_STR("directive", json_string_value(json_array_get(fixed, i))));
-	json_object_set_new(answer, "restart_needed", fixed);
-	json_decref(rl.errors);
+	if (r < 0)
+		req = 0;
 	if (!req) {
 		json_decref(answer);
 		return;
@@ -238,7 +252,6 @@ void server_child_ready(struct server *s, struct child *c)
 		if (children_ready(s, s->generation))
 			finish_reload(s, true);
 	}
-	c->listening = true;
 }
 
 static const enum ipc_role end_order[] = {

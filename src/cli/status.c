@@ -1,0 +1,288 @@
+/* postern status: what runs, how it is doing, and who is misconfigured. */
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/control.h"
+
+/* What role.c says of every role; the rest are the role's own counters. */
+static const char *const common[] = { "role",	       "index",	   "pid",	 "uptime_s",
+				      "memory",	       "channels", "slow_turns", "slowest_turn_ms",
+				      "configuration", "sandbox" };
+
+static long long number(const json_t *j, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(j, key));
+}
+
+static const char *text(const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s ? s : "";
+}
+
+static const char *duration(long long s, char room[static 32])
+{
+	if (s < 120)
+		snprintf(room, 32, "%lld s", s);
+	else if (s < 7200)
+		snprintf(room, 32, "%lld min", s / 60);
+	else if (s < 2 * 86400)
+		snprintf(room, 32, "%lld h %lld min", s / 3600, s % 3600 / 60);
+	else
+		snprintf(room, 32, "%lld d %lld h", s / 86400, s % 86400 / 3600);
+	return room;
+}
+
+static const json_t *role_of(const json_t *roles, const char *name, long long index)
+{
+	for (size_t i = 0; i < json_array_size(roles); i++) {
+		const json_t *r = json_array_get(roles, i);
+
+		if (!strcmp(text(r, "role"), name) && number(r, "index") == index)
+			return r;
+	}
+	return NULL;
+}
+
+/* ---- sections ---- */
+
+static void print_head(const json_t *m)
+{
+	char up[32];
+
+	printf("postern %s on %s, up %s\nconfiguration %s, read %lld time%s\n", text(m, "version"),
+	       text(m, "hostname"), duration(number(m, "uptime_s"), up), text(m, "configuration_file"),
+	       number(m, "generation"), number(m, "generation") == 1 ? "" : "s");
+}
+
+static void print_processes(const json_t *m, const json_t *roles)
+{
+	const json_t *list = json_object_get(m, "processes");
+
+	printf("\n%-10s %8s %-12s %8s %8s  %s\n", "PROCESS", "PID", "UP", "RESTARTS", "MEMORY", "STATE");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i), *r;
+		char name[32], up[32], memory[32] = "";
+
+		r = role_of(roles, text(p, "role"), number(p, "index"));
+		if (!strcmp(text(p, "role"), "smtp"))
+			snprintf(name, sizeof(name), "smtp/%lld", number(p, "index"));
+		else
+			snprintf(name, sizeof(name), "%s", text(p, "role"));
+		if (r)
+			snprintf(memory, sizeof(memory), "%.1f M", (double)number(r, "memory") / 1048576.0);
+		printf("%-10s %8lld %-12s %8lld %8s  %s%s%s\n", name, number(p, "pid"),
+		       duration(number(p, "uptime_s"), up), number(p, "restarts"), memory,
+		       !number(p, "pid")			    ? "down, is started again"
+		       : !json_is_true(json_object_get(p, "ready")) ? "starting"
+		       : r					    ? "ready"
+								    : "does not answer",
+		       r && *text(r, "sandbox") ? ", " : "", r ? text(r, "sandbox") : "");
+	}
+}
+
+/* Sum of one number of one listener over all smtp processes. */
+static long long sum(const json_t *roles, const char *listener, const char *key)
+{
+	long long n = 0;
+
+	for (size_t i = 0; i < json_array_size(roles); i++) {
+		const json_t *r = json_array_get(roles, i), *list = json_object_get(r, "listeners");
+
+		if (strcmp(text(r, "role"), "smtp") != 0)
+			continue;
+		for (size_t k = 0; k < json_array_size(list); k++) {
+			const json_t *l = json_array_get(list, k);
+
+			if (!strcmp(text(l, "name"), listener))
+				n += number(l, key);
+		}
+	}
+	return n;
+}
+
+static void print_listeners(const json_t *m, const json_t *roles)
+{
+	const json_t *list = json_object_get(m, "listeners");
+
+	printf("\n%-14s %-24s %6s\n", "LISTENER", "ADDRESS", "PORT");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *l = json_array_get(list, i);
+
+		if (number(l, "port"))
+			printf("%-14s %-24s %6lld\n", text(l, "listener"), text(l, "address"),
+			       number(l, "port"));
+		else
+			printf("%-14s %s\n", text(l, "listener"), text(l, "address"));
+	}
+	printf("\n%-14s %8s %8s %8s %8s %10s %10s\n", "SESSIONS", "NOW", "SINCE", "MESSAGES", "AUTH OK",
+	       "AUTH FAILED", "TLS FAILED");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *name = text(json_array_get(list, i), "listener");
+		bool seen = !strcmp(name, "@control");
+
+		for (size_t k = 0; k < i && !seen; k++)
+			seen = !strcmp(name, text(json_array_get(list, k), "listener"));
+		if (!seen)
+			printf("%-14s %8lld %8lld %8lld %8lld %10lld %10lld\n", name,
+			       sum(roles, name, "sessions"), sum(roles, name, "sessions_total"),
+			       sum(roles, name, "messages"), sum(roles, name, "auth_ok"),
+			       sum(roles, name, "auth_failed"), sum(roles, name, "tls_failed"));
+	}
+}
+
+static bool is_common(const char *key)
+{
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+		if (!strcmp(common[i], key))
+			return true;
+	return false;
+}
+
+/* Every number and text of its own that a role tells, whatever they are. */
+static void print_counters(const json_t *roles)
+{
+	puts("\nCOUNTERS");
+	for (size_t i = 0; i < json_array_size(roles); i++) {
+		json_t *r = json_array_get(roles, i), *v;
+		const char *key;
+		int column = 0;
+
+		if (!strcmp(text(r, "role"), "main"))
+			continue;
+		json_object_foreach(r, key, v)
+		{
+			char item[200];
+			int n;
+
+			if (is_common(key) ||
+			    (!json_is_integer(v) && !json_is_string(v) && !json_is_boolean(v)))
+				continue;
+			if (json_is_integer(v))
+				n = snprintf(item, sizeof(item), "%s %lld", key,
+					     (long long)json_integer_value(v));
+			else
+				n = snprintf(item, sizeof(item), "%s %s", key,
+					     json_is_string(v) ? json_string_value(v)
+					     : json_is_true(v) ? "yes"
+							       : "no");
+			if (column == 0 || column + n > 88) {
+				printf("%s%-10s ", column ? "\n" : "", column ? "" : text(r, "role"));
+				column = 11;
+			} else {
+				fputs(", ", stdout);
+			}
+			fputs(item, stdout);
+			column += n + 2;
+		}
+		if (column)
+			putchar('\n');
+	}
+}
+
+static void print_certificates(const json_t *m)
+{
+	const json_t *list = json_object_get(m, "certificates");
+
+	if (json_array_size(list) > 0)
+		puts("\nCERTIFICATES");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *c = json_array_get(list, i);
+		time_t end = (time_t)number(c, "not_after");
+		long long days = (number(c, "not_after") - (long long)time(NULL)) / 86400;
+		char until[32] = "?";
+		struct tm tm;
+
+		if (gmtime_r(&end, &tm))
+			strftime(until, sizeof(until), "%Y-%m-%d", &tm);
+		printf("%s: until %s%s%s\n", text(c, "file"), until,
+		       end < time(NULL) ? " (EXPIRED)"
+		       : days < 14	? " (soon)"
+					: "",
+		       json_is_true(json_object_get(c, "self_signed")) ? ", self-signed" : "");
+	}
+}
+
+static void print_libraries(const json_t *m)
+{
+	json_t *libraries = json_object_get(m, "libraries"), *v;
+	const char *key;
+	const char *lead = "\nlibraries: ";
+
+	json_object_foreach(libraries, key, v)
+	{
+		printf("%s%s %s", lead, key, json_string_value(v));
+		lead = ", ";
+	}
+	putchar('\n');
+}
+
+static void print_all(const json_t *roles, const json_t *silent)
+{
+	const json_t *m = role_of(roles, "main", 0);
+
+	if (m) {
+		print_head(m);
+		print_processes(m, roles);
+		print_listeners(m, roles);
+	}
+	print_counters(roles);
+	if (m) {
+		print_certificates(m);
+		print_libraries(m);
+	}
+	for (size_t i = 0; i < json_array_size(silent); i++)
+		printf("\nno answer within 2 s from: %s/%lld\n", text(json_array_get(silent, i), "role"),
+		       number(json_array_get(silent, i), "index"));
+}
+
+/* ---- the command ---- */
+
+static int collect(void *arg, json_t *part)
+{
+	json_t *all = arg, *silent = json_object_get(part, "silent");
+
+	if (silent)
+		json_object_set(all, "silent", silent);
+	else
+		json_array_append(json_object_get(all, "roles"), part);
+	return CLI_OK;
+}
+
+static int show_status(bool as_json)
+{
+	json_t *all = json_pack("{s:[], s:[]}", "roles", "silent");
+	int r = control_ask(json_pack("{s:s}", "ask", "status"), SLICE_LIT(""), collect, all);
+
+	if (r == CLI_OK && as_json) {
+		json_dumpf(all, stdout, JSON_INDENT(1));
+		putchar('\n');
+	} else if (r == CLI_OK) {
+		print_all(json_object_get(all, "roles"), json_object_get(all, "silent"));
+	}
+	json_decref(all);
+	return r;
+}
+
+int cli_status(int argc, char **argv)
+{
+	static const struct option options[] = { CONTROL_OPTIONS, { "json", no_argument, NULL, 'j' }, { 0 } };
+	bool as_json = false;
+	int opt;
+
+	/* Another question, with options of its own. */
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--clients"))
+			return cli_clients(argc, argv);
+
+	while ((opt = getopt_long(argc, argv, CONTROL_SHORT, options, NULL)) >= 0) {
+		if (opt == 'j')
+			as_json = true;
+		else if (!control_option(opt, optarg))
+			return cli_usage_only(argv[0]);
+	}
+	if (optind < argc)
+		return cli_usage(argv[0], "'%s' is one argument too many", argv[optind]);
+	return show_status(as_json);
+}
