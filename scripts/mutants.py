@@ -46,7 +46,9 @@ def main():
     bad = 0
     with tempfile.TemporaryDirectory() as tmp:
         tree = os.path.join(tmp, 'tree')
-        shutil.copytree(TOP, tree, ignore=shutil.ignore_patterns('build', '.git', 'node_modules'))
+        # Not the products: build/ at the top (scripts/build is another thing).
+        shutil.copytree(TOP, tree, ignore=lambda at, names: {'build', '.git', 'node_modules'} & set(names)
+                        if at == TOP else {'node_modules'} & set(names))
         for name in patches:
             target = re.sub(r'-\d+\.patch$', '', name)
             if wanted and target not in wanted:
