@@ -97,9 +97,15 @@ void conf_value_show_json(const struct conf_directive *d, const void *in, struct
 bool conf_value_same(const struct conf_directive *d, const void *a, const void *b);
 /* What may be written: "yes or no", "a port, 1 to 65535". */
 void conf_value_allowed(const struct conf_directive *d, struct buf *to);
+
+/* --- conf/text.c: texts --------------------------------------------------- */
+
+bool conf_text_ok(struct slice s); /* printable UTF-8 on one line */
 bool conf_host_ok(struct slice s);
-bool conf_text_ok(struct slice s);		 /* printable UTF-8 on one line */
+bool conf_email_ok(struct slice s);
+bool conf_account_name_ok(struct slice s);	 /* not empty */
 void conf_quote(struct slice s, struct buf *to); /* as a YAML scalar */
+void conf_quote_always(struct slice s, struct buf *to);
 
 /* --- conf/finding.c ------------------------------------------------------- */
 

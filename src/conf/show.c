@@ -70,21 +70,6 @@ static void value(struct emitter *e, const char *name, const struct conf_directi
 	}
 }
 
-bool conf_value_same(const struct conf_directive *d, const void *a, const void *b)
-{
-	struct buf x, y;
-	bool same;
-
-	buf_init(&x, CONF_TEXT_MAX);
-	buf_init(&y, CONF_TEXT_MAX);
-	conf_value_show(d, a, &x);
-	conf_value_show(d, b, &y);
-	same = slice_eq(buf_slice(&x), buf_slice(&y));
-	buf_done(&x);
-	buf_done(&y);
-	return same;
-}
-
 /* The directives of one scope and block ("log.", or "" for those in none); with
  * defaults only those that differ. */
 static void show_block(struct emitter *e, enum conf_scope scope, const char *block, const void *in,

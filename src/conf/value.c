@@ -39,105 +39,6 @@ static const struct unit *units_of(enum conf_type type)
 
 /* --- texts --- */
 
-/* The next code point of UTF-8; false on anything that is not well formed. */
-static bool next_rune(struct slice *s, uint32_t *ret)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	unsigned char first = s->p[0];
-	size_t n = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 0;
-	uint32_t rune;
-
-	if (n == 0 || n > s->n || first > 0xf7)
-		return false;
-	rune = n == 1 ? first : first & (0x7fU >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((s->p[i] & 0xc0) != 0x80)
-			return false;
-		rune = rune << 6 | (s->p[i] & 0x3fU);
-	}
-	if (rune < least[n])
-		return false;
-	*s = slice_tail(*s, n);
-	*ret = rune;
-	return true;
-}
-
-/* Nothing that YAML takes for a line end or cannot show as it is, and nothing that
- * could forge a line in a log or a header. */
-bool conf_text_ok(struct slice s)
-{
-	uint32_t c;
-
-	while (s.n > 0) {
-		if (!next_rune(&s, &c) || c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
-		    (c >= 0xd800 && c < 0xe000) || c == 0xfeff || c == 0xfffe || c == 0xffff || c > 0x10ffff)
-			return false;
-	}
-	return true;
-}
-
-static bool one_of(unsigned char c, const char *set)
-{
-	return c != '\0' && strchr(set, c) != NULL;
-}
-
-static bool is_letter(unsigned char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_digit(unsigned char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/* RFC 5321 4.1.2 Domain; not an address, of which the last label would be a number. */
-bool conf_host_ok(struct slice s)
-{
-	struct slice label;
-	bool more, letter = false;
-
-	if (s.n == 0 || s.n > 253)
-		return false;
-	do {
-		more = cur_until(&s, '.', &label);
-		if (!more)
-			label = s;
-		if (label.n == 0 || label.n > 63 || label.p[0] == '-' || label.p[label.n - 1] == '-')
-			return false;
-		letter = false;
-		for (size_t i = 0; i < label.n; i++) {
-			if (!is_letter(label.p[i]) && !is_digit(label.p[i]) && label.p[i] != '-')
-				return false;
-			letter |= !is_digit(label.p[i]);
-		}
-	} while (more);
-	return letter;
-}
-
-static bool email_ok(struct slice s)
-{
-	size_t at = slice_rfind(s, '@');
-
-	if (at == 0 || at > 64 || at >= s.n || s.n > 254 || !conf_host_ok(slice_tail(s, at + 1)))
-		return false;
-	for (size_t i = 0; i < at; i++)
-		if (s.p[i] <= ' ' || one_of(s.p[i], "\"(),:;<>@[\\]"))
-			return false;
-	return s.p[0] != '.' && s.p[at - 1] != '.';
-}
-
-/* Names of users and groups as useradd(8) takes them. */
-static bool account_name_ok(struct slice s)
-{
-	if (s.n > 32 || (!is_letter(s.p[0]) && s.p[0] != '_'))
-		return false;
-	for (size_t i = 1; i < s.n; i++)
-		if (!is_letter(s.p[i]) && !is_digit(s.p[i]) && s.p[i] != '_' && s.p[i] != '-')
-			return false;
-	return true;
-}
-
 static const char *text_fault(const struct conf_directive *d, struct slice s)
 {
 	if (!conf_text_ok(s))
@@ -152,9 +53,9 @@ static const char *text_fault(const struct conf_directive *d, struct slice s)
 	case CONF_T_PATH:
 		return s.n > 0 && s.p[0] == '/' ? NULL : "is not an absolute path";
 	case CONF_T_EMAIL:
-		return s.n == 0 || email_ok(s) ? NULL : "is not a mail address";
+		return s.n == 0 || conf_email_ok(s) ? NULL : "is not a mail address";
 	case CONF_T_ACCOUNT_NAME:
-		return s.n == 0 || account_name_ok(s) ? NULL : "is not the name of a user or group";
+		return s.n == 0 || conf_account_name_ok(s) ? NULL : "is not the name of a user or group";
 	default:
 		return NULL;
 	}
@@ -348,30 +249,6 @@ void conf_value_clear(const struct conf_directive *d, void *in)
 		*(size_t *)(void *)((unsigned char *)in + d->at_n) = 0;
 }
 
-/* Valid in YAML and JSON alike: texts have no control characters. */
-static void quoted(struct slice s, struct buf *to)
-{
-	buf_byte(to, '"');
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '"' || s.p[i] == '\\')
-			buf_byte(to, '\\');
-		buf_byte(to, s.p[i]);
-	}
-	buf_byte(to, '"');
-}
-
-void conf_quote(struct slice s, struct buf *to)
-{
-	bool plain = s.n > 0 && (is_letter(s.p[0]) || is_digit(s.p[0]) || s.p[0] == '/');
-
-	for (size_t i = 0; plain && i < s.n; i++)
-		plain = is_letter(s.p[i]) || is_digit(s.p[i]) || one_of(s.p[i], "._/@+-");
-	if (plain && !slice_eq_nocase(s, SLICE_LIT("null")))
-		buf_put(to, s);
-	else
-		quoted(s, to);
-}
-
 static void show_number(const struct conf_directive *d, uint64_t v, struct buf *to)
 {
 	const struct unit *u = units_of(d->type);
@@ -428,7 +305,7 @@ void conf_value_show_json(const struct conf_directive *d, const void *in, struct
 	bool alike = d->type == CONF_T_NUMBER || d->type == CONF_T_PORT || conf_is_list(d->type);
 
 	if (d->type <= CONF_T_EMAIL) {
-		quoted(slice_str(*(const char *const *)(const void *)at), to);
+		conf_quote_always(slice_str(*(const char *const *)(const void *)at), to);
 	} else if (d->type == CONF_T_BOOL) {
 		buf_str(to, *(const bool *)at ? "true" : "false");
 	} else {
@@ -436,6 +313,35 @@ void conf_value_show_json(const struct conf_directive *d, const void *in, struct
 		conf_value_show(d, in, to);
 		buf_str(to, alike ? "" : "\"");
 	}
+}
+
+static bool same_list(const struct conf_directive *d, const unsigned char *a, const unsigned char *b)
+{
+	const void *x = *(const void *const *)(const void *)(a + d->at);
+	const void *y = *(const void *const *)(const void *)(b + d->at);
+	size_t n = *(const size_t *)(const void *)(a + d->at_n);
+	bool same = n == *(const size_t *)(const void *)(b + d->at_n);
+
+	for (size_t i = 0; i < n && same; i++) {
+		const struct ip_net *p = (const struct ip_net *)x + i, *q = (const struct ip_net *)y + i;
+
+		same = d->type == CONF_T_NETWORKS ? ip_eq(&p->ip, &q->ip) && p->bits == q->bits
+						  : ip_eq((const struct ip *)x + i, (const struct ip *)y + i);
+	}
+	return same;
+}
+
+/* By what is stored, not by how it is shown: so showing can be tested by it. */
+bool conf_value_same(const struct conf_directive *d, const void *a, const void *b)
+{
+	const unsigned char *x = (const unsigned char *)a + d->at, *y = (const unsigned char *)b + d->at;
+
+	if (conf_is_list(d->type))
+		return same_list(d, a, b);
+	if (d->type <= CONF_T_EMAIL)
+		return strcmp(*(const char *const *)(const void *)x, *(const char *const *)(const void *)y) ==
+		       0;
+	return memcmp(x, y, d->width) == 0;
 }
 
 /* --- what may be written --- */
@@ -453,8 +359,11 @@ void conf_value_allowed(const struct conf_directive *d, struct buf *to)
 {
 	switch (d->type) {
 	case CONF_T_STRING:
-		buf_fmt(to, "a text of up to %llu octets",
-			(unsigned long long)(d->max ? d->max : CONF_STRING_MAX));
+		if (d->max == 1)
+			buf_str(to, "one character, or \"\"");
+		else
+			buf_fmt(to, "a text of up to %llu octets",
+				(unsigned long long)(d->max ? d->max : CONF_STRING_MAX));
 		return;
 	case CONF_T_ACCOUNT_NAME:
 		buf_str(to,
