@@ -1,0 +1,114 @@
+#include "queue/envelope.h"
+
+#include "base/wire.h"
+#include "ipc/message.h"
+
+#define VERSION	       1
+#define REASON_VERSION 1
+
+#define FLAG_SMTPUTF8 0x01
+#define FLAG_EIGHTBIT 0x02
+#define FLAGS	      (FLAG_SMTPUTF8 | FLAG_EIGHTBIT)
+
+#define ENVID_MAX    128
+#define LISTENER_MAX 64
+#define ORCPT_MAX    1024
+#define MAILBOX_MAX  512
+#define STATUS_MAX   16
+
+static void put_bytes(struct buf *to, struct slice s, size_t max)
+{
+	if (s.n > max)
+		to->failed = true;
+	else
+		wire_put_bytes(to, s);
+}
+
+void envelope_put(const struct envelope *e, struct buf *to)
+{
+	if (e->recipients > ENVELOPE_RECIPIENTS_MAX)
+		to->failed = true;
+	wire_put_u8(to, VERSION);
+	wire_put_u8(to, (uint8_t)((e->smtputf8 ? FLAG_SMTPUTF8 : 0) | (e->eightbit ? FLAG_EIGHTBIT : 0)));
+	wire_put_u8(to, e->ret);
+	wire_put_u64(to, e->account);
+	put_bytes(to, e->sender, IPC_ADDRESS_MAX);
+	put_bytes(to, e->envid, ENVID_MAX);
+	put_bytes(to, e->listener, LISTENER_MAX);
+	wire_put_u32(to, e->recipients);
+}
+
+static bool kind_ok(uint8_t kind)
+{
+	return kind == IPC_TARGET_MAILBOX || kind == IPC_TARGET_REMOTE;
+}
+
+void envelope_put_rcpt(const struct envelope_rcpt *r, struct buf *to)
+{
+	if (!kind_ok(r->kind))
+		to->failed = true;
+	wire_put_u8(to, r->kind);
+	wire_put_u8(to, r->notify);
+	put_bytes(to, r->address, IPC_ADDRESS_MAX);
+	put_bytes(to, r->original, IPC_ADDRESS_MAX);
+	put_bytes(to, r->orcpt, ORCPT_MAX);
+	put_bytes(to, r->mailbox, MAILBOX_MAX);
+}
+
+bool envelope_get(struct slice *cur, struct envelope *ret)
+{
+	struct slice c = *cur;
+	struct envelope e;
+	uint8_t version, flags;
+
+	if (!wire_u8(&c, &version) || version != VERSION || !wire_u8(&c, &flags) || (flags & ~FLAGS) != 0 ||
+	    !wire_u8(&c, &e.ret) || !wire_u64(&c, &e.account) ||
+	    !wire_bytes(&c, IPC_ADDRESS_MAX, &e.sender) || !wire_bytes(&c, ENVID_MAX, &e.envid) ||
+	    !wire_bytes(&c, LISTENER_MAX, &e.listener) || !wire_u32(&c, &e.recipients) ||
+	    e.recipients > ENVELOPE_RECIPIENTS_MAX)
+		return false;
+	e.smtputf8 = flags & FLAG_SMTPUTF8;
+	e.eightbit = flags & FLAG_EIGHTBIT;
+	*cur = c;
+	*ret = e;
+	return true;
+}
+
+bool envelope_get_rcpt(struct slice *cur, struct envelope_rcpt *ret)
+{
+	struct slice c = *cur;
+	struct envelope_rcpt r;
+
+	if (!wire_u8(&c, &r.kind) || !kind_ok(r.kind) || !wire_u8(&c, &r.notify) ||
+	    !wire_bytes(&c, IPC_ADDRESS_MAX, &r.address) || !wire_bytes(&c, IPC_ADDRESS_MAX, &r.original) ||
+	    !wire_bytes(&c, ORCPT_MAX, &r.orcpt) || !wire_bytes(&c, MAILBOX_MAX, &r.mailbox))
+		return false;
+	*cur = c;
+	*ret = r;
+	return true;
+}
+
+void envelope_put_reason(const struct envelope_reason *r, struct buf *to)
+{
+	wire_put_u8(to, REASON_VERSION);
+	wire_put_u8(to, r->failed ? 1 : 0);
+	wire_put_u32(to, r->attempts);
+	wire_put_u64(to, r->next_ms);
+	wire_put_bytes(to, slice_head(r->status, STATUS_MAX));
+	wire_put_bytes(to, slice_head(r->text, ENVELOPE_REASON_MAX));
+}
+
+bool envelope_get_reason(struct slice bytes, struct envelope_reason *ret)
+{
+	struct envelope_reason r;
+	uint8_t version, failed;
+
+	if (!wire_u8(&bytes, &version) || version != REASON_VERSION || !wire_u8(&bytes, &failed) ||
+	    failed > 1 || !wire_u32(&bytes, &r.attempts) || !wire_u64(&bytes, &r.next_ms) ||
+	    !wire_bytes(&bytes, STATUS_MAX, &r.status) || !wire_bytes(&bytes, ENVELOPE_REASON_MAX, &r.text) ||
+	    bytes.n > 0)
+		return false;
+	r.failed = failed == 1;
+	*ret = r;
+	return true;
+}
