@@ -1,0 +1,478 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "queue/schedule.h"
+
+#define T0     UINT64_C(1800000000000)
+#define MINUTE UINT64_C(60000)
+#define HOUR   (60 * MINUTE)
+
+static struct id id_of(unsigned n)
+{
+	struct id_source src = { .last_ms = 1000 + n, .counter = n & 0x7fff };
+
+	return id_next(&src, 0);
+}
+
+static struct schedule *make(unsigned jobs)
+{
+	struct schedule *s;
+
+	assert_int_equal(schedule_new(jobs, &s), 0);
+	schedule_local(s, true, T0);
+	return s;
+}
+
+static struct id add(struct schedule *s, unsigned n, const uint8_t *rcpt, uint32_t recipients, uint64_t now)
+{
+	struct schedule_message m = {
+		.id = id_of(n), .accepted_ms = now, .rcpt = rcpt, .recipients = recipients
+	};
+
+	assert_int_equal(schedule_add(s, &m, now), 0);
+	return m.id;
+}
+
+static const uint8_t one[] = { SCHEDULE_READY };
+
+static void test_delivered(void **state)
+{
+	struct schedule *s = make(4);
+	struct schedule_job j;
+	struct schedule_answer a;
+	struct schedule_view v;
+	struct id id = add(s, 1, one, 1, T0);
+
+	(void)state;
+	assert_int_equal(schedule_wait_ms(s, T0), 0);
+	assert_true(schedule_next(s, T0, &j));
+	assert_string_equal(j.id.text, id.text);
+	assert_int_equal(j.n, 1);
+	assert_int_equal(j.attempt, 1);
+	assert_true(schedule_look(s, &id, &v));
+	assert_int_equal(v.state, SCHEDULE_IS_ACTIVE);
+	assert_false(schedule_next(s, T0, &j)); /* never twice */
+	assert_false(schedule_answer(s, j.number, 1, SCHEDULE_SAID_DELIVERED, T0, &a));
+	assert_false(schedule_answer(s, j.number + 1, 0, SCHEDULE_SAID_DELIVERED, T0, &a));
+	assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, T0, &a));
+	assert_int_equal(a.now, SCHEDULE_DONE);
+	assert_false(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, T0, &a));
+	assert_false(schedule_look(s, &id, &v));
+	assert_true(schedule_wait_ms(s, T0) == UINT64_MAX);
+	schedule_free(s);
+}
+
+static void test_earliest_first_and_jobs_bounded(void **state)
+{
+	struct schedule *s = make(2);
+	struct schedule_job j[3];
+	struct schedule_answer a;
+
+	(void)state;
+	add(s, 3, one, 1, T0 + 2);
+	add(s, 2, one, 1, T0 + 1);
+	add(s, 1, one, 1, T0);
+	assert_true(schedule_next(s, T0 + 5, &j[0]));
+	assert_true(schedule_next(s, T0 + 5, &j[1]));
+	assert_string_equal(j[0].id.text, id_of(1).text);
+	assert_string_equal(j[1].id.text, id_of(2).text);
+	assert_false(schedule_next(s, T0 + 5, &j[2]));
+	assert_true(schedule_wait_ms(s, T0 + 5) == UINT64_MAX); /* until a job ends */
+	assert_true(schedule_answer(s, j[0].number, 0, SCHEDULE_SAID_DELIVERED, T0 + 6, &a));
+	assert_true(schedule_next(s, T0 + 6, &j[2]));
+	schedule_free(s);
+}
+
+static void test_retries(void **state)
+{
+	static const uint64_t after[] = { 1, 5, 15, 30, 60, 60, 60 }; /* minutes */
+	struct schedule *s = make(1);
+	struct schedule_job j;
+	struct schedule_answer a;
+	struct schedule_view v;
+	uint64_t now = T0;
+	struct id id = add(s, 1, one, 1, T0);
+	unsigned tries = 0;
+
+	(void)state;
+	for (;; tries++) {
+		assert_int_equal(schedule_wait_ms(s, now), 0);
+		assert_true(schedule_next(s, now, &j));
+		assert_int_equal(j.attempt, tries + 1);
+		assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DEFERRED, now, &a));
+		assert_int_equal(a.attempts, tries + 1);
+		if (a.now == SCHEDULE_FAILED)
+			break;
+		assert_int_equal(a.now, SCHEDULE_DEFERRED);
+		if (tries < sizeof(after) / sizeof(after[0]))
+			assert_int_equal(a.next_ms, now + after[tries] * MINUTE);
+		assert_int_equal(schedule_wait_ms(s, now), a.next_ms - now);
+		assert_false(schedule_next(s, a.next_ms - 1, &j));
+		now = a.next_ms;
+	}
+	assert_true(a.expired);
+	assert_true(now + HOUR > T0 + SCHEDULE_LIFE_MS && now <= T0 + SCHEDULE_LIFE_MS);
+	assert_true(schedule_look(s, &id, &v)); /* kept */
+	assert_int_equal(v.state, SCHEDULE_IS_FAILED);
+	assert_int_equal(v.due_ms, 0);
+	/* An operator may have it tried once more. */
+	assert_int_equal(schedule_retry(s, &id, now), 1);
+	assert_true(schedule_next(s, now, &j));
+	assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, now, &a));
+	assert_int_equal(schedule_retry(s, &id, now), -ENOENT);
+	schedule_free(s);
+}
+
+/* One job of a message may hold a hundred recipients; the rest follow in others. */
+static void test_many_recipients(void **state)
+{
+	uint8_t rcpt[250] = { 0 };
+	struct schedule *s = make(8);
+	struct schedule_job j[4];
+	struct schedule_answer a;
+	struct schedule_view v;
+	bool seen[250] = { false };
+	struct id id;
+
+	(void)state;
+	rcpt[7] = SCHEDULE_WAITING;
+	rcpt[8] = SCHEDULE_DONE;
+	id = add(s, 1, rcpt, 250, T0);
+	for (int i = 0; i < 3; i++) {
+		assert_true(schedule_next(s, T0, &j[i]));
+		assert_int_equal(j[i].n, i < 2 ? 100 : 48);
+		for (uint32_t k = 0; k < j[i].n; k++) {
+			assert_false(seen[j[i].rcpt[k]]);
+			seen[j[i].rcpt[k]] = true;
+		}
+	}
+	assert_false(seen[7] || seen[8]);
+	assert_false(schedule_next(s, T0, &j[3]));
+	for (int i = 0; i < 3; i++)
+		for (uint32_t k = 0; k < j[i].n; k++)
+			assert_true(schedule_answer(s, j[i].number, j[i].rcpt[k], SCHEDULE_SAID_DELIVERED, T0,
+						    &a));
+	assert_true(schedule_look(s, &id, &v));
+	assert_int_equal(v.state, SCHEDULE_IS_WAITING);
+	assert_int_equal(v.count[SCHEDULE_DONE], 249);
+	assert_int_equal(schedule_done(s, &id, 7), 0);
+	assert_false(schedule_look(s, &id, &v));
+	schedule_free(s);
+}
+
+static void test_hold(void **state)
+{
+	static const uint8_t two[] = { SCHEDULE_READY, SCHEDULE_DEFERRED };
+	struct schedule_message m = { .id = id_of(1),
+				      .accepted_ms = T0,
+				      .held = true,
+				      .rcpt = two,
+				      .due_ms = T0 + HOUR,
+				      .attempts = 3,
+				      .recipients = 2 };
+	struct schedule *s = make(1);
+	struct schedule_job j;
+	struct schedule_answer a;
+	struct schedule_view v;
+
+	(void)state;
+	assert_int_equal(schedule_add(s, &m, T0), 0);
+	assert_int_equal(schedule_add(s, &m, T0), -EEXIST);
+	assert_true(schedule_wait_ms(s, T0 + 2 * HOUR) == UINT64_MAX);
+	assert_false(schedule_next(s, T0 + 2 * HOUR, &j));
+	assert_int_equal(schedule_release(s, &m.id, T0), 0);
+	assert_true(schedule_next(s, T0, &j));
+	assert_int_equal(j.n, 1);
+	/* Held while it is under way: that job goes on, no other begins. */
+	assert_int_equal(schedule_hold(s, &m.id), 0);
+	assert_true(schedule_look(s, &m.id, &v));
+	assert_int_equal(v.state, SCHEDULE_IS_ACTIVE);
+	assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, T0, &a));
+	assert_false(schedule_next(s, T0 + 2 * HOUR, &j));
+	assert_int_equal(schedule_release(s, &m.id, T0), 0);
+	assert_int_equal(schedule_wait_ms(s, T0), HOUR); /* its deferral still counts */
+	assert_true(schedule_next(s, T0 + HOUR, &j));
+	assert_int_equal(j.attempt, 4);
+	schedule_free(s);
+}
+
+static void test_local_away(void **state)
+{
+	struct schedule *s = make(2);
+	struct schedule_job j;
+	struct schedule_answer a;
+	uint64_t now = T0, pause = 0;
+
+	(void)state;
+	add(s, 1, one, 1, T0);
+	for (int i = 0; i < 10; i++) {
+		uint64_t before = pause;
+
+		assert_true(schedule_next(s, now, &j));
+		assert_int_equal(j.attempt, 1); /* coming back is no attempt */
+		schedule_local(s, false, now);
+		assert_false(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, now, &a));
+		assert_false(schedule_next(s, now + HOUR, &j));
+		schedule_local(s, true, now);
+		pause = schedule_wait_ms(s, now);
+		assert_true(pause >= 1000 && pause <= MINUTE && pause >= before);
+		now += pause;
+	}
+	assert_int_equal(pause, MINUTE);
+	schedule_free(s);
+}
+
+static void test_removed_under_way(void **state)
+{
+	struct schedule *s = make(1);
+	struct schedule_job j, k;
+	struct schedule_answer a;
+	struct id id = add(s, 1, one, 1, T0);
+
+	(void)state;
+	assert_true(schedule_next(s, T0, &j));
+	assert_int_equal(schedule_remove(s, &id), 0);
+	assert_int_equal(schedule_remove(s, &id), -ENOENT);
+	add(s, 2, one, 1, T0);
+	assert_false(schedule_next(s, T0, &k)); /* local is still busy with it */
+	assert_false(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, T0, &a));
+	assert_true(schedule_next(s, T0, &k));
+	schedule_free(s);
+}
+
+/* ---- random events against a simple model ---- */
+
+#define MODEL_MESSAGES 40
+#define MODEL_RCPTS    130
+#define MODEL_JOBS     3
+
+struct model {
+	bool there, held;
+	uint32_t n;
+	uint64_t added;
+	struct {
+		bool open, active, final;
+	} rcpt[MODEL_RCPTS];
+};
+
+static uint32_t lcg;
+static uint32_t roll(uint32_t below)
+{
+	lcg = lcg * 1664525 + 1013904223;
+	return (lcg >> 8) % below;
+}
+
+static void model_answer(struct schedule *s, struct model *m, struct schedule_job *j, unsigned which,
+			 uint32_t at, uint64_t now, bool gently)
+{
+	enum schedule_result said = gently ? SCHEDULE_SAID_DELIVERED : (enum schedule_result)roll(3);
+	uint32_t rcpt = j->rcpt[at];
+	struct schedule_answer a;
+	bool known = schedule_answer(s, j->number, rcpt, said, now, &a);
+
+	assert_int_equal(known, m[which].there && m[which].rcpt[rcpt].active);
+	j->rcpt[at] = j->rcpt[--j->n];
+	if (!known)
+		return;
+	m[which].rcpt[rcpt].active = false;
+	if (a.now == SCHEDULE_DONE)
+		m[which].rcpt[rcpt].open = false;
+	m[which].rcpt[rcpt].final = a.now == SCHEDULE_FAILED;
+	if (a.now == SCHEDULE_DEFERRED)
+		assert_true(a.next_ms > now);
+}
+
+static bool model_gone(const struct model *m)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (m->rcpt[i].open)
+			return false;
+	return true;
+}
+
+static void model_check(struct schedule *s, const struct model *m)
+{
+	struct schedule_counters c;
+	uint64_t there = 0, sum = 0;
+
+	schedule_count(s, &c);
+	for (unsigned i = 0; i < MODEL_MESSAGES; i++) {
+		struct schedule_view v;
+		struct id id = id_of(i);
+
+		assert_int_equal(schedule_look(s, &id, &v), m[i].there);
+		there += m[i].there;
+	}
+	for (unsigned i = 0; i < SCHEDULE_STATES; i++)
+		sum += c.by_state[i];
+	assert_int_equal(c.messages, there);
+	assert_int_equal(sum, there);
+	assert_true(c.jobs <= MODEL_JOBS);
+}
+
+static unsigned which_of(struct id id)
+{
+	for (unsigned i = 0; i < MODEL_MESSAGES; i++)
+		if (!strcmp(id_of(i).text, id.text))
+			return i;
+	fail();
+	return 0;
+}
+
+static void model_take(struct schedule *s, struct model *m, uint64_t now, bool local,
+		       struct schedule_job *jobs)
+{
+	struct schedule_job j;
+	unsigned which, at = 0;
+
+	if (!schedule_next(s, now, &j))
+		return;
+	while (at < MODEL_JOBS && jobs[at].n > 0)
+		at++;
+	assert_true(local && at < MODEL_JOBS);
+	which = which_of(j.id);
+	assert_true(m[which].there && !m[which].held && j.n > 0 && j.n <= SCHEDULE_JOB_MAX);
+	for (uint32_t i = 0; i < j.n; i++) {
+		assert_true(m[which].rcpt[j.rcpt[i]].open && !m[which].rcpt[j.rcpt[i]].active &&
+			    !m[which].rcpt[j.rcpt[i]].final);
+		m[which].rcpt[j.rcpt[i]].active = true;
+	}
+	jobs[at] = j;
+}
+
+static void model_lose_jobs(struct model *m, struct schedule_job *jobs)
+{
+	for (unsigned i = 0; i < MODEL_MESSAGES; i++)
+		for (uint32_t k = 0; k < m[i].n; k++)
+			m[i].rcpt[k].active = false;
+	for (unsigned i = 0; i < MODEL_JOBS; i++)
+		jobs[i].n = 0;
+}
+
+static bool work_left(struct schedule *s, const struct schedule_job *jobs, uint64_t now)
+{
+	return schedule_wait_ms(s, now) != UINT64_MAX || jobs[0].n + jobs[1].n + jobs[2].n > 0;
+}
+
+static void random_life(uint32_t seed)
+{
+	static struct model m[MODEL_MESSAGES];
+	static struct schedule_job jobs[MODEL_JOBS];
+	struct schedule *s = make(MODEL_JOBS);
+	uint64_t now = T0;
+	bool local = true;
+
+	lcg = seed;
+	memset(m, 0, sizeof(m));
+	memset(jobs, 0, sizeof(jobs));
+	for (unsigned step = 0; step <= 4000 || work_left(s, jobs, now); step++) {
+		unsigned i = roll(MODEL_MESSAGES), e = step < 4000 ? roll(12) : 6 + roll(4);
+		struct id id = id_of(i);
+		struct schedule_job *j = &jobs[roll(MODEL_JOBS)];
+		uint8_t rcpt[MODEL_RCPTS] = { 0 };
+
+		if (step == 4000) { /* from now on all goes well */
+			local = true;
+			schedule_local(s, true, now);
+			model_lose_jobs(m, jobs);
+			for (unsigned k = 0; k < MODEL_MESSAGES; k++) {
+				id = id_of(k);
+				schedule_release(s, &id, now);
+				m[k].held = false;
+				schedule_retry(s, &id, now);
+				for (uint32_t r = 0; r < m[k].n; r++)
+					m[k].rcpt[r].final = false;
+			}
+			continue;
+		}
+		assert_true(step < 100000);
+		switch (e) {
+		case 0:
+		case 1:
+			if (m[i].there)
+				break;
+			memset(&m[i], 0, sizeof(m[i]));
+			m[i].there = true;
+			m[i].n = 1 + roll(MODEL_RCPTS);
+			for (uint32_t k = 0; k < m[i].n; k++)
+				m[i].rcpt[k].open = true;
+			add(s, i, rcpt, m[i].n, now);
+			break;
+		case 2:
+			assert_int_equal(schedule_hold(s, &id), m[i].there ? 0 : -ENOENT);
+			m[i].held = m[i].there;
+			break;
+		case 3:
+			assert_int_equal(schedule_release(s, &id, now), m[i].there ? 0 : -ENOENT);
+			m[i].held = false;
+			break;
+		case 4:
+			if (roll(8) > 0)
+				break;
+			assert_int_equal(schedule_remove(s, &id), m[i].there ? 0 : -ENOENT);
+			m[i].there = false;
+			break;
+		case 5:
+			if (roll(8) > 0)
+				break;
+			local = !local;
+			schedule_local(s, local, now);
+			model_lose_jobs(m, jobs);
+			break;
+		case 6:
+		case 7:
+			model_take(s, m, now, local, jobs);
+			break;
+		case 8:
+		case 11:
+			for (uint32_t k = 0; k < 50 && j->n > 0; k++) {
+				unsigned which = which_of(j->id);
+
+				model_answer(s, m, j, which, roll(j->n), now, step >= 4000);
+				if (m[which].there && model_gone(&m[which]))
+					m[which].there = false;
+			}
+			break;
+		case 9:
+			now += roll(2) ? roll(1000) : roll((uint32_t)HOUR);
+			break;
+		default:
+			if (schedule_retry(s, &id, now) >= 0)
+				for (uint32_t k = 0; k < m[i].n; k++)
+					m[i].rcpt[k].final = false;
+		}
+		model_check(s, m);
+	}
+	for (unsigned i = 0; i < MODEL_MESSAGES; i++)
+		assert_false(m[i].there); /* everything that was not removed got where it should */
+	schedule_free(s);
+}
+
+static void test_random_lives(void **state)
+{
+	(void)state;
+	for (uint32_t seed = 1; seed <= 12; seed++)
+		random_life(seed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_delivered),
+		cmocka_unit_test(test_earliest_first_and_jobs_bounded),
+		cmocka_unit_test(test_retries),
+		cmocka_unit_test(test_many_recipients),
+		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_local_away),
+		cmocka_unit_test(test_removed_under_way),
+		cmocka_unit_test(test_random_lives),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
