@@ -1,0 +1,430 @@
+/* local.c - the process that writes mailboxes, and nothing else.
+ *
+ * Queue sends a job: a message and the mailboxes it is for.  Its body is collected
+ * once, or comes as a descriptor; then each mailbox is one piece of work for the
+ * thread pool, which waits for the disk while the loop goes on.  Each is answered
+ * by itself.  When queue goes away, jobs that are not in new/ yet are given up:
+ * the next queue hands them out again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "deliver/maildir.h"
+#include "role/role.h"
+
+#define JOBS_MAX      64
+#define MAILBOXES_MAX 128
+#define BODY_MAX      (1U << 20) /* in memory; larger ones come as a descriptor */
+#define WINDOW	      (2U << 20) /* octets of jobs that queue may have under way; the last may pass it */
+#define THREADS	      "8"	 /* waiting for the disk; libuv reads it when the first work comes */
+
+struct job;
+
+struct target {
+	uv_work_t work;
+	struct job *job;
+	struct target *next;
+	uint32_t recipient;
+	struct slice mailbox, address, original; /* in bytes */
+	struct maildir_outcome outcome;
+	unsigned char bytes[];
+};
+
+struct job {
+	struct list link;
+	struct local *local;
+	bool lost; /* its queue is gone: answer nobody */
+	uint64_t number;
+	uint64_t body_size;
+	int body_fd;
+	struct buf body, text; /* text: id, sender, headers */
+	size_t sender_n;
+	struct target *targets;
+	unsigned n, working;
+	size_t cost;
+	bool complete;
+	atomic_bool give_up;
+};
+
+struct local {
+	struct role *role;
+	struct maildir_setup maildir;
+	char hostname[256];
+	struct list jobs;
+	unsigned n_jobs;    /* of the queue that is there */
+	unsigned n_working; /* begun and not finished, lost ones too */
+	bool draining;
+	uint64_t delivered, deferred, failed, octets;
+};
+
+static void job_free(struct job *j)
+{
+	while (j->targets) {
+		struct target *t = j->targets;
+
+		j->targets = t->next;
+		free(t);
+	}
+	if (j->body_fd >= 0)
+		close(j->body_fd);
+	buf_done(&j->body);
+	buf_done(&j->text);
+	list_remove(&j->link);
+	free(j);
+}
+
+static struct slice job_id(const struct job *j)
+{
+	return slice_head(buf_slice(&j->text), IPC_ID_LEN);
+}
+
+static struct slice job_sender(const struct job *j)
+{
+	return slice_head(slice_tail(buf_slice(&j->text), IPC_ID_LEN), j->sender_n);
+}
+
+static struct slice job_headers(const struct job *j)
+{
+	return slice_tail(buf_slice(&j->text), IPC_ID_LEN + j->sender_n);
+}
+
+static struct job *find(struct local *l, uint64_t number)
+{
+	struct list *at, *after;
+
+	LIST_EACH (&l->jobs, at, after) {
+		struct job *j = container_of(at, struct job, link);
+
+		if (j->number == number)
+			return j;
+	}
+	return NULL;
+}
+
+/* ---- the outcome ---- */
+
+static void send_credit(struct local *l, uint64_t job, size_t octets)
+{
+	struct ipc_message m = { .type = IPC_TYPE_job_credit,
+				 .job_credit = { .job = job, .octets = (uint32_t)octets } };
+	struct channel *ch = role_peer(l->role, IPC_QUEUE, 0);
+
+	if (ch)
+		channel_send(ch, &m, -1);
+}
+
+static void answer(struct local *l, const struct target *t)
+{
+	static const uint8_t kinds[] = { [MAILDIR_DELIVERED] = IPC_JOB_DELIVERED,
+					 [MAILDIR_DEFERRED] = IPC_JOB_DEFERRED,
+					 [MAILDIR_FAILED] = IPC_JOB_FAILED };
+	struct ipc_message m = { .type = IPC_TYPE_job_result,
+				 .job_result = { .job = t->job->number,
+						 .recipient = t->recipient,
+						 .result = kinds[t->outcome.result],
+						 .enhanced = slice_str(t->outcome.status),
+						 .text = slice_str(t->outcome.text) } };
+	struct channel *ch = role_peer(l->role, IPC_QUEUE, 0);
+
+	if (ch)
+		channel_send(ch, &m, -1);
+}
+
+static void count_outcome(struct local *l, const struct target *t)
+{
+	const struct maildir_outcome *o = &t->outcome;
+
+	if (o->result == MAILDIR_DELIVERED) {
+		l->delivered++;
+		l->octets += o->size;
+		return;
+	}
+	if (o->result == MAILDIR_DEFERRED)
+		l->deferred++;
+	else
+		l->failed++;
+	/* Queue logs what becomes of the recipient; here is what an administrator can do. */
+	LOG(LOG_WARNING, "mailbox-trouble", LOG_S("id", job_id(t->job)), LOG_S("mailbox", t->mailbox),
+	    LOG_STR("step", o->step), LOG_ERRNO(o->error), LOG_STR("advice", o->advice ? o->advice : ""));
+}
+
+static void job_over(struct job *j)
+{
+	struct local *l = j->local;
+
+	if (!j->lost) {
+		l->n_jobs--;
+		send_credit(l, j->number, j->cost);
+	}
+	if (j->complete)
+		l->n_working--;
+	job_free(j);
+	if (l->draining && l->n_working == 0)
+		role_exit(l->role);
+}
+
+static void on_worked(uv_work_t *req, int status)
+{
+	struct target *t = req->data;
+	struct job *j = t->job;
+
+	if (status == 0 && !j->lost) {
+		count_outcome(j->local, t);
+		answer(j->local, t);
+	}
+	if (--j->working == 0)
+		job_over(j);
+}
+
+/* ---- the work ---- */
+
+static void work(uv_work_t *req)
+{
+	struct target *t = req->data;
+	struct job *j = t->job;
+	struct timespec now;
+	struct maildir_message m = {
+		.mailbox = t->mailbox,
+		.sender = job_sender(j),
+		.address = t->address,
+		.original = t->original,
+		.headers = job_headers(j),
+		.body = buf_slice(&j->body),
+		.body_fd = j->body_fd,
+		.body_size = j->body_size,
+		.give_up = &j->give_up,
+	};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	m.now_us = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+	maildir_deliver(&j->local->maildir, &m, &t->outcome);
+}
+
+/* All of it is here.  What no thread can be asked for is deferred at once. */
+static void begin(struct local *l, struct job *j)
+{
+	j->complete = true;
+	j->working = 1; /* ours, so that the job outlives this loop */
+	l->n_working++;
+	for (struct target *t = j->targets; t; t = t->next) {
+		t->work.data = t;
+		j->working++;
+		if (uv_queue_work(l->role->loop, &t->work, work, on_worked) < 0) {
+			t->outcome = (struct maildir_outcome){ .result = MAILDIR_DEFERRED,
+							       .error = -EAGAIN,
+							       .step = "begin",
+							       .status = "4.3.0",
+							       .text = "local delivery is overloaded" };
+			on_worked(&t->work, 0);
+		}
+	}
+	if (--j->working == 0)
+		job_over(j);
+}
+
+/* ---- what queue says ---- */
+
+static const char *on_job(struct local *l, const struct ipc_job *m)
+{
+	struct job *j;
+
+	if (l->n_jobs >= JOBS_MAX || find(l, m->job) || m->id.n != IPC_ID_LEN)
+		return "a job too many, or twice";
+	j = calloc(1, sizeof(*j));
+	if (!j)
+		return "out of memory";
+	j->local = l;
+	j->number = m->job;
+	j->body_size = m->body_size;
+	j->body_fd = -1;
+	j->sender_n = m->sender.n;
+	j->cost = m->sender.n + m->headers.n;
+	buf_init(&j->body, BODY_MAX);
+	buf_init(&j->text, IPC_ID_LEN + IPC_ADDRESS_MAX + IPC_CHUNK_MAX);
+	buf_put(&j->text, m->id);
+	buf_put(&j->text, m->sender);
+	buf_put(&j->text, m->headers);
+	list_push_back(&l->jobs, &j->link);
+	l->n_jobs++;
+	return buf_ok(&j->text) ? NULL : "out of memory";
+}
+
+static struct slice keep(struct target *t, size_t *at, struct slice s)
+{
+	unsigned char *p = t->bytes + *at;
+
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	*at += s.n;
+	return slice_of(p, s.n);
+}
+
+static const char *on_mailbox(struct local *l, const struct ipc_job_mailbox *m)
+{
+	struct job *j = find(l, m->job);
+	size_t size = m->mailbox.n + m->address.n + m->original.n, at = 0;
+	struct target *t;
+
+	if (!j || j->complete || j->n >= MAILBOXES_MAX)
+		return "a mailbox of no open job, or one too many";
+	t = calloc(1, sizeof(*t) + size);
+	if (!t)
+		return "out of memory";
+	t->job = j;
+	t->recipient = m->recipient;
+	t->mailbox = keep(t, &at, m->mailbox);
+	t->address = keep(t, &at, m->address);
+	t->original = keep(t, &at, m->original);
+	t->next = j->targets;
+	j->targets = t;
+	j->n++;
+	j->cost += size;
+	return NULL;
+}
+
+static const char *on_body(struct local *l, const struct ipc_job_body *m, int *fd)
+{
+	struct job *j = find(l, m->job);
+	struct stat st;
+
+	if (!j || j->complete || j->body_fd >= 0)
+		return "a body of no open job";
+	if (!m->in_file) {
+		buf_put(&j->body, m->data);
+		j->cost += m->data.n;
+		return buf_ok(&j->body) ? NULL : "a body too long, or out of memory";
+	}
+	if (*fd < 0 || fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return "a body that is no file";
+	j->body_fd = *fd;
+	*fd = -1;
+	return NULL;
+}
+
+static const char *on_end(struct local *l, const struct ipc_job_end *m)
+{
+	struct job *j = find(l, m->job);
+
+	if (!j || j->complete || j->n == 0)
+		return "the end of no open job";
+	if (j->body_fd < 0 && j->body.n != j->body_size)
+		return "a body of another size than was said";
+	begin(l, j);
+	return NULL;
+}
+
+static void local_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
+			  int *fd)
+{
+	struct local *l = r->state;
+	const char *broken = "a message that local does not know";
+
+	if (who == IPC_QUEUE && l->draining)
+		return; /* queue sees our channel close and hands it out again */
+	if (who == IPC_QUEUE && m->type == IPC_TYPE_job)
+		broken = on_job(l, &m->job);
+	else if (who == IPC_QUEUE && m->type == IPC_TYPE_job_mailbox)
+		broken = on_mailbox(l, &m->job_mailbox);
+	else if (who == IPC_QUEUE && m->type == IPC_TYPE_job_body)
+		broken = on_body(l, &m->job_body, fd);
+	else if (who == IPC_QUEUE && m->type == IPC_TYPE_job_end)
+		broken = on_end(l, &m->job_end);
+	if (broken)
+		role_peer_broken(r, who, index, broken);
+}
+
+static void local_peer(struct role *r, enum ipc_role who, unsigned index, struct channel *ch)
+{
+	struct local *l = r->state;
+	struct list *at, *after;
+
+	(void)index;
+	if (who != IPC_QUEUE)
+		return;
+	if (ch) {
+		send_credit(l, 0, WINDOW);
+		return;
+	}
+	LIST_EACH (&l->jobs, at, after) {
+		struct job *j = container_of(at, struct job, link);
+
+		j->lost = true;
+		atomic_store(&j->give_up, true);
+		list_remove(&j->link);
+		if (!j->complete)
+			job_over(j);
+	}
+	l->n_jobs = 0;
+}
+
+/* ---- the role ---- */
+
+static void set_hostname(struct local *l, const struct conf *conf)
+{
+	snprintf(l->hostname, sizeof(l->hostname), "%s", conf->hostname);
+}
+
+static int local_open(struct role *r)
+{
+	struct local *l = calloc(1, sizeof(*l));
+	const char *dir = r->conf->mail_dir;
+
+	if (!l)
+		return -ENOMEM;
+	r->state = l;
+	l->role = r;
+	list_init(&l->jobs);
+	set_hostname(l, r->conf);
+	l->maildir.hostname = l->hostname;
+	l->maildir.fs = deliver_fs_real();
+	mkdir(dir, 0700); /* there already, or open() says what is wrong */
+	l->maildir.root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l->maildir.root < 0 || faccessat(l->maildir.root, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+		int err = errno;
+
+		LOG(LOG_ERR, "mail-dir-unusable", LOG_STR("mail_dir", dir), LOG_ERRNO(err),
+		    LOG_STR("advice", "make the folder and give it to mail_user and mail_group"));
+		return -err;
+	}
+	setenv("UV_THREADPOOL_SIZE", THREADS, 0);
+	return 0;
+}
+
+static int local_start(struct role *r)
+{
+	(void)r;
+	return 0;
+}
+
+static void local_status(struct role *r, json_t *to)
+{
+	const struct local *l = r->state;
+
+	json_object_set_new(to, "jobs", json_integer(l->n_jobs));
+	json_object_set_new(to, "delivered", json_integer((json_int_t)l->delivered));
+	json_object_set_new(to, "deferred", json_integer((json_int_t)l->deferred));
+	json_object_set_new(to, "failed", json_integer((json_int_t)l->failed));
+	json_object_set_new(to, "octets", json_integer((json_int_t)l->octets));
+}
+
+static void local_drain(struct role *r, unsigned seconds)
+{
+	struct local *l = r->state;
+
+	l->draining = true;
+	if (l->n_working == 0 || seconds == 0)
+		role_exit(r);
+}
+
+const struct role_ops role_local = {
+	.id = IPC_LOCAL,
+	.open = local_open,
+	.start = local_start,
+	.peer = local_peer,
+	.message = local_message,
+	.status = local_status,
+	.drain = local_drain,
+};
