@@ -1,0 +1,261 @@
+#include "queue/describe.h"
+
+#include <errno.h>
+
+#include "ipc/message.h"
+
+#define BRIEF_TO     5 /* recipients named in a row */
+#define HEADERS_MAX  32768
+#define WAITING_TEXT "no relay yet: remote delivery is not part of this version"
+
+bool describe_init(struct describe *d, struct spool *sp, const struct schedule *schedule, const struct id *id)
+{
+	*d = (struct describe){ .sp = sp, .schedule = schedule };
+	buf_init(&d->bytes, ENVELOPE_MAX);
+	buf_init(&d->headers, 65536);
+	if (spool_info(sp, id, &d->info) < 0)
+		return false;
+	d->scheduled = schedule_look(schedule, id, &d->view);
+	if (spool_read_meta(sp, id, &d->bytes, &d->headers) < 0)
+		return true;
+	d->recipients = buf_slice(&d->bytes);
+	d->readable = envelope_get(&d->recipients, &d->envelope);
+	return true;
+}
+
+void describe_done(struct describe *d)
+{
+	buf_done(&d->bytes);
+	buf_done(&d->headers);
+}
+
+const char *describe_state(const struct describe *d)
+{
+	if (d->scheduled)
+		return schedule_state_name(d->view.state);
+	return d->info.damaged || !d->readable ? "damaged" : "loading";
+}
+
+json_t *describe_text(struct slice s)
+{
+	json_t *j = json_stringn(s.n ? (const char *)s.p : "", s.n);
+	unsigned char *clean;
+
+	if (j)
+		return j;
+	clean = malloc(s.n);
+	for (size_t i = 0; clean && i < s.n; i++)
+		clean[i] = s.p[i] < 0x80 ? s.p[i] : '?';
+	j = clean ? json_stringn((const char *)clean, s.n) : NULL;
+	free(clean);
+	return j;
+}
+
+static const char *rcpt_state(const struct describe *d, uint32_t number)
+{
+	static const char *const names[SCHEDULE_RCPTS] = {
+		[SCHEDULE_READY] = "queued",	  [SCHEDULE_ACTIVE] = "active",
+		[SCHEDULE_DEFERRED] = "deferred", [SCHEDULE_WAITING] = "waiting",
+		[SCHEDULE_FAILED] = "failed",	  [SCHEDULE_DONE] = "delivered",
+	};
+
+	if (!d->scheduled)
+		return describe_state(d);
+	return names[schedule_look_rcpt(d->schedule, &d->info.id, number)];
+}
+
+/* Why it is where it is, as far as anybody said so. */
+static void add_reason(const struct describe *d, uint32_t number, json_t *to)
+{
+	struct spool_recipient known;
+	struct envelope_reason why;
+	struct buf detail;
+
+	buf_init(&detail, 1024);
+	if (!strcmp(rcpt_state(d, number), "waiting")) {
+		json_object_set_new(to, "reason", json_string(WAITING_TEXT));
+	} else if (spool_recipient(d->sp, &d->info.id, number, &known, &detail) == 0 && !known.done &&
+		   envelope_get_reason(buf_slice(&detail), &why)) {
+		json_object_set_new(to, "status", describe_text(why.status));
+		json_object_set_new(to, "reason", describe_text(why.text));
+		json_object_set_new(to, "attempts", json_integer(why.attempts));
+		if (why.next_ms > 0)
+			json_object_set_new(to, "next", json_integer((json_int_t)why.next_ms));
+	}
+	buf_done(&detail);
+}
+
+json_t *describe_rcpt(const struct describe *d, uint32_t number, const struct envelope_rcpt *r)
+{
+	json_t *j = json_object();
+
+	if (!j)
+		return NULL;
+	json_object_set_new(j, "number", json_integer(number));
+	json_object_set_new(j, "address", describe_text(r->address));
+	json_object_set_new(j, "original", describe_text(r->original));
+	json_object_set_new(j, "kind", json_string(r->kind == IPC_TARGET_REMOTE ? "remote" : "mailbox"));
+	if (r->mailbox.n > 0)
+		json_object_set_new(j, "mailbox", describe_text(r->mailbox));
+	if (r->orcpt.n > 0)
+		json_object_set_new(j, "orcpt", describe_text(r->orcpt));
+	json_object_set_new(j, "notify", json_integer(r->notify));
+	json_object_set_new(j, "state", json_string(rcpt_state(d, number)));
+	add_reason(d, number, j);
+	return j;
+}
+
+static json_t *common(const struct describe *d)
+{
+	json_t *j = json_object();
+
+	if (!j)
+		return NULL;
+	json_object_set_new(j, "id", json_string(d->info.id.text));
+	json_object_set_new(j, "time", json_integer((json_int_t)d->info.time_ms));
+	json_object_set_new(j, "size", json_integer((json_int_t)d->info.body_size));
+	json_object_set_new(j, "state", json_string(describe_state(d)));
+	json_object_set_new(j, "recipients", json_integer(d->info.recipients));
+	json_object_set_new(j, "open", json_integer(d->info.open));
+	json_object_set_new(j, "held", json_boolean(d->info.held));
+	if (d->readable)
+		json_object_set_new(j, "sender", describe_text(d->envelope.sender));
+	if (d->scheduled) {
+		json_object_set_new(j, "attempts", json_integer(d->view.attempts));
+		if (d->view.due_ms > 0)
+			json_object_set_new(j, "next", json_integer((json_int_t)d->view.due_ms));
+	}
+	return j;
+}
+
+json_t *describe_brief(const struct describe *d)
+{
+	json_t *j = common(d), *to = json_array(), *why = json_object();
+	struct slice cur = d->recipients;
+	struct envelope_rcpt r;
+
+	if (!j || !to || !why) {
+		json_decref(j);
+		json_decref(to);
+		json_decref(why);
+		return NULL;
+	}
+	for (uint32_t i = 0; d->readable && i < d->envelope.recipients && json_array_size(to) < BRIEF_TO;
+	     i++) {
+		if (!envelope_get_rcpt(&cur, &r))
+			break;
+		if (d->scheduled && schedule_look_rcpt(d->schedule, &d->info.id, i) == SCHEDULE_DONE)
+			continue;
+		json_array_append_new(to, describe_text(r.address));
+		if (!json_object_get(why, "reason"))
+			add_reason(d, i, why);
+	}
+	json_object_set_new(j, "to", to);
+	if (json_object_get(why, "reason"))
+		json_object_set(j, "reason", json_object_get(why, "reason"));
+	json_decref(why);
+	return j;
+}
+
+json_t *describe_full(const struct describe *d)
+{
+	json_t *j = common(d);
+
+	if (!j || !d->readable)
+		return j;
+	json_object_set_new(j, "listener", describe_text(d->envelope.listener));
+	json_object_set_new(j, "account", json_integer((json_int_t)d->envelope.account));
+	json_object_set_new(j, "smtputf8", json_boolean(d->envelope.smtputf8));
+	json_object_set_new(j, "eightbit", json_boolean(d->envelope.eightbit));
+	json_object_set_new(j, "ret", json_integer(d->envelope.ret));
+	if (d->envelope.envid.n > 0)
+		json_object_set_new(j, "envid", describe_text(d->envelope.envid));
+	return j;
+}
+
+json_t *describe_headers(const struct describe *d)
+{
+	struct buf text;
+	struct slice all;
+	unsigned char *p;
+	size_t room;
+	json_t *j;
+
+	buf_init(&text, HEADERS_MAX);
+	buf_put(&text, slice_head(buf_slice(&d->headers), HEADERS_MAX));
+	room = buf_reserve(&text, HEADERS_MAX, &p);
+	if (room > 0) {
+		ssize_t got = spool_read_body(d->sp, &d->info.id, 0, p, room);
+
+		buf_filled(&text, got > 0 ? (size_t)got : 0);
+	}
+	all = buf_slice(&text);
+	for (size_t i = 0; i + 4 <= all.n; i++)
+		if (!memcmp(all.p + i, "\r\n\r\n", 4)) {
+			all.n = i + 2;
+			break;
+		}
+	j = describe_text(all);
+	buf_done(&text);
+	return j;
+}
+
+/* ---- which ones ---- */
+
+const char *describe_filter_get(const json_t *ask, struct describe_filter *ret)
+{
+	const struct {
+		const char *name, **to;
+	} fields[] = { { "state", &ret->state },
+		       { "sender", &ret->sender },
+		       { "recipient", &ret->recipient },
+		       { "domain", &ret->domain },
+		       { "id", &ret->id } };
+
+	*ret = (struct describe_filter){ 0 };
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		json_t *v = json_object_get(ask, fields[i].name);
+
+		if (v && !json_is_string(v))
+			return "a filter must be a string";
+		*fields[i].to = json_string_value(v);
+	}
+	if (!ret->state || !strcmp(ret->state, "damaged") || !strcmp(ret->state, "loading"))
+		return NULL;
+	for (unsigned s = 0; s < SCHEDULE_STATES; s++)
+		if (!strcmp(ret->state, schedule_state_name((enum schedule_state)s)))
+			return NULL;
+	return "no such state: active, held, queued, deferred, failed, waiting, damaged, loading";
+}
+
+static bool is_domain_of(struct slice address, struct slice domain)
+{
+	return slice_eq_nocase(slice_tail(address, slice_rfind(address, '@') + 1), domain);
+}
+
+static bool matches_rcpt(const struct describe *d, const struct describe_filter *f)
+{
+	struct slice cur = d->recipients, to = slice_str(f->recipient), domain = slice_str(f->domain);
+	struct envelope_rcpt r;
+
+	for (uint32_t i = 0; d->readable && i < d->envelope.recipients && envelope_get_rcpt(&cur, &r); i++)
+		if ((!f->recipient || slice_eq_nocase(r.address, to) || slice_eq_nocase(r.original, to)) &&
+		    (!f->domain || is_domain_of(r.address, domain)))
+			return true;
+	return false;
+}
+
+bool describe_matches(const struct describe *d, const struct describe_filter *f)
+{
+	struct slice sender = slice_str(f->sender);
+
+	if (f->id && !slice_starts_nocase(id_slice(&d->info.id), slice_str(f->id)))
+		return false;
+	if (f->state && strcmp(f->state, describe_state(d)) != 0)
+		return false;
+	if (f->sender && !strcmp(f->sender, "<>"))
+		sender.n = 0;
+	if (f->sender && !(d->readable && slice_eq_nocase(d->envelope.sender, sender)))
+		return false;
+	return (!f->recipient && !f->domain) || matches_rcpt(d, f);
+}

@@ -1,0 +1,177 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "ipc/message.h"
+#include "queue/envelope.h"
+
+static void sample(struct buf *to)
+{
+	struct envelope e = { .sender = SLICE_LIT("ann@example.org"),
+			      .smtputf8 = true,
+			      .ret = 1,
+			      .envid = SLICE_LIT("E-1"),
+			      .account = 77,
+			      .listener = SLICE_LIT("submission"),
+			      .recipients = 2 };
+	struct envelope_rcpt here = { .kind = IPC_TARGET_MAILBOX,
+				      .notify = 3,
+				      .address = SLICE_LIT("bob@example.org"),
+				      .original = SLICE_LIT("Bob+x@example.org"),
+				      .orcpt = SLICE_LIT("rfc822;bob@example.org"),
+				      .mailbox = SLICE_LIT("example.org/bob") };
+	struct envelope_rcpt there = { .kind = IPC_TARGET_REMOTE,
+				       .address = SLICE_LIT("x@example.net"),
+				       .original = SLICE_LIT("x@example.net") };
+
+	buf_init(to, ENVELOPE_MAX);
+	envelope_put(&e, to);
+	envelope_put_rcpt(&here, to);
+	envelope_put_rcpt(&there, to);
+	assert_true(buf_ok(to));
+}
+
+static void test_round_trip(void **state)
+{
+	struct envelope e;
+	struct envelope_rcpt r;
+	struct slice cur;
+	struct buf b;
+
+	(void)state;
+	sample(&b);
+	cur = buf_slice(&b);
+	assert_true(envelope_get(&cur, &e));
+	assert_true(slice_eq(e.sender, SLICE_LIT("ann@example.org")));
+	assert_true(e.smtputf8 && !e.eightbit);
+	assert_int_equal(e.ret, 1);
+	assert_int_equal(e.account, 77);
+	assert_true(slice_eq(e.envid, SLICE_LIT("E-1")));
+	assert_true(slice_eq(e.listener, SLICE_LIT("submission")));
+	assert_int_equal(e.recipients, 2);
+	assert_true(envelope_get_rcpt(&cur, &r));
+	assert_int_equal(r.kind, IPC_TARGET_MAILBOX);
+	assert_int_equal(r.notify, 3);
+	assert_true(slice_eq(r.original, SLICE_LIT("Bob+x@example.org")));
+	assert_true(slice_eq(r.orcpt, SLICE_LIT("rfc822;bob@example.org")));
+	assert_true(slice_eq(r.mailbox, SLICE_LIT("example.org/bob")));
+	assert_true(envelope_get_rcpt(&cur, &r));
+	assert_int_equal(r.kind, IPC_TARGET_REMOTE);
+	assert_int_equal(r.mailbox.n, 0);
+	assert_int_equal(cur.n, 0);
+	assert_false(envelope_get_rcpt(&cur, &r));
+	buf_done(&b);
+}
+
+/* Every prefix is refused somewhere, and never read past. */
+static void test_cut_anywhere(void **state)
+{
+	struct envelope e;
+	struct envelope_rcpt r;
+	struct buf b;
+
+	(void)state;
+	sample(&b);
+	for (size_t n = 0; n < b.n; n++) {
+		unsigned char *copy = malloc(n + 1);
+		struct slice cur = slice_of(memcpy(copy, buf_slice(&b).p, n), n);
+		bool whole = envelope_get(&cur, &e);
+
+		for (unsigned i = 0; whole && i < 2; i++)
+			whole = envelope_get_rcpt(&cur, &r);
+		assert_false(whole);
+		free(copy);
+	}
+	buf_done(&b);
+}
+
+static void test_refused(void **state)
+{
+	static const struct {
+		size_t at;
+		unsigned char byte;
+		const char *what;
+	} rows[] = {
+		{ 0, 0, "version 0" },
+		{ 0, 2, "a later version" },
+		{ 1, 4, "an unknown flag" },
+		{ 11, 255, "a sender longer than there is" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct envelope e;
+		struct slice cur;
+		struct buf b;
+
+		sample(&b);
+		b.p[b.from + rows[i].at] = rows[i].byte;
+		cur = buf_slice(&b);
+		if (envelope_get(&cur, &e))
+			fail_msg("%s was taken", rows[i].what);
+		assert_int_equal(cur.n, b.n); /* untouched */
+		buf_done(&b);
+	}
+}
+
+static void test_ceilings(void **state)
+{
+	static unsigned char big[IPC_ADDRESS_MAX + 1];
+	struct envelope e = { .sender = { big, sizeof(big) } };
+	struct envelope_rcpt r = { .kind = 9, .address = SLICE_LIT("a@b") };
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, ENVELOPE_MAX);
+	envelope_put(&e, &b);
+	assert_false(buf_ok(&b));
+	buf_reset(&b);
+	e = (struct envelope){ .recipients = ENVELOPE_RECIPIENTS_MAX + 1 };
+	envelope_put(&e, &b);
+	assert_false(buf_ok(&b));
+	buf_reset(&b);
+	envelope_put_rcpt(&r, &b);
+	assert_false(buf_ok(&b));
+	buf_done(&b);
+}
+
+static void test_reason(void **state)
+{
+	static char text[2000];
+	struct envelope_reason why = { .failed = true,
+				       .attempts = 3,
+				       .next_ms = 42,
+				       .status = SLICE_LIT("4.2.2"),
+				       .text = { (unsigned char *)text, 2000 } };
+	struct envelope_reason got;
+	struct buf b;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	buf_init(&b, 1024);
+	envelope_put_reason(&why, &b);
+	assert_true(buf_ok(&b)); /* the longest fits into a mark */
+	assert_true(envelope_get_reason(buf_slice(&b), &got));
+	assert_true(got.failed);
+	assert_int_equal(got.attempts, 3);
+	assert_int_equal(got.next_ms, 42);
+	assert_true(slice_eq(got.status, SLICE_LIT("4.2.2")));
+	assert_int_equal(got.text.n, ENVELOPE_REASON_MAX);
+	assert_false(envelope_get_reason(slice_head(buf_slice(&b), b.n - 1), &got));
+	assert_false(envelope_get_reason(SLICE_LIT(""), &got));
+	buf_done(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_cut_anywhere),
+		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_ceilings),
+		cmocka_unit_test(test_reason),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,400 @@
+#include "queue/intake.h"
+
+#include <errno.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "queue/envelope.h"
+
+#define CREDIT_AT 32768 /* octets taken before credit for them goes back */
+
+struct transaction {
+	struct map_node node;
+	uint64_t tx; /* the map's key */
+	struct spool_body *body;
+	struct buf recipients; /* encoded */
+	struct buf states;     /* enum schedule_rcpt, an octet each */
+	uint32_t owed;	       /* credit not given back yet */
+	int failed;	       /* 0, or the errno that its commit is answered with */
+};
+
+/* Waits for the disk.  Belongs to no channel: it may outlive it. */
+struct commit {
+	struct map_node node; /* by id: the same id must not be taken twice */
+	struct id id;
+	unsigned peer;
+	uint64_t link, tx;
+	uint64_t time_ms, size;
+	struct buf states;
+};
+
+struct peer {
+	struct channel *ch; /* NULL: away */
+	uint64_t link;	    /* differs for every channel there ever was */
+	struct map open;
+};
+
+struct intake {
+	struct spool *sp;
+	struct schedule *schedule;
+	struct peer peer[INTAKE_PEERS];
+	struct map committing;
+	uint64_t last_link;
+	int accepting; /* as the smtp processes were told: 0 or an errno */
+	struct intake_counters count;
+};
+
+int intake_new(struct spool *sp, struct schedule *schedule, struct intake **ret)
+{
+	struct intake *in = calloc(1, sizeof(*in));
+	int r = in ? map_init(&in->committing) : -ENOMEM;
+
+	for (unsigned i = 0; r == 0 && i < INTAKE_PEERS; i++)
+		r = map_init(&in->peer[i].open);
+	if (r < 0) {
+		intake_free(in);
+		return r;
+	}
+	in->sp = sp;
+	in->schedule = schedule;
+	in->accepting = -spool_accepting(sp);
+	*ret = in;
+	return 0;
+}
+
+static void close_transaction(struct intake *in, struct peer *p, struct transaction *t)
+{
+	map_remove(&p->open, &t->node);
+	in->count.transactions--;
+	in->count.memory -= t->recipients.n + t->states.n;
+	spool_body_drop(t->body);
+	buf_done(&t->recipients);
+	buf_done(&t->states);
+	free(t);
+}
+
+static void commit_free(struct intake *in, struct commit *c)
+{
+	map_remove(&in->committing, &c->node);
+	in->count.committing--;
+	buf_done(&c->states);
+	free(c);
+}
+
+static void drop_all(struct intake *in, struct peer *p)
+{
+	struct map_node *node;
+
+	while (p->open.bucket && (node = map_next(&p->open, NULL)))
+		close_transaction(in, p, container_of(node, struct transaction, node));
+}
+
+void intake_free(struct intake *in)
+{
+	struct map_node *node;
+
+	if (!in)
+		return;
+	for (unsigned i = 0; i < INTAKE_PEERS; i++) {
+		drop_all(in, &in->peer[i]);
+		map_done(&in->peer[i].open);
+	}
+	while (in->committing.bucket && (node = map_next(&in->committing, NULL)))
+		commit_free(in, container_of(node, struct commit, node));
+	map_done(&in->committing);
+	free(in);
+}
+
+static void tell_accepting(const struct intake *in, struct channel *ch)
+{
+	struct ipc_message m = { .type = IPC_TYPE_accepting,
+				 .accepting = { .result = (uint32_t)in->accepting } };
+
+	channel_send(ch, &m, -1);
+}
+
+void intake_peer(struct intake *in, unsigned index, struct channel *ch)
+{
+	struct peer *p = &in->peer[index];
+
+	drop_all(in, p);
+	p->ch = ch;
+	p->link = ++in->last_link;
+	if (ch)
+		tell_accepting(in, ch);
+}
+
+void intake_accepting(struct intake *in)
+{
+	int now = -spool_accepting(in->sp);
+
+	if (now == in->accepting)
+		return;
+	in->accepting = now;
+	if (now)
+		LOG(LOG_ERR, "not-accepting", LOG_ERRNO(now));
+	else
+		LOG(LOG_NOTICE, "accepting-again", LOG_U("messages", in->count.stored));
+	for (unsigned i = 0; i < INTAKE_PEERS; i++)
+		if (in->peer[i].ch)
+			tell_accepting(in, in->peer[i].ch);
+}
+
+/* ---- one transaction ---- */
+
+static struct transaction *find(const struct peer *p, uint64_t tx)
+{
+	struct map_node *node = map_find(&p->open, slice_of(&tx, sizeof(tx)));
+
+	return node ? container_of(node, struct transaction, node) : NULL;
+}
+
+/* Finds it, or opens it.  NULL: out of memory, or more than any honest peer opens. */
+static struct transaction *open_transaction(struct intake *in, struct peer *p, uint64_t tx)
+{
+	struct transaction *t = find(p, tx);
+
+	if (t || p->open.n >= INTAKE_TRANSACTIONS)
+		return t;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->tx = tx;
+	buf_init(&t->recipients, ENVELOPE_MAX);
+	buf_init(&t->states, ENVELOPE_RECIPIENTS_MAX);
+	t->failed = -spool_body_new(in->sp, &t->body);
+	map_insert(&p->open, &t->node, slice_of(&t->tx, sizeof(t->tx)));
+	in->count.transactions++;
+	return t;
+}
+
+/* Its memory goes at once; the rest of what comes for it is only waited for. */
+static void fail(struct intake *in, struct transaction *t, int error)
+{
+	t->failed = error;
+	in->count.memory -= t->recipients.n + t->states.n;
+	buf_done(&t->recipients);
+	buf_done(&t->states);
+	spool_body_drop(t->body);
+	t->body = NULL;
+}
+
+static const char *on_body(struct intake *in, struct peer *p, const struct ipc_body *m)
+{
+	struct transaction *t = open_transaction(in, p, m->tx);
+	struct ipc_message credit = { .type = IPC_TYPE_credit, .credit = { .tx = m->tx } };
+
+	if (!t)
+		return "more transactions than there can be";
+	if (!t->failed) {
+		int r = spool_body_put(t->body, m->data);
+
+		if (r < 0)
+			fail(in, t, -r);
+	}
+	t->owed += (uint32_t)m->data.n;
+	if (t->owed < CREDIT_AT)
+		return NULL;
+	credit.credit.octets = t->owed;
+	t->owed = 0;
+	channel_send(p->ch, &credit, -1);
+	return NULL;
+}
+
+static const char *on_rcpt(struct intake *in, struct peer *p, const struct ipc_rcpt *m)
+{
+	struct envelope_rcpt r = { m->kind, m->notify, m->address, m->original, m->orcpt, m->mailbox };
+	bool here = m->kind == IPC_TARGET_MAILBOX;
+	struct transaction *t;
+
+	if (!here && m->kind != IPC_TARGET_REMOTE)
+		return "a recipient of no known kind";
+	if (m->address.n == 0 || (here && m->mailbox.n == 0))
+		return "a recipient without an address, or without a mailbox";
+	t = open_transaction(in, p, m->tx);
+	if (!t)
+		return "more transactions than there can be";
+	if (t->failed)
+		return NULL;
+	in->count.memory -= t->recipients.n + t->states.n;
+	envelope_put_rcpt(&r, &t->recipients);
+	buf_byte(&t->states, here ? SCHEDULE_READY : SCHEDULE_WAITING);
+	in->count.memory += t->recipients.n + t->states.n;
+	if (!buf_ok(&t->recipients) || !buf_ok(&t->states) || in->count.memory > INTAKE_MEMORY)
+		fail(in, t, ENOBUFS);
+	return NULL;
+}
+
+/* ---- commit ---- */
+
+static void answer(struct intake *in, struct peer *p, uint64_t tx, int error)
+{
+	struct ipc_message m = { .type = IPC_TYPE_stored, .stored = { .tx = tx, .result = (uint32_t)error } };
+
+	if (error)
+		in->count.refused++;
+	else
+		in->count.stored++;
+	if (p->ch)
+		channel_send(p->ch, &m, -1);
+}
+
+static int check(struct intake *in, const struct transaction *t, const struct ipc_commit *m,
+		 const struct id *id)
+{
+	struct spool_info info;
+
+	if (!t)
+		return EPROTO;
+	if (t->failed)
+		return t->failed;
+	if (t->states.n == 0 || spool_body_size(t->body) != m->body_size)
+		return EPROTO;
+	if (map_find(&in->committing, id_slice(id)) || spool_info(in->sp, id, &info) == 0)
+		return EEXIST;
+	return -spool_accepting(in->sp);
+}
+
+static int put_envelope(const struct transaction *t, const struct ipc_commit *m, struct buf *to)
+{
+	struct envelope e = {
+		.sender = m->sender,
+		.smtputf8 = m->smtputf8,
+		.eightbit = m->eightbit,
+		.ret = m->ret,
+		.envid = m->envid,
+		.account = m->account,
+		.listener = m->listener,
+		.recipients = (uint32_t)t->states.n,
+	};
+
+	envelope_put(&e, to);
+	buf_put(to, buf_slice(&t->recipients));
+	return buf_ok(to) ? 0 : ENOBUFS;
+}
+
+static int commit(struct intake *in, struct peer *p, struct transaction *t, const struct ipc_commit *m,
+		  const struct id *id)
+{
+	struct spool_message sm = {
+		.id = *id, .time_ms = m->time_ms, .recipients = (uint32_t)t->states.n, .headers = m->headers
+	};
+	struct commit *c = calloc(1, sizeof(*c));
+	struct spool_body *body = t->body;
+	struct buf envelope;
+	int r = c ? 0 : ENOMEM;
+
+	buf_init(&envelope, ENVELOPE_MAX);
+	if (r == 0)
+		r = put_envelope(t, m, &envelope);
+	if (r != 0) {
+		free(c);
+		buf_done(&envelope);
+		return r;
+	}
+	sm.envelope = buf_slice(&envelope);
+	*c = (struct commit){ .id = *id,
+			      .peer = (unsigned)(p - in->peer),
+			      .link = p->link,
+			      .tx = m->tx,
+			      .time_ms = m->time_ms,
+			      .size = m->body_size };
+	t->body = NULL; /* the spool's, whatever it answers */
+	r = -spool_commit(in->sp, body, &sm, (uint64_t)(uintptr_t)c);
+	buf_done(&envelope);
+	if (r != 0) {
+		free(c);
+		return r;
+	}
+	in->count.memory -= t->states.n;
+	c->states = t->states;
+	buf_init(&t->states, 0);
+	map_insert(&in->committing, &c->node, id_slice(&c->id));
+	in->count.committing++;
+	return 0;
+}
+
+static const char *on_commit(struct intake *in, struct peer *p, const struct ipc_commit *m)
+{
+	struct transaction *t = find(p, m->tx);
+	struct id id;
+	int r;
+
+	if (!id_parse(m->id, &id))
+		return "a commit without a proper id";
+	r = check(in, t, m, &id);
+	if (r == 0)
+		r = commit(in, p, t, m, &id);
+	if (r != 0) {
+		answer(in, p, m->tx, r);
+		LOG(LOG_WARNING, "not-stored", LOG_S("id", id_slice(&id)), LOG_ERRNO(r));
+	}
+	if (t)
+		close_transaction(in, p, t);
+	return NULL;
+}
+
+const char *intake_message(struct intake *in, unsigned index, const struct ipc_message *m, uint64_t now_ms)
+{
+	struct peer *p = &in->peer[index];
+	struct transaction *t;
+
+	(void)now_ms;
+	switch (m->type) {
+	case IPC_TYPE_body:
+		return on_body(in, p, &m->body);
+	case IPC_TYPE_rcpt:
+		return on_rcpt(in, p, &m->rcpt);
+	case IPC_TYPE_commit:
+		return on_commit(in, p, &m->commit);
+	case IPC_TYPE_drop:
+		t = find(p, m->drop.tx);
+		if (t)
+			close_transaction(in, p, t);
+		return NULL;
+	default:
+		return "a message that queue does not take";
+	}
+}
+
+static void commit_over(struct intake *in, struct commit *c, int error, uint64_t now_ms)
+{
+	struct peer *p = &in->peer[c->peer];
+	struct schedule_message m = { .id = c->id,
+				      .accepted_ms = c->time_ms,
+				      .rcpt = buf_slice(&c->states).p,
+				      .recipients = (uint32_t)c->states.n };
+	int r;
+
+	if (p->link == c->link)
+		answer(in, p, c->tx, error);
+	if (error) {
+		LOG(LOG_ERR, "not-stored", LOG_S("id", id_slice(&c->id)), LOG_ERRNO(error));
+		intake_accepting(in);
+	} else {
+		LOG(LOG_DEBUG, "queued", LOG_S("id", id_slice(&c->id)), LOG_U("size", c->size),
+		    LOG_U("recipients", c->states.n));
+		r = schedule_add(in->schedule, &m, now_ms);
+		if (r < 0) /* it is safe on the disk; the next start finds it */
+			LOG(LOG_ERR, "not-scheduled", LOG_S("id", id_slice(&c->id)), LOG_ERRNO(r));
+	}
+	commit_free(in, c);
+}
+
+unsigned intake_done(struct intake *in, uint64_t now_ms)
+{
+	struct spool_done done;
+	unsigned n = 0;
+
+	while (spool_next_done(in->sp, &done)) {
+		commit_over(in, (struct commit *)(uintptr_t)done.token, -done.result, now_ms);
+		n++;
+	}
+	return n;
+}
+
+void intake_count(const struct intake *in, struct intake_counters *ret)
+{
+	*ret = in->count;
+}

@@ -1,0 +1,26 @@
+/* load.h - after a start, from the spool into the schedule: a driver.
+ *
+ * Works in slices, because a long queue must not delay new mail.  Messages that
+ * came in meanwhile are in the schedule already and are passed over.  A recipient
+ * with an attempt and no outcome was under way when we died: it is tried again,
+ * and the log says that it may get the message twice.
+ */
+#ifndef POSTERN_QUEUE_LOAD_H
+#define POSTERN_QUEUE_LOAD_H
+
+#include "queue/schedule.h"
+#include "spool/spool.h"
+
+struct load {
+	struct spool *sp;
+	struct schedule *schedule;
+	struct id at; /* the last one done */
+	bool begun, done;
+	uint64_t loaded, damaged, possibly_twice;
+};
+
+void load_init(struct load *l, struct spool *sp, struct schedule *schedule);
+/* Up to that many messages; false when all are done. */
+bool load_step(struct load *l, unsigned messages, uint64_t now_ms);
+
+#endif
