@@ -4,6 +4,8 @@
 static const struct role_ops *const roles[] = {
 	&role_admin,
 	&role_ledger,
+	&role_local,
+	&role_queue,
 	&role_smtp,
 };
 

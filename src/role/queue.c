@@ -1,0 +1,338 @@
+/* queue.c - the process that keeps the mail: the only writer of the spool.
+ *
+ * Wires the parts together: intake (from smtp), the spool, the schedule, handout (to
+ * local), and the command line's questions.  What decides stands in src/queue/.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "queue/handout.h"
+#include "queue/intake.h"
+#include "queue/load.h"
+#include "role/queue_ask.h"
+#include "role/role.h"
+
+#define TICK_MS	      1000
+#define LOAD_TURN     64 /* messages read in one turn of the loop after a start */
+#define DUE_MAX_MS    60000
+#define DRAIN_LOOK_MS 50
+
+struct queue {
+	struct role *role;
+	struct spool *sp;
+	struct schedule *schedule;
+	struct intake *intake;
+	struct handout *handout;
+	struct queue_ask *ask;
+	struct load load;
+	uv_poll_t wake;
+	uv_timer_t tick, due, leave;
+	uv_idle_t loading;
+	unsigned smtp; /* processes that are there */
+	uint64_t leave_at;
+	bool draining, closed;
+};
+
+static void on_due(uv_timer_t *t);
+
+/* Hands out what is due, and sleeps until the next thing is. */
+static void pump(struct queue *q)
+{
+	uint64_t wait;
+
+	if (q->draining)
+		return;
+	wait = handout_run(q->handout, queue_now_ms());
+	if (wait > DUE_MAX_MS) /* the wall clock may be set meanwhile */
+		wait = DUE_MAX_MS;
+	uv_timer_start(&q->due, on_due, wait > 0 ? wait : 1, 0);
+}
+
+static void on_due(uv_timer_t *t)
+{
+	pump(t->data);
+}
+
+static void on_changed(struct role *r)
+{
+	pump(r->state);
+}
+
+static void on_wake(uv_poll_t *p, int status, int events)
+{
+	struct queue *q = p->data;
+
+	(void)status;
+	(void)events;
+	if (intake_done(q->intake, queue_now_ms()) > 0)
+		pump(q);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct queue *q = t->data;
+
+	spool_tick(q->sp, queue_now_ms());
+	intake_accepting(q->intake);
+}
+
+static void on_loading(uv_idle_t *h)
+{
+	struct queue *q = h->data;
+
+	if (!load_step(&q->load, LOAD_TURN, queue_now_ms())) {
+		uv_idle_stop(h);
+		LOG(LOG_INFO, "queue-loaded", LOG_U("messages", q->load.loaded),
+		    LOG_U("not_scheduled", q->load.damaged), LOG_U("possibly_twice", q->load.possibly_twice));
+	}
+	pump(q);
+}
+
+/* ---- start ---- */
+
+static int open_spool(struct queue *q, const struct conf *conf)
+{
+	char dir[4096];
+	struct spool_setup setup = {
+		.dir = dir,
+		.disk = disk_real(),
+		.memory_max = conf->spool_memory,
+		.body_memory_max = conf->spool_body_memory,
+		.segment_max = conf->spool_segment,
+		.free_min = conf->spool_free_min,
+	};
+	struct spool_recovery found;
+	int r;
+
+	snprintf(dir, sizeof(dir), "%s/spool", conf->state_dir);
+	r = spool_open(&setup, &q->sp);
+	if (r < 0) {
+		LOG(LOG_ERR, "spool-unusable", LOG_STR("dir", dir), LOG_ERRNO(r),
+		    LOG_STR("advice", r == -EBUSY ? "another server uses it"
+						  : "it must exist and belong to the server's user"));
+		return r;
+	}
+	spool_recovered(q->sp, &found);
+	LOG(found.damaged > 0 ? LOG_ERR : LOG_INFO, "spool-opened", LOG_U("messages", found.messages),
+	    LOG_U("segments", found.segments), LOG_U("scanned", found.scanned),
+	    LOG_U("torn_octets", found.torn_bytes), LOG_U("damaged", found.damaged),
+	    LOG_U("orphans", found.orphans));
+	return 0;
+}
+
+static int queue_open(struct role *r)
+{
+	struct queue *q = calloc(1, sizeof(*q));
+	int err;
+
+	if (!q)
+		return -ENOMEM;
+	r->state = q;
+	q->role = r;
+	err = open_spool(q, r->conf);
+	if (err == 0)
+		err = schedule_new(HANDOUT_JOBS, &q->schedule);
+	if (err == 0)
+		err = intake_new(q->sp, q->schedule, &q->intake);
+	if (err == 0)
+		err = handout_new(q->sp, q->schedule, &q->handout);
+	if (err == 0)
+		err = queue_ask_new(r, q->sp, q->schedule, on_changed, &q->ask);
+	return err;
+}
+
+static int queue_start(struct role *r)
+{
+	struct queue *q = r->state;
+	int err = uv_poll_init(r->loop, &q->wake, spool_wake_fd(q->sp));
+
+	if (err < 0)
+		return err;
+	uv_timer_init(r->loop, &q->tick);
+	uv_timer_init(r->loop, &q->due);
+	uv_timer_init(r->loop, &q->leave);
+	uv_idle_init(r->loop, &q->loading);
+	q->wake.data = q->tick.data = q->due.data = q->leave.data = q->loading.data = q;
+	load_init(&q->load, q->sp, q->schedule);
+	uv_poll_start(&q->wake, UV_READABLE, on_wake);
+	uv_timer_start(&q->tick, on_tick, TICK_MS, TICK_MS);
+	uv_idle_start(&q->loading, on_loading);
+	return 0;
+}
+
+/* ---- peers ---- */
+
+static void queue_peer(struct role *r, enum ipc_role who, unsigned index, struct channel *ch)
+{
+	struct queue *q = r->state;
+
+	if (q->closed)
+		return;
+	if (who == IPC_SMTP && index < INTAKE_PEERS) {
+		intake_peer(q->intake, index, ch);
+		q->smtp += ch ? 1U : -1U;
+	} else if (who == IPC_LOCAL) {
+		handout_peer(q->handout, ch, queue_now_ms());
+		pump(q);
+	}
+}
+
+static void queue_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
+			  int *fd)
+{
+	struct queue *q = r->state;
+	const char *broken = "a message from somebody who has nothing to say";
+
+	(void)fd;
+	if (q->closed)
+		return;
+	if (who == IPC_SMTP && index < INTAKE_PEERS) {
+		broken = intake_message(q->intake, index, m, queue_now_ms());
+	} else if (who == IPC_LOCAL) {
+		broken = handout_message(q->handout, m, queue_now_ms());
+		if (!broken)
+			pump(q);
+	}
+	if (broken)
+		role_peer_broken(r, who, index, broken);
+}
+
+static void queue_request(struct role *r, struct role_request *req)
+{
+	struct queue *q = r->state;
+
+	if (q->closed)
+		role_answer_error(req, "the server is stopping", NULL);
+	else
+		queue_ask(q->ask, req);
+}
+
+/* ---- numbers ---- */
+
+static void put(json_t *to, const char *key, uint64_t v)
+{
+	json_object_set_new(to, key, json_integer((json_int_t)v));
+}
+
+static void status_schedule(const struct queue *q, json_t *to)
+{
+	json_t *states = json_object();
+	struct schedule_counters c;
+	struct spool_info oldest;
+	uint64_t now = queue_now_ms();
+
+	schedule_count(q->schedule, &c);
+	for (unsigned i = 0; i < SCHEDULE_STATES; i++)
+		put(states, schedule_state_name((enum schedule_state)i), c.by_state[i]);
+	json_object_set_new(to, "states", states);
+	put(to, "messages", c.messages);
+	put(to, "jobs", c.jobs);
+	if (spool_next(q->sp, NULL, &oldest))
+		put(to, "oldest_s", now > oldest.time_ms ? (now - oldest.time_ms) / 1000 : 0);
+	json_object_set_new(to, "loaded", json_boolean(q->load.done));
+	put(to, "not_scheduled", q->load.damaged);
+	put(to, "possibly_twice", q->load.possibly_twice);
+}
+
+static void queue_status(struct role *r, json_t *to)
+{
+	const struct queue *q = r->state;
+	json_t *sj = json_object();
+	struct spool_counters s;
+	struct intake_counters in;
+	struct handout_counters out;
+
+	if (q->closed) {
+		json_decref(sj);
+		return;
+	}
+	status_schedule(q, to);
+	spool_count(q->sp, &s);
+	put(sj, "messages", s.messages);
+	put(sj, "held", s.held);
+	put(sj, "damaged", s.damaged);
+	put(sj, "segments", s.segments);
+	put(sj, "disk_octets", s.disk_bytes);
+	put(sj, "live_octets", s.live_bytes);
+	put(sj, "commits", s.commits);
+	put(sj, "failed_commits", s.failed_commits);
+	put(sj, "syncs", s.syncs);
+	put(sj, "sync_us", s.sync_us);
+	put(sj, "largest_batch", s.largest_batch);
+	put(sj, "collecting", s.collecting);
+	put(sj, "memory", s.memory_used);
+	put(sj, "memory_max", s.memory_max);
+	json_object_set_new(sj, "accepting", json_boolean(spool_accepting(q->sp) == 0));
+	json_object_set_new(to, "spool", sj);
+	intake_count(q->intake, &in);
+	put(to, "transactions", in.transactions);
+	put(to, "committing", in.committing);
+	put(to, "stored", in.stored);
+	put(to, "refused", in.refused);
+	handout_count(q->handout, &out);
+	put(to, "delivered", out.delivered);
+	put(to, "deferred", out.deferred);
+	put(to, "failed", out.failed);
+}
+
+/* ---- the end ---- */
+
+/* Everything that was promised is on the disk already; closing only spares the next
+ * start some work. */
+static void leave(struct queue *q)
+{
+	q->closed = true;
+	uv_timer_stop(&q->tick);
+	uv_timer_stop(&q->due);
+	uv_timer_stop(&q->leave);
+	uv_idle_stop(&q->loading);
+	uv_poll_stop(&q->wake);
+	queue_ask_free(q->ask);
+	intake_done(q->intake, queue_now_ms());
+	intake_free(q->intake);
+	handout_free(q->handout);
+	spool_close(q->sp);
+	schedule_free(q->schedule);
+	role_exit(q->role);
+}
+
+static void on_leave(uv_timer_t *t)
+{
+	struct queue *q = t->data;
+	struct schedule_counters c;
+	struct intake_counters in;
+
+	schedule_count(q->schedule, &c);
+	intake_count(q->intake, &in);
+	if ((q->smtp == 0 && in.committing == 0 && c.jobs == 0) || uv_now(t->loop) >= q->leave_at)
+		leave(q);
+}
+
+/* Sessions may still finish: leave when the last smtp process has gone, what it
+ * committed is safe and what is with local has come back. */
+static void queue_drain(struct role *r, unsigned seconds)
+{
+	struct queue *q = r->state;
+
+	if (q->closed)
+		return;
+	q->draining = true;
+	q->leave_at = uv_now(r->loop) + seconds * UINT64_C(1000);
+	uv_timer_stop(&q->due);
+	uv_idle_stop(&q->loading);
+	if (seconds == 0)
+		leave(q);
+	else
+		uv_timer_start(&q->leave, on_leave, 0, DRAIN_LOOK_MS);
+}
+
+const struct role_ops role_queue = {
+	.id = IPC_QUEUE,
+	.open = queue_open,
+	.start = queue_start,
+	.peer = queue_peer,
+	.message = queue_message,
+	.request = queue_request,
+	.status = queue_status,
+	.drain = queue_drain,
+};

@@ -1,0 +1,25 @@
+/* queue_ask.h - between queue.c and queue_ask.c only: the command line's questions
+ * about the queue.
+ *
+ * Long answers go out in parts, a bounded piece of work a turn and no faster than
+ * they are taken.
+ */
+#ifndef POSTERN_ROLE_QUEUE_ASK_H
+#define POSTERN_ROLE_QUEUE_ASK_H
+
+#include "queue/schedule.h"
+#include "role/role.h"
+#include "spool/spool.h"
+
+struct queue_ask;
+
+/* changed: called when something may be due now. */
+int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule,
+		  void (*changed)(struct role *r), struct queue_ask **ret);
+void queue_ask(struct queue_ask *a, struct role_request *req);
+/* Whoever still waits for an answer hears that the server stops.  NULL is fine. */
+void queue_ask_free(struct queue_ask *a);
+
+uint64_t queue_now_ms(void); /* since 1970 */
+
+#endif
