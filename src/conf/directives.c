@@ -117,7 +117,7 @@ const struct conf_directive conf_directives[] = {
 
 	{ TOP("spool.memory", CONF_T_SIZE, spool_memory), .fixed = true, .def = "64M", .min = MIB, .max = 64 * GIB,
 	  .help = "Memory for all bodies that are being received. A body that finds no room goes on in a file." },
-	{ TOP("spool.body_memory", CONF_T_SIZE, spool_body_memory), .fixed = true, .def = "256K", .min = 4 * KIB, .max = MIB,
+	{ TOP("spool.body_memory", CONF_T_SIZE, spool_body_memory), .fixed = true, .def = "256K", .min = 4 * KIB, .max = 2 * MIB,
 	  .help = "A body larger than this is kept in a file of its own." },
 	{ TOP("spool.segment", CONF_T_SIZE, spool_segment), .fixed = true, .def = "64M", .min = MIB, .max = GIB,
 	  .help = "The size at which the next file of messages is begun." },

@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "queue/envelope.h"
 
-#define BODY_MAX (1U << 20) /* in memory: the ceiling of spool.body_memory */
-#define JOB_ROOM (2U << 20) /* that the channel must have before a job is begun */
+#define BODY_MAX (2U << 20) /* in memory: the ceiling of spool.body_memory */
+#define JOB_ROOM (3U << 20) /* that the channel must have before a job is begun */
 #define ROOM_MS	 20	    /* then it is asked again */
 
 struct out {

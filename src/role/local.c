@@ -17,7 +17,7 @@
 
 #define JOBS_MAX      64
 #define MAILBOXES_MAX 128
-#define BODY_MAX      (1U << 20) /* in memory; larger ones come as a descriptor */
+#define BODY_MAX      (2U << 20) /* in memory; larger ones come as a descriptor */
 #define WINDOW	      (2U << 20) /* octets of jobs that queue may have under way; the last may pass it */
 #define THREADS	      "8"	 /* waiting for the disk; libuv reads it when the first work comes */
 
