@@ -338,14 +338,18 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 	session_run(s);
 }
 
+void session_say_goodbye(struct session *s)
+{
+	session_deadline(s, 5);
+	hang_up(s, "4.3.2", "the server is being restarted, please try again in a minute");
+}
+
 void session_leave(struct session *s, bool hard)
 {
-	if (s->phase != SESSION_SMTP) {
+	if (s->phase != SESSION_SMTP)
 		s->over = true;
-	} else if (hard || !s->in_mail) {
-		session_deadline(s, 5);
-		hang_up(s, "4.3.2", "the server is being restarted, please try again in a minute");
-	}
+	else if (hard || !s->in_mail)
+		session_say_goodbye(s);
 	session_run(s);
 }
 

@@ -10,6 +10,7 @@
 #define POSTERN_RECEIVE_SESSION_H
 
 #include "ipc/message.h"
+#include "mime/header.h"
 #include "net/conn.h"
 #include "policy/policy.h"
 #include "receive/listener.h"
@@ -65,9 +66,10 @@ struct session {
 	struct buf login;
 
 	struct transaction tx;
-	struct id id; /* of the message that is being committed */
-	bool in_mail; /* MAIL was taken and is not over */
-	bool begun;   /* its body was asked for */
+	struct mime_header header; /* while begun */
+	struct id id;		   /* of the message that is being committed */
+	bool in_mail;		   /* MAIL was taken and is not over */
+	bool begun;		   /* its body was asked for */
 	bool committing;
 
 	uv_timer_t timer;
@@ -80,6 +82,7 @@ struct session {
 	bool hung_up; /* the engine was told to end it */
 	bool over;
 	uint32_t messages, rejected, auth_failures;
+	uint32_t told;		     /* kinds of mishap that ledger knows of, as bits */
 	enum ipc_mishap_kind served; /* to be reported once the account is known */
 };
 
@@ -100,6 +103,7 @@ void session_queue_gone(struct session *s);
 /* The engine's wants; true to go on at once. */
 bool session_smtp(struct session *s);
 void session_greet(struct session *s, bool tls);
+void session_say_goodbye(struct session *s); /* 421, once no question is open */
 /* Write what the engine has to say; true when all of it is with the connection. */
 bool session_flush(struct session *s);
 void session_close(struct session *s); /* after all is written */

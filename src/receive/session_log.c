@@ -98,6 +98,8 @@ void session_log_end(struct session *s, const char *why)
 	    LOG_U("ms", receive_now_ms(s->rx) - s->began_ms));
 }
 
+_Static_assert(IPC_MISHAP_KINDS <= 32, "a bit for each kind");
+
 void session_mishap(struct session *s, enum ipc_mishap_kind kind, bool served)
 {
 	struct slice helo = slice_head(smtp_server_helo(s->engine), 255);
@@ -111,6 +113,11 @@ void session_mishap(struct session *s, enum ipc_mishap_kind kind, bool served)
 					     .helo = helo,
 					     .served = served } };
 
+	/* A client that repeats itself is not a larger problem, and must not be able
+	 * to write the log full. */
+	if (s->told & UINT32_C(1) << kind)
+		return;
+	s->told |= UINT32_C(1) << kind;
 	s->listener->count.mishaps[kind]++;
 	LOG(LOG_NOTICE, "wrong-port", LOG_STR("kind", ipc_mishap_name(kind)),
 	    LOG_STR("listener", s->listener->name), LOG_STR("ip", ip_format(&s->ip, ip)),

@@ -2,6 +2,8 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "mime/received.h"
+#include "mime/submission.h"
 #include "receive/session.h"
 
 #define HEADERS_MAX 16384
@@ -9,11 +11,14 @@
 void session_message_begin(struct session *s)
 {
 	s->begun = true;
+	mime_header_init(&s->header);
 }
 
 void session_message_over(struct session *s)
 {
 	transaction_drop(&s->tx, s->rx);
+	if (s->begun)
+		mime_header_done(&s->header);
 	s->in_mail = s->begun = s->committing = false;
 }
 
@@ -28,29 +33,44 @@ static bool push(struct session *s)
 bool session_body(struct session *s, const struct smtp_server_ask *ask)
 {
 	s->work += ask->data.n;
+	mime_header_feed(&s->header, ask->data);
 	transaction_body(&s->tx, s->rx, ask->data);
 	smtp_server_go_on(s->engine);
 	return !transaction_blocked(&s->tx) || push(s);
 }
 
-/* RFC 5321 4.4 */
-static void put_received(struct session *s, uint64_t now_ms, struct buf *to)
+/* "for" names the recipient only when there is no other who could read it. */
+static struct slice only_recipient(const struct session *s)
+{
+	if (s->tx.recipients != 1 || list_empty(&s->tx.in_order))
+		return (struct slice){ NULL, 0 };
+	return container_of(s->tx.in_order.next, struct target, link)->original;
+}
+
+static void put_headers(struct session *s, uint64_t now_ms, struct buf *to)
 {
 	struct tls_facts tls;
-	char ip[IP_TEXT_MAX], date[64];
-	time_t t = (time_t)(now_ms / 1000);
-	struct tm tm;
+	struct mime_received received = { .helo = smtp_server_helo(s->engine),
+					  .ip = s->ip,
+					  .uid = s->uid,
+					  .hostname = s->rules->engine.hostname,
+					  .protocol = slice_str(smtp_server_protocol(s->engine)),
+					  .id = id_slice(&s->id),
+					  .rcpt = only_recipient(s),
+					  .time_ms = now_ms };
+	struct mime_submission lacks = { .hostname = s->rules->engine.hostname,
+					 .id = id_slice(&s->id),
+					 .sender = buf_slice(&s->tx.sender),
+					 .time_ms = now_ms };
 
 	conn_tls_facts(s->conn, &tls);
-	gmtime_r(&t, &tm);
-	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S +0000", &tm);
-	if (s->rules->role == SMTP_LOCAL)
-		buf_fmt(to, "Received: by %.*s (uid %u)\r\n", SLICE_ARG(s->rules->engine.hostname), s->uid);
-	else
-		buf_fmt(to, "Received: from %.*s ([%s%s])\r\n\tby %.*s\r\n",
-			SLICE_ARG(smtp_server_helo(s->engine)), s->ip.family == 6 ? "IPv6:" : "",
-			ip_format(&s->ip, ip), SLICE_ARG(s->rules->engine.hostname));
-	buf_fmt(to, "\twith %s id %s;\r\n\t%s\r\n", smtp_server_protocol(s->engine), s->id.text, date);
+	received.tls_version = slice_str(tls.version);
+	received.tls_cipher = slice_str(tls.cipher);
+	mime_received_put(&received, to);
+	if (s->rules->role != SMTP_RELAY)
+		mime_submission_put(&s->header, &lacks, to);
+	if (mime_header_missing(&s->header))
+		buf_str(to, "\r\n");
 }
 
 static bool refuse_commit(struct session *s, int code, const char *enhanced, const char *text)
@@ -80,21 +100,28 @@ static void refuse_errno(struct session *s, int err)
 	}
 }
 
+/* All of the body is with queue, or need not be. */
+static bool body_is_through(struct session *s)
+{
+	if (s->tx.waiting.n > 0 && !s->tx.lost && !transaction_push(&s->tx, s->rx))
+		receive_starved(s->rx, s);
+	return s->tx.waiting.n == 0 || s->tx.lost;
+}
+
 bool session_commit(struct session *s)
 {
 	uint64_t now = receive_wall_ms();
 	struct buf headers;
 	int r;
 
-	if (s->tx.waiting.n > 0 && !s->tx.lost) {
-		if (!transaction_push(&s->tx, s->rx))
-			receive_starved(s->rx, s);
-		if (s->tx.waiting.n > 0)
-			return false;
-	}
+	mime_header_end(&s->header);
+	if (s->header.count[MIME_RECEIVED] > s->rules->max_hops)
+		return refuse_commit(s, 554, "5.4.6", "too many hops: this message goes round in a circle");
+	if (!body_is_through(s))
+		return false;
 	s->id = id_next(&s->rx->ids, now);
 	buf_init(&headers, HEADERS_MAX);
-	put_received(s, now, &headers);
+	put_headers(s, now, &headers);
 	r = buf_ok(&headers) ? transaction_commit(&s->tx, s->rx, &s->id, now, s->account, s->listener->name,
 						  buf_slice(&headers))
 			     : -ENOMEM;

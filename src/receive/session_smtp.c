@@ -68,8 +68,8 @@ static bool on_input(struct session *s)
 	settle_input(s);
 	session_take_faults(s);
 	if (s->rx->draining && !s->in_mail && !s->hung_up) {
-		session_leave(s, false);
-		return false;
+		session_say_goodbye(s);
+		return true;
 	}
 	in = conn_input(s->conn);
 	if (smtp_server_output(s->engine).n >= OUTPUT_HIGH && !session_flush(s))
