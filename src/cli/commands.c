@@ -17,6 +17,11 @@ const struct cli_command cli_commands[] = {
 	  "what runs and how it is doing, or who is misconfigured",
 	  "  --clients            who came to a wrong port, or in a wrong way, and what to change\n"
 	  "  --since 12h|7d       only what happened since then\n"
+	  "  --kind KIND          only this: tls-on-starttls, tls-on-relay, plain-on-implicit, "
+	  "silent-on-implicit,\n"
+	  "                       tls-too-late, auth-on-relay, no-starttls, no-auth, password-in-clear,\n"
+	  "                       relay-denied, not-smtp or tls-failed\n"
+	  "  --limit N            at most so many, the last seen first; 100 unless told, 1000 at most\n"
 	  "  --json               for programs\n"
 	  "  -c, --config FILE    ask the server of this configuration\n"
 	  "  --socket PATH        ask at this control socket\n"

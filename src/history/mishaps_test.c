@@ -207,7 +207,7 @@ static void test_every_kind_has_words(void **state)
 	remedy_advice(IPC_MISHAP_AUTH_ON_RELAY, 25, &ports, &b);
 	assert_true(slice_eq(
 		buf_slice(&b),
-		SLICE_LIT("Change the port of its outgoing server. Right are: port 1587 with STARTTLS or "
+		SLICE_LIT("Change the port of its outgoing server. What works: port 1587 with STARTTLS or "
 			  "port 1465 with SSL/TLS.")));
 	buf_done(&b);
 }

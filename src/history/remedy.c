@@ -8,7 +8,7 @@ static const struct {
 } remedies[IPC_MISHAP_KINDS] = {
 	[IPC_MISHAP_TLS_ON_STARTTLS] = {
 		"speaks TLS from the first byte on port %P, which begins in clear text",
-		"Set its connection security to STARTTLS for port %P; or keep SSL/TLS and change the port. Right are: %W.",
+		"Set its connection security to STARTTLS for port %P; or keep SSL/TLS and change the port. What works: %W.",
 	},
 	[IPC_MISHAP_TLS_ON_RELAY] = {
 		"speaks TLS from the first byte on port %P, where servers hand over mail",
@@ -27,16 +27,15 @@ static const struct {
 	},
 	[IPC_MISHAP_TLS_TOO_LATE] = {
 		"speaks TLS on port %P after the greeting, without STARTTLS",
-		"It starts TLS too slowly to be helped. Set its connection security to STARTTLS for port %P, or change "
-		"the port. Right are: %W.",
+		"On port %P TLS begins by STARTTLS; it began by itself, and too late to be helped. What works: %W.",
 	},
 	[IPC_MISHAP_AUTH_ON_RELAY] = {
 		"tries to log in on port %P, where servers hand over mail",
-		"Change the port of its outgoing server. Right are: %W.",
+		"Change the port of its outgoing server. What works: %W.",
 	},
 	[IPC_MISHAP_NO_STARTTLS] = {
 		"wants to log in or send on port %P without encryption",
-		"Set its connection security to STARTTLS. Right are: %W.",
+		"Set its connection security to STARTTLS. What works: %W.",
 	},
 	[IPC_MISHAP_NO_AUTH] = {
 		"wants to send on port %P without logging in",
@@ -44,7 +43,7 @@ static const struct {
 	},
 	[IPC_MISHAP_PASSWORD_IN_CLEAR] = {
 		"sent a password in clear text to port %P",
-		"Change the password of the account: others may have read it. Then switch on encryption. Right are: %W.",
+		"Change the password of the account: others may have read it. Then switch on encryption. What works: %W.",
 	},
 	[IPC_MISHAP_RELAY_DENIED] = {
 		"wants to send to other domains by way of port %P",

@@ -9,6 +9,7 @@
 #include "role/role.h"
 
 #define FLUSH_MS     1000
+#define LEAVE_MS     50
 #define ROWS_MAX     100000
 #define LIST_DEFAULT 100
 #define LIST_MAX     1000
@@ -133,7 +134,7 @@ static struct remedy_ports ports_of(const struct conf *conf)
 
 static json_t *json_of(struct slice s)
 {
-	return json_stringn((const char *)s.p, s.n);
+	return json_stringn(s.n > 0 ? (const char *)s.p : "", s.n);
 }
 
 static json_t *json_of_row(const struct mishap_row *row, const struct remedy_ports *ports)
@@ -239,15 +240,22 @@ static void ledger_status(struct role *r, json_t *to)
 	json_object_set_new(to, "rows_taken_out", json_integer((json_int_t)n.taken_out));
 }
 
-/* Sessions may still end in a mishap: what comes until main closes is taken, the
- * rest is written here. */
-static void ledger_drain(struct role *r, unsigned seconds)
+static void on_leave(uv_timer_t *t)
 {
-	(void)seconds;
+	struct role *r = t->data;
+
 	flush();
 	mishaps_free(self.mishaps);
 	self.mishaps = NULL;
 	role_exit(r);
+}
+
+/* The smtp processes are gone by now; what they said last may still lie in our sockets. */
+static void ledger_drain(struct role *r, unsigned seconds)
+{
+	self.flush.data = r;
+	self.flush_set = true;
+	uv_timer_start(&self.flush, on_leave, seconds > 0 ? LEAVE_MS : 0, 0);
 }
 
 const struct role_ops role_ledger = {
