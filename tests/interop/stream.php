@@ -1,0 +1,55 @@
+<?php
+/* Submits a file by SMTP over PHP's streams, in the manner of the common mail libraries.
+ * HOST PORT starttls|tls|none AUTH(0|1) USER PASSWORD TO FILE */
+[, $host, $port, $tls, $auth, $user, $password, $to, $file] = $argv;
+
+function fail($what)
+{
+	fwrite(STDERR, "$what\n");
+	exit(1);
+}
+
+function expect($stream, $first)
+{
+	$text = '';
+	do {
+		$line = fgets($stream, 4096);
+		if ($line === false)
+			fail('SMTP Error: ' . ($text === '' ? 'the server closed the connection' : $text));
+		$text .= $line;
+	} while (strlen($line) > 3 && $line[3] === '-');
+	if ($text[0] !== $first)
+		fail('SMTP Error: ' . trim($text));
+	return $text;
+}
+
+function say($stream, $line, $first)
+{
+	fwrite($stream, "$line\r\n");
+	return expect($stream, $first);
+}
+
+$context = stream_context_create(['ssl' => [
+	'verify_peer' => false, 'verify_peer_name' => false, 'allow_self_signed' => true]]);
+$scheme = $tls === 'tls' ? 'ssl' : 'tcp';
+$stream = stream_socket_client("$scheme://$host:$port", $errno, $error, 30, STREAM_CLIENT_CONNECT, $context);
+if (!$stream)
+	fail("connect failed: $error");
+stream_set_timeout($stream, 30);
+expect($stream, '2');
+say($stream, 'EHLO pc.example.org', '2');
+if ($tls === 'starttls') {
+	say($stream, 'STARTTLS', '2');
+	if (stream_socket_enable_crypto($stream, true, STREAM_CRYPTO_METHOD_TLS_CLIENT) !== true)
+		fail('STARTTLS failed');
+	say($stream, 'EHLO pc.example.org', '2');
+}
+if ($auth)
+	say($stream, 'AUTH PLAIN ' . base64_encode("\0$user\0$password"), '2');
+say($stream, "MAIL FROM:<$user>", '2');
+say($stream, "RCPT TO:<$to>", '2');
+say($stream, 'DATA', '3');
+foreach (explode("\n", rtrim(file_get_contents($file), "\n")) as $line)
+	fwrite($stream, (($line[0] ?? '') === '.' ? '.' : '') . "$line\r\n");
+say($stream, '.', '2');
+fwrite($stream, "QUIT\r\n");
