@@ -42,7 +42,7 @@ struct rules {
 /* -ENOENT: the configuration does not have that listener; -ENOMEM.  name
  * LISTENER_LOCAL: the Unix socket.  mechs: what AUTH offers, "PLAIN LOGIN"; mechs_tls:
  * and over TLS with channel binding. */
-#define LISTENER_LOCAL "local"
+#define LISTENER_LOCAL "@local" /* as main calls it; no name of the configuration begins so */
 int rules_new(const struct conf *conf, struct slice name, struct slice mechs, struct slice mechs_tls,
 	      struct rules **ret);
 struct rules *rules_ref(struct rules *r);

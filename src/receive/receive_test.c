@@ -34,7 +34,7 @@ static const char settings[] =
 	"max_sessions_per_ip: 2, greeting_hold: 60ms}\n";
 
 enum { RELAY, SUBMISSIONS, SUBMISSION, FALLBACK, TRUSTING, LOCAL, N_LISTENERS };
-static const char *const names[] = { "relay", "submissions", "submission", "fallback", "trusting", "local" };
+static const char *const names[] = { "relay", "submissions", "submission", "fallback", "trusting", "@local" };
 
 /* The world around the sessions. */
 static struct world {

@@ -4,6 +4,7 @@
  * Input: one byte of settings, one of the cut, then what the client sends. */
 #include <stdlib.h>
 
+#include "net/conn.h"
 #include "receive/wrong_port.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -39,6 +40,11 @@ static void check_language(const struct wrong_port_setup *setup, struct slice in
 		   o.decision == WRONG_PORT_EXPLAIN_TLS;
 
 	if (tls && (in.n == 0 || (in.p[0] != 0x16 && in.p[0] < 0x80)))
+		abort();
+	/* Half a ClientHello is no reason to talk in clear. */
+	if (in.n > 0 && conn_sniff(in) == CONN_SNIFF_MORE &&
+	    (o.decision == WRONG_PORT_EXPLAIN_PLAIN ||
+	     (o.decision == WRONG_PORT_GREET && setup->hold_ms > 0)))
 		abort();
 	if (setup->kind == WRONG_PORT_IMPLICIT && o.decision == WRONG_PORT_GREET)
 		abort();
