@@ -325,8 +325,14 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct channel *ch = poll->data;
 
-	if (status < 0)
-		die(ch, "poll failed");
+	if (status < 0) {
+		/* libuv's word for POLLERR, and it has stopped polling: a peer that was
+		 * killed.  What it said before, and its end, can still be read. */
+		while (!ch->dead && !ch->freed && receive(ch))
+			;
+		if (!ch->freed)
+			die(ch, "poll failed");
+	}
 	if (!ch->dead && (events & UV_WRITABLE))
 		send_waiting(ch);
 	if (events & UV_READABLE)
