@@ -42,6 +42,7 @@ int cli_config(int argc, char **argv);
 int cli_help(int argc, char **argv);
 int cli_clients(int argc, char **argv); /* `status --clients` */
 int cli_status(int argc, char **argv);
+int cli_queue(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_serve(int argc, char **argv);

@@ -30,6 +30,20 @@ const struct cli_command cli_commands[] = {
 	{ "reload", cli_reload, "[--json]", "have the server read its configuration anew",
 	  "A configuration with errors changes nothing: they are all shown, and the exit status is 1.\n"
 	  "No session and no listening socket is dropped. Certificates are read anew too.\n" },
+	{ "queue", cli_queue,
+	  "list [FILTER]... [--limit N] [--json]\nshow ID [--json]\ncat ID\n"
+	  "hold|release|remove|retry ID... | --all [FILTER]...",
+	  "shows the messages that wait, and holds, releases, removes or retries them",
+	  "  list      oldest first, up to --limit (1000)\n"
+	  "  show      the envelope, each recipient's state and reason, the header\n"
+	  "  cat       the message as it is stored\n"
+	  "  hold      do not deliver it until it is released\n"
+	  "  remove    delete it without a word to anybody\n"
+	  "  retry     try deferred and failed recipients now\n\n"
+	  "Filters: --state STATE (active, held, queued, deferred, failed, waiting, damaged),\n"
+	  "--sender ADDRESS (<> for none), --recipient ADDRESS, --domain DOMAIN, --id PREFIX\n\n"
+	  "Recipients elsewhere wait: sending mail on to other servers is not part of this version.\n"
+	  "Exit status: 0, 1 (no such message, or it could not be done), 2 wrong usage, 3 no server.\n" },
 	{ "config", cli_config, "check [-c FILE] [--port-offset N] [--json]\nshow [-c FILE] [--all] [--json]",
 	  "checks a configuration, or shows what differs from the defaults",
 	  "check reads the file as the server would, names every error with its line, and then\n"

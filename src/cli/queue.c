@@ -1,0 +1,398 @@
+/* postern queue: what waits in the server, why, and what to do about it. */
+#include <inttypes.h>
+#include <sodium.h>
+
+#include "cli/cli.h"
+#include "cli/control.h"
+
+enum { OPT_STATE = 1, OPT_SENDER, OPT_RECIPIENT, OPT_DOMAIN, OPT_ID, OPT_ALL };
+
+struct asked {
+	const char *verb;
+	bool as_json, all;
+	json_t *filter; /* an object: what the options said */
+	json_t *collected;
+	uint64_t n;
+	uint64_t now_ms;
+};
+
+static const char *text_of(const json_t *row, const char *key)
+{
+	const char *s = json_string_value(json_object_get(row, key));
+
+	return s ? s : "";
+}
+
+static json_int_t number_of(const json_t *row, const char *key)
+{
+	return json_integer_value(json_object_get(row, key));
+}
+
+/* "42s", "17m", "3h", "12d" */
+static const char *span(uint64_t ms, char text[static 16])
+{
+	uint64_t s = ms / 1000;
+
+	if (s < 100)
+		snprintf(text, 16, "%us", (unsigned)s);
+	else if (s < 100 * 60)
+		snprintf(text, 16, "%um", (unsigned)(s / 60));
+	else if (s < 48 * 3600)
+		snprintf(text, 16, "%uh", (unsigned)(s / 3600));
+	else
+		snprintf(text, 16, "%ud", (unsigned)(s / 86400));
+	return text;
+}
+
+static const char *octets(uint64_t n, char text[static 16])
+{
+	if (n < 10000)
+		snprintf(text, 16, "%u", (unsigned)n);
+	else if (n < 10000 * UINT64_C(1024))
+		snprintf(text, 16, "%uK", (unsigned)(n / 1024));
+	else
+		snprintf(text, 16, "%uM", (unsigned)(n / 1048576));
+	return text;
+}
+
+static uint64_t since(const struct asked *a, json_int_t at)
+{
+	return a->now_ms > (uint64_t)at ? a->now_ms - (uint64_t)at : 0;
+}
+
+/* What strangers wrote goes to a terminal: no control characters. */
+static void print_clean(const char *s, bool lines)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (lines && c == '\r' && s[1] == '\n')
+			continue;
+		putchar((c < 0x20 && !(lines && (c == '\n' || c == '\t'))) || c == 0x7f ? '?' : c);
+	}
+}
+
+static void print_next(const struct asked *a, const json_t *row)
+{
+	json_int_t next = number_of(row, "next");
+	char text[16];
+
+	if (next > 0 && (uint64_t)next > a->now_ms)
+		printf(", again in %s", span((uint64_t)next - a->now_ms, text));
+}
+
+/* 1KQ7TPG0018VY   17m   2048  deferred  ann@example.org
+ *     to bob@example.org and 2 more
+ *     4.3.1 the disk is full (3 attempts, again in 12m)        */
+static void print_row(const struct asked *a, const json_t *row)
+{
+	const json_t *to = json_object_get(row, "to"), *one;
+	const char *sender = text_of(row, "sender"), *reason = text_of(row, "reason");
+	char age[16], size[16];
+	size_t i;
+
+	printf("%s  %5s %6s  %-8s  from ", text_of(row, "id"), span(since(a, number_of(row, "time")), age),
+	       octets((uint64_t)number_of(row, "size"), size), text_of(row, "state"));
+	print_clean(*sender ? sender : "<>", false);
+	json_array_foreach(to, i, one)
+	{
+		printf(i ? ", " : "\n               to ");
+		print_clean(json_string_value(one), false);
+	}
+	if (number_of(row, "open") > (json_int_t)json_array_size(to))
+		printf(" and %d more", (int)(number_of(row, "open") - (json_int_t)json_array_size(to)));
+	if (*reason) {
+		printf("\n               ");
+		print_clean(reason, false);
+		print_next(a, row);
+	}
+	putchar('\n');
+}
+
+static int take_list(void *arg, json_t *part)
+{
+	const json_t *rows = json_object_get(part, "messages");
+	struct asked *a = arg;
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(rows, i, row)
+	{
+		if (a->as_json)
+			json_array_append(a->collected, row);
+		else
+			print_row(a, row);
+		a->n++;
+	}
+	return 0;
+}
+
+static void print_time(json_int_t ms)
+{
+	time_t t = (time_t)(ms / 1000);
+	char text[40];
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &tm);
+	printf("%s", text);
+}
+
+static void print_field(const char *name, const char *value)
+{
+	printf("%-11s ", name);
+	print_clean(value, false);
+	putchar('\n');
+}
+
+static void print_message(const struct asked *a, const json_t *m)
+{
+	char age[16];
+
+	print_field("id", text_of(m, "id"));
+	print_field("state", text_of(m, "state"));
+	printf("%-11s ", "accepted");
+	print_time(number_of(m, "time"));
+	printf(", %s ago, by %s\n", span(since(a, number_of(m, "time")), age), text_of(m, "listener"));
+	printf("%-11s %" JSON_INTEGER_FORMAT " octets, without the headers that were added\n", "size",
+	       number_of(m, "size"));
+	print_field("sender", *text_of(m, "sender") ? text_of(m, "sender") : "<>");
+	if (*text_of(m, "envid"))
+		print_field("envid", text_of(m, "envid"));
+	printf("%-11s %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT " without an outcome\n", "recipients",
+	       number_of(m, "recipients"), number_of(m, "open"));
+}
+
+static void print_rcpt(const struct asked *a, const json_t *r)
+{
+	const char *reason = text_of(r, "reason");
+
+	printf("  %-9s ", text_of(r, "state"));
+	print_clean(text_of(r, "address"), false);
+	if (strcmp(text_of(r, "original"), text_of(r, "address")) != 0) {
+		printf(" (was ");
+		print_clean(text_of(r, "original"), false);
+		putchar(')');
+	}
+	if (*text_of(r, "mailbox"))
+		printf(" in %s", text_of(r, "mailbox"));
+	if (*reason) {
+		printf("\n            %s%s", text_of(r, "status"), *text_of(r, "status") ? " " : "");
+		print_clean(reason, false);
+		if (number_of(r, "attempts") > 0)
+			printf(" (attempts: %d)", (int)number_of(r, "attempts"));
+		print_next(a, r);
+	}
+	putchar('\n');
+}
+
+static int take_show(void *arg, json_t *part)
+{
+	json_t *message = json_object_get(part, "message"), *headers = json_object_get(part, "headers");
+	json_t *rcpts = json_object_get(part, "recipients"), *all, *r;
+	struct asked *a = arg;
+	size_t i;
+
+	if (a->as_json) {
+		if (message)
+			json_object_update(a->collected, message);
+		if (headers)
+			json_object_set(a->collected, "headers", headers);
+		all = json_object_get(a->collected, "to");
+		if (!all)
+			json_object_set_new(a->collected, "to", all = json_array());
+		json_array_extend(all, rcpts);
+		return 0;
+	}
+	if (message)
+		print_message(a, message);
+	if (headers) {
+		printf("\n");
+		print_clean(json_string_value(headers), true);
+		printf("\n");
+	}
+	json_array_foreach(rcpts, i, r) print_rcpt(a, r);
+	return 0;
+}
+
+/* The message as it is, octet for octet. */
+static int take_cat(void *arg, json_t *part)
+{
+	const json_t *text = json_object_get(part, "text");
+	const char *b64 = json_string_value(json_object_get(part, "base64"));
+	size_t n = b64 ? strlen(b64) : 0, got;
+	unsigned char *raw;
+
+	(void)arg;
+	if (text &&
+	    fwrite(json_string_value(text), 1, json_string_length(text), stdout) < json_string_length(text))
+		return CLI_FAILED;
+	if (!b64)
+		return 0;
+	raw = malloc(n + 1);
+	if (!raw || sodium_base642bin(raw, n, b64, n, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) < 0 ||
+	    fwrite(raw, 1, got, stdout) < got) {
+		free(raw);
+		return CLI_FAILED;
+	}
+	free(raw);
+	return 0;
+}
+
+static int take_done(void *arg, json_t *part)
+{
+	struct asked *a = arg;
+
+	a->n += (uint64_t)number_of(part, "done");
+	return 0;
+}
+
+/* ---- the command ---- */
+
+static bool set_filter(struct asked *a, int opt, const char *arg)
+{
+	static const char *const keys[] = { [OPT_STATE] = "state",
+					    [OPT_SENDER] = "sender",
+					    [OPT_RECIPIENT] = "recipient",
+					    [OPT_DOMAIN] = "domain",
+					    [OPT_ID] = "id" };
+
+	if (opt < OPT_STATE || opt > OPT_ID)
+		return false;
+	json_object_set_new(a->filter, keys[opt], json_string(arg));
+	return true;
+}
+
+static int parse(int argc, char **argv, struct asked *a)
+{
+	static const struct option options[] = { CONTROL_OPTIONS,
+						 { "json", no_argument, NULL, 'j' },
+						 { "limit", required_argument, NULL, 'n' },
+						 { "state", required_argument, NULL, OPT_STATE },
+						 { "sender", required_argument, NULL, OPT_SENDER },
+						 { "recipient", required_argument, NULL, OPT_RECIPIENT },
+						 { "domain", required_argument, NULL, OPT_DOMAIN },
+						 { "id", required_argument, NULL, OPT_ID },
+						 { "all", no_argument, NULL, OPT_ALL },
+						 { 0 } };
+	int c;
+
+	while ((c = getopt_long(argc, argv, CONTROL_SHORT, options, NULL)) != -1) {
+		if (control_option(c, optarg) || set_filter(a, c, optarg))
+			continue;
+		if (c == 'j') {
+			a->as_json = true;
+		} else if (c == OPT_ALL) {
+			a->all = true;
+		} else if (c == 'n') {
+			struct slice s = slice_str(optarg);
+			uint64_t n;
+
+			if (!cur_u64(&s, 1000000000, &n) || s.n > 0 || n == 0)
+				return cli_usage("queue", "--limit takes a number from 1");
+			json_object_set_new(a->filter, "limit", json_integer((json_int_t)n));
+		} else {
+			return cli_usage_only("queue");
+		}
+	}
+	return CLI_OK;
+}
+
+static json_t *question(const struct asked *a, const char *id)
+{
+	json_t *q = id || a->all || !strcmp(a->verb, "list") ? json_deep_copy(a->filter) : NULL;
+	char ask[32];
+
+	if (!q)
+		return NULL;
+	snprintf(ask, sizeof(ask), "queue.%s", a->verb);
+	json_object_set_new(q, "ask", json_string(ask));
+	if (id)
+		json_object_set_new(q, "id", json_string(id));
+	if (a->all)
+		json_object_set_new(q, "all", json_true());
+	return q;
+}
+
+static int list(struct asked *a, int argc, char **argv)
+{
+	int status;
+
+	if (optind < argc)
+		return cli_usage("queue",
+				 "list takes no argument '%s'; filter with --id, --sender, --recipient",
+				 argv[optind]);
+	status = control_ask(question(a, NULL), SLICE_LIT(""), take_list, a);
+	if (status == CLI_OK && !a->as_json && a->n == 0)
+		puts(json_object_size(a->filter) > 0 ? "No message matches." : "The queue is empty.");
+	return status;
+}
+
+static int look(struct asked *a, int argc, char **argv)
+{
+	if (optind + 1 != argc)
+		return cli_usage("queue", "%s takes one message id", a->verb);
+	return control_ask(question(a, argv[optind]), SLICE_LIT(""),
+			   !strcmp(a->verb, "cat") ? take_cat : take_show, a);
+}
+
+static int change(struct asked *a, int argc, char **argv)
+{
+	int status = CLI_OK;
+
+	if (a->all ? optind < argc : optind == argc)
+		return cli_usage("queue", "%s takes message ids, or --all with filters", a->verb);
+	if (!a->all && json_object_size(a->filter) > 0)
+		return cli_usage("queue", "filters go with --all");
+	if (a->all)
+		status = control_ask(question(a, NULL), SLICE_LIT(""), take_done, a);
+	for (int i = optind; i < argc && status != CLI_NO_SERVER; i++) {
+		int one = control_ask(question(a, argv[i]), SLICE_LIT(""), take_done, a);
+
+		status = one == CLI_OK ? status : one;
+	}
+	if (a->as_json && status != CLI_NO_SERVER)
+		json_object_set_new(a->collected, "done", json_integer((json_int_t)a->n));
+	else if (a->all && status == CLI_OK)
+		printf("%s: %" PRIu64 " %s\n", a->verb, a->n, a->n == 1 ? "message" : "messages");
+	return status;
+}
+
+int cli_queue(int argc, char **argv)
+{
+	static const struct {
+		const char *verb;
+		int (*run)(struct asked *a, int argc, char **argv);
+	} verbs[] = { { "list", list },	     { "show", look },	   { "cat", look },    { "hold", change },
+		      { "release", change }, { "remove", change }, { "retry", change } };
+	struct timespec now;
+	struct asked a = { 0 };
+	int status = CLI_USAGE;
+	size_t i = 0;
+
+	if (argc < 2)
+		return cli_usage("queue", "what about it?");
+	while (i < sizeof(verbs) / sizeof(verbs[0]) && strcmp(verbs[i].verb, argv[1]) != 0)
+		i++;
+	if (i == sizeof(verbs) / sizeof(verbs[0]))
+		return cli_usage("queue", "there is no '%s'", argv[1]);
+	clock_gettime(CLOCK_REALTIME, &now);
+	a.now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	a.verb = verbs[i].verb;
+	a.filter = json_object();
+	a.collected = i == 0 ? json_array() : json_object();
+	argv[1] = argv[0];
+	if (!a.filter || !a.collected)
+		status = CLI_FAILED;
+	else
+		status = parse(argc - 1, argv + 1, &a);
+	if (status == CLI_OK)
+		status = verbs[i].run(&a, argc - 1, argv + 1);
+	if (a.as_json && a.verb[0] != 'c' && status == CLI_OK) {
+		json_dumpf(a.collected, stdout, JSON_INDENT(1));
+		putchar('\n');
+	}
+	json_decref(a.filter);
+	json_decref(a.collected);
+	return status;
+}
