@@ -42,7 +42,7 @@ struct job {
 	int body_fd;
 	struct buf body, text; /* text: id, sender, headers */
 	size_t sender_n;
-	struct target *targets;
+	struct target *targets, **last;
 	unsigned n, working;
 	size_t cost;
 	bool complete;
@@ -240,6 +240,7 @@ static const char *on_job(struct local *l, const struct ipc_job *m)
 	j->number = m->job;
 	j->body_size = m->body_size;
 	j->body_fd = -1;
+	j->last = &j->targets;
 	j->sender_n = m->sender.n;
 	j->cost = m->sender.n + m->headers.n;
 	buf_init(&j->body, BODY_MAX);
@@ -278,8 +279,8 @@ static const char *on_mailbox(struct local *l, const struct ipc_job_mailbox *m)
 	t->mailbox = keep(t, &at, m->mailbox);
 	t->address = keep(t, &at, m->address);
 	t->original = keep(t, &at, m->original);
-	t->next = j->targets;
-	j->targets = t;
+	*j->last = t;
+	j->last = &t->next;
 	j->n++;
 	j->cost += size;
 	return NULL;
@@ -386,7 +387,8 @@ static int local_open(struct role *r)
 		int err = errno;
 
 		LOG(LOG_ERR, "mail-dir-unusable", LOG_STR("mail_dir", dir), LOG_ERRNO(err),
-		    LOG_STR("advice", "make the folder and give it to mail_user and mail_group"));
+		    LOG_STR("advice",
+			    "make mailboxes.dir and give it to mailboxes.user and mailboxes.group"));
 		return -err;
 	}
 	setenv("UV_THREADPOOL_SIZE", THREADS, 0);
