@@ -1,24 +1,9 @@
-#include "conf/tree.h"
+#include "conf/parse.h"
 
 #include <assert.h>
 #include <errno.h>
 
-/* What is being filled: a struct, where it stands in the file, and its row of lines. */
-struct place {
-	enum conf_scope scope;
-	void *in;
-	const char *name; /* "listeners.intern.": before each directive in a message */
-	unsigned *lines;  /* NULL: nobody asks */
-};
-
-struct parse {
-	struct conf_findings f;
-	struct conf_lines lines;
-	const struct conf_setup *setup;
-	struct conf *conf;
-};
-
-static unsigned *row(struct parse *p, size_t n)
+unsigned *conf_row(struct conf_parse *p, size_t n)
 {
 	return p->lines.line + n * conf_n_directives;
 }
@@ -72,7 +57,7 @@ static const char *nearest_word(const struct conf_directive *d, struct slice tex
 	return best;
 }
 
-static void value_error(struct parse *p, const struct place *at, const struct conf_directive *d,
+static void value_error(struct conf_parse *p, const struct conf_place *at, const struct conf_directive *d,
 			const struct conf_node *node, struct slice why)
 {
 	struct buf text;
@@ -109,7 +94,7 @@ static const struct conf_directive *elsewhere(struct slice name)
 	return NULL;
 }
 
-static const char *nearest(const struct place *at, struct slice block, struct slice name)
+static const char *nearest(const struct conf_place *at, struct slice block, struct slice name)
 {
 	unsigned distance = too_far(name);
 	const char *best = NULL;
@@ -130,7 +115,8 @@ static const char *nearest(const struct place *at, struct slice block, struct sl
 	return best;
 }
 
-static void unknown(struct parse *p, const struct place *at, struct slice block, const struct conf_node *node)
+void conf_unknown(struct conf_parse *p, const struct conf_place *at, struct slice block,
+		  const struct conf_node *node)
 {
 	static const char *const where[] = { [CONF_AT_TOP] = "",
 					     [CONF_AT_LISTENER] = "listeners.NAME.",
@@ -151,7 +137,7 @@ static void unknown(struct parse *p, const struct place *at, struct slice block,
 
 /* --- values --- */
 
-static int set_one(struct parse *p, const struct place *at, const struct conf_directive *d,
+static int set_one(struct conf_parse *p, const struct conf_place *at, const struct conf_directive *d,
 		   const struct conf_node *node)
 {
 	struct buf why;
@@ -172,7 +158,7 @@ static int set_one(struct parse *p, const struct place *at, const struct conf_di
 	return rc == -ENOMEM ? rc : 0;
 }
 
-static int set_list(struct parse *p, const struct place *at, const struct conf_directive *d,
+static int set_list(struct conf_parse *p, const struct conf_place *at, const struct conf_directive *d,
 		    const struct conf_node *node)
 {
 	int rc = 0;
@@ -189,7 +175,7 @@ static int set_list(struct parse *p, const struct place *at, const struct conf_d
 	return rc;
 }
 
-static int set_defaults(const struct place *at, enum conf_role role)
+int conf_place_defaults(const struct conf_place *at, enum conf_role role)
 {
 	struct buf why;
 	int rc = 0;
@@ -221,11 +207,7 @@ static int set_defaults(const struct place *at, enum conf_role role)
 
 /* --- blocks --- */
 
-static int walk(struct parse *p, const struct place *at, const char *block, const struct conf_node *node);
-static int read_listeners(struct parse *p, const struct conf_node *node);
-static int read_tls(struct parse *p, const struct conf_node *node);
-
-static bool expect_block(struct parse *p, const char *name, const struct conf_node *node)
+bool conf_expect_block(struct conf_parse *p, const char *name, const struct conf_node *node)
 {
 	if (node->kind == CONF_NODE_TEXT || node->kind == CONF_NODE_LIST)
 		conf_error(&p->f, node->line, "%s: a block of directives is expected here", name);
@@ -233,28 +215,29 @@ static bool expect_block(struct parse *p, const char *name, const struct conf_no
 }
 
 /* One name of a block: a directive, or at the top another block. */
-static int take(struct parse *p, const struct place *at, const char *block, const struct conf_node *node)
+static int take(struct conf_parse *p, const struct conf_place *at, const char *block,
+		const struct conf_node *node)
 {
 	const struct conf_directive *d;
 	char path[256];
 
 	if (at->scope == CONF_AT_TOP && !block[0]) {
 		if (strcmp(node->key, "listeners") == 0)
-			return read_listeners(p, node);
+			return conf_read_listeners(p, node);
 		if (strcmp(node->key, "tls") == 0)
-			return read_tls(p, node);
+			return conf_read_tls(p, node);
 		for (size_t i = 0; i < conf_n_blocks; i++) {
 			if (strcmp(node->key, conf_blocks[i].name) != 0)
 				continue;
 			snprintf(path, sizeof(path), "%s.", node->key);
-			return expect_block(p, node->key, node) ? walk(p, at, path, node) : 0;
+			return conf_expect_block(p, node->key, node) ? conf_place_walk(p, at, path, node) : 0;
 		}
 	}
 	snprintf(path, sizeof(path), "%s%s", block, node->key);
 	/* "log.level: x" at the top is not how it is written. */
 	d = strchr(node->key, '.') ? NULL : conf_directive(at->scope, slice_str(path));
 	if (!d) {
-		unknown(p, at, slice_str(block), node);
+		conf_unknown(p, at, slice_str(block), node);
 		return 0;
 	}
 	if (at->lines)
@@ -262,207 +245,13 @@ static int take(struct parse *p, const struct place *at, const char *block, cons
 	return conf_is_list(d->type) ? set_list(p, at, d, node) : set_one(p, at, d, node);
 }
 
-static int walk(struct parse *p, const struct place *at, const char *block, const struct conf_node *node)
+int conf_place_walk(struct conf_parse *p, const struct conf_place *at, const char *block,
+		    const struct conf_node *node)
 {
 	int rc = 0;
 
 	for (const struct conf_node *child = node->first; child && rc == 0; child = child->next)
 		rc = take(p, at, block, child);
-	return rc;
-}
-
-/* --- listeners --- */
-
-static bool listener_name_ok(struct slice s)
-{
-	if (s.n == 0 || s.n > 32)
-		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = s.p[i];
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(i > 0 && c >= '0' && c <= '9') &&
-		    !(i > 0 && (c == '-' || c == '_')))
-			return false;
-	}
-	return true;
-}
-
-static const char *builtin_text(const struct conf_builtin *b, const char *path)
-{
-	if (strcmp(path, "role") == 0)
-		return b->role;
-	return strcmp(path, "port") == 0 ? b->port : b->tls;
-}
-
-/* The role decides the defaults, so it is looked up before anything else is set. */
-static int listener_defaults(const struct place *at, const struct conf_builtin *builtin,
-			     const struct conf_node *role, bool *ret_doubtful)
-{
-	static const char *const own[] = { "role", "port", "tls" };
-	struct conf_listener *l = at->in;
-	const struct conf_directive *d;
-	struct buf why;
-	int rc;
-
-	buf_init(&why, 256);
-	d = conf_directive(CONF_AT_LISTENER, SLICE_LIT("role"));
-	if (builtin)
-		conf_value_set(d, l, slice_str(builtin->role), &why);
-	*ret_doubtful =
-		role ? role->kind != CONF_NODE_TEXT || conf_value_set(d, l, role->text, &why) < 0 : !builtin;
-	rc = set_defaults(at, l->role);
-	for (size_t i = 1; builtin && rc == 0 && i < 3; i++)
-		rc = conf_value_set(conf_directive(CONF_AT_LISTENER, slice_str(own[i])), l,
-				    slice_str(builtin_text(builtin, own[i])), &why);
-	buf_done(&why);
-	return rc;
-}
-
-static void listener_require(struct parse *p, const struct place *at, const struct conf_node *node)
-{
-	static const char *const required[] = { "role", "port" };
-	struct buf text;
-
-	for (size_t i = 0; i < 2; i++) {
-		if (conf_tree_find(node, required[i]))
-			continue;
-		buf_init(&text, 512);
-		conf_value_allowed(conf_directive(CONF_AT_LISTENER, slice_str(required[i])), &text);
-		conf_error(&p->f, node->line,
-			   "%s%s: required for a listener with a name of your own; allowed: %.*s", at->name,
-			   required[i], SLICE_ARG(buf_slice(&text)));
-		buf_done(&text);
-	}
-}
-
-static void add_offset(struct parse *p, const struct place *at, struct conf_listener *l, unsigned line)
-{
-	if (l->port > 65535 - p->setup->port_offset)
-		conf_error(&p->f, line, "%sport: %u is over 65535 with the port offset %u", at->name, l->port,
-			   p->setup->port_offset);
-	else if (l->port > 0)
-		l->port = (uint16_t)(l->port + p->setup->port_offset);
-}
-
-static int read_listener(struct parse *p, const char *name, const struct conf_builtin *builtin,
-			 const struct conf_node *node)
-{
-	struct conf *conf = p->conf;
-	struct conf_listener *l = &conf->listeners[conf->n_listeners];
-	struct place at = { .scope = CONF_AT_LISTENER, .in = l, .lines = row(p, 1 + conf->n_listeners) };
-	char block[128], prefix[160];
-	int rc;
-
-	l->name = slice_dup(slice_str(name));
-	if (!l->name)
-		return -ENOMEM;
-	l->line = node ? node->line : 0;
-	snprintf(block, sizeof(block), "listeners.%s", name);
-	snprintf(prefix, sizeof(prefix), "%s.", block);
-	at.name = prefix;
-	conf->n_listeners++;
-	rc = listener_defaults(&at, builtin, conf_tree_find(node, "role"),
-			       &p->lines.doubtful[conf->n_listeners - 1]);
-	if (rc < 0)
-		return rc;
-	if (!builtin)
-		listener_require(p, &at, node);
-	if (node && expect_block(p, block, node))
-		rc = walk(p, &at, "", node);
-	if (l->tls == CONF_TLS_OFF && !conf_tree_find(node, "tls_required"))
-		l->tls_required = false; /* its default means TLS where there is TLS */
-	add_offset(p, &at, l, conf_line(&p->lines, conf, conf->n_listeners, "port"));
-	return rc;
-}
-
-static int read_listeners(struct parse *p, const struct conf_node *node)
-{
-	int rc = 0;
-
-	if (!expect_block(p, "listeners", node))
-		node = NULL;
-	for (size_t i = 0; i < conf_n_builtins && rc == 0; i++)
-		rc = read_listener(p, conf_builtins[i].name, &conf_builtins[i],
-				   conf_tree_find(node, conf_builtins[i].name));
-	for (const struct conf_node *child = node ? node->first : NULL; child && rc == 0;
-	     child = child->next) {
-		bool builtin = false;
-
-		for (size_t i = 0; i < conf_n_builtins; i++)
-			builtin |= strcmp(child->key, conf_builtins[i].name) == 0;
-		if (builtin)
-			continue;
-		if (!listener_name_ok(slice_str(child->key))) {
-			conf_error(
-				&p->f, child->line,
-				"listeners.%s: a name has up to 32 letters, digits, - and _, first a letter",
-				child->key);
-			continue;
-		}
-		if (p->conf->n_listeners == CONF_LISTENERS_MAX) {
-			conf_error(&p->f, child->line, "listeners: more than %d", CONF_LISTENERS_MAX);
-			break;
-		}
-		rc = read_listener(p, child->key, NULL, child);
-	}
-	return rc;
-}
-
-/* --- certificates --- */
-
-static int read_certificate(struct parse *p, const struct conf_node *node)
-{
-	struct conf_certificate *c = &p->conf->certificates[p->conf->n_certificates];
-	struct place at = { .scope = CONF_AT_CERTIFICATE, .in = c, .name = "tls.certificates." };
-	int rc;
-
-	if (!expect_block(p, "tls.certificates", node))
-		return 0;
-	p->conf->n_certificates++;
-	c->line = node->line;
-	rc = walk(p, &at, "", node);
-	for (size_t i = 0; i < conf_n_directives && rc == 0; i++) {
-		const struct conf_directive *d = &conf_directives[i];
-
-		if (d->scope == CONF_AT_CERTIFICATE && !conf_tree_find(node, d->path))
-			conf_error(&p->f, node->line, "tls.certificates.%s: required", d->path);
-	}
-	return rc;
-}
-
-static int read_tls(struct parse *p, const struct conf_node *node)
-{
-	int rc = 0;
-
-	if (!expect_block(p, "tls", node))
-		return 0;
-	for (const struct conf_node *child = node->first; child; child = child->next) {
-		if (strcmp(child->key, "certificates") != 0) {
-			struct place at = { .scope = CONF_AT_CERTIFICATE, .name = "tls." };
-
-			if (conf_distance(slice_str(child->key), SLICE_LIT("certificates"), 3) <= 3)
-				conf_error(&p->f, child->line,
-					   "tls.%s: no such directive; did you mean 'certificates'?",
-					   child->key);
-			else
-				unknown(p, &at, SLICE_LIT(""), child);
-			continue;
-		}
-		if (child->kind == CONF_NODE_NOTHING || child->kind == CONF_NODE_BAD)
-			continue;
-		if (child->kind != CONF_NODE_LIST) {
-			conf_error(&p->f, child->line,
-				   "tls.certificates: a list is expected, each with cert and key");
-			continue;
-		}
-		if (child->n > CONF_CERTIFICATES_MAX) {
-			conf_error(&p->f, child->line, "tls.certificates: more than %d",
-				   CONF_CERTIFICATES_MAX);
-			continue;
-		}
-		for (const struct conf_node *e = child->first; e && rc == 0; e = e->next)
-			rc = read_certificate(p, e);
-	}
 	return rc;
 }
 
@@ -485,7 +274,7 @@ static int fill(const char **at, const char *fmt, const char *arg)
 	return 0;
 }
 
-static int compute(struct parse *p)
+static int compute(struct conf_parse *p)
 {
 	struct conf *c = p->conf;
 	bool root = p->setup->root;
@@ -512,21 +301,21 @@ static int compute(struct parse *p)
 	return rc;
 }
 
-static int parse_tree(struct parse *p, const struct conf_node *root)
+static int parse_tree(struct conf_parse *p, const struct conf_node *root)
 {
-	struct place at = { .scope = CONF_AT_TOP, .in = p->conf, .name = "", .lines = row(p, 0) };
-	int rc = set_defaults(&at, CONF_RELAY);
+	struct conf_place at = { .scope = CONF_AT_TOP, .in = p->conf, .name = "", .lines = conf_row(p, 0) };
+	int rc = conf_place_defaults(&at, CONF_RELAY);
 
 	if (rc == 0 && root && root->kind != CONF_NODE_NOTHING) {
 		if (root->kind == CONF_NODE_BLOCK)
-			rc = walk(p, &at, "", root);
+			rc = conf_place_walk(p, &at, "", root);
 		else if (root->kind != CONF_NODE_BAD)
 			conf_error(&p->f, root->line, "directives are expected, each as 'name: value'");
 	}
 	if (rc == 0 && p->conf->n_listeners == 0) {
 		struct conf_node none = { .kind = CONF_NODE_NOTHING };
 
-		rc = read_listeners(p, &none);
+		rc = conf_read_listeners(p, &none);
 	}
 	if (rc == 0)
 		rc = compute(p);
@@ -538,7 +327,7 @@ static int parse_tree(struct parse *p, const struct conf_node *root)
 int conf_parse(struct slice text, const struct conf_setup *setup, struct conf **ret,
 	       struct conf_finding **ret_findings)
 {
-	struct parse p = { .setup = setup };
+	struct conf_parse p = { .setup = setup };
 	struct conf_node *root = NULL;
 	int rc;
 
