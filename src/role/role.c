@@ -1,11 +1,13 @@
 #include "role/role.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
 #include "base/log.h"
 #include "role/request.h"
+#include "sandbox/sandbox.h"
 
 #define CONF_TEXT_MAX  (1U << 20)
 #define SLOW_TURN_NS   (50 * UINT64_C(1000000))
@@ -22,6 +24,8 @@ static struct {
 	uint64_t last_link;
 	int status;
 	bool exiting, sandboxed;
+	char walls[64]; /* for status */
+	int memory_fd;
 	uint64_t started_ns;
 	uv_timer_t leave;
 
@@ -185,6 +189,71 @@ static void set_log(struct role *r)
 		LOG(LOG_WARNING, "log-unreachable", LOG_ERRNO(err));
 }
 
+/* The one folder that a role needs, if any. */
+static int folder_of(const struct role *r, char *room, size_t size)
+{
+	static const char *const names[IPC_ROLES] = {
+		[IPC_QUEUE] = "spool",
+		[IPC_KEEPER] = "accounts",
+		[IPC_LEDGER] = "ledger",
+	};
+	const char *name = names[r->ops->id];
+	int n = 0;
+
+	room[0] = '\0';
+	if (r->ops->id == IPC_LOCAL)
+		n = snprintf(room, size, "%s", r->conf->mail_dir);
+	else if (name)
+		n = snprintf(room, size, "%s/%s", r->conf->state_dir, name);
+	return n >= (int)size ? -ENAMETOOLONG : 0;
+}
+
+static int enter_sandbox(struct role *r)
+{
+	char folder[1024];
+	const char *folders[] = { folder };
+	struct sandbox_rules rules = { .folders = folders,
+				       .log_sockets = r->conf->log_to == LOG_TO_SYSLOG,
+				       .secrets = r->ops->id == IPC_KEEPER || r->ops->id == IPC_SMTP };
+	struct sandbox_report report;
+	int err;
+
+	/* Status wants the memory in use, and /proc will be out of reach. */
+	self.memory_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	if (!self.sandboxed) {
+		snprintf(self.walls, sizeof(self.walls), "no sandbox");
+		LOG(LOG_WARNING, "no-sandbox");
+		return 0;
+	}
+	err = folder_of(r, folder, sizeof(folder));
+	rules.n_folders = folder[0] ? 1 : 0;
+	if (err == 0)
+		err = sandbox_enter(&rules, &report);
+	if (err < 0) {
+		LOG(LOG_ERR, "sandbox-failed", LOG_ERRNO(err), LOG_STR("folder", folder));
+		return err;
+	}
+	if (report.landlock)
+		snprintf(self.walls, sizeof(self.walls), "landlock %d, seccomp", report.landlock);
+	else
+		snprintf(self.walls, sizeof(self.walls), "seccomp, no landlock in this kernel");
+	if (report.strays)
+		LOG(LOG_ERR, "sandbox-late", LOG_U("threads", report.strays));
+	return 0;
+}
+
+static size_t memory_in_use(void)
+{
+	char text[128];
+	ssize_t n = pread(self.memory_fd, text, sizeof(text), 0);
+	struct slice s = slice_of(text, n > 0 ? (size_t)n : 0);
+	uint64_t pages;
+
+	if (!cur_u64(&s, UINT32_MAX, &pages) || !cur_blanks(&s) || !cur_u64(&s, UINT32_MAX, &pages))
+		return 0;
+	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
 static void on_first_conf(struct role *r, struct conf *conf)
 {
 	int err;
@@ -192,6 +261,8 @@ static void on_first_conf(struct role *r, struct conf *conf)
 	r->conf = conf;
 	set_log(r);
 	err = r->ops->open ? r->ops->open(r) : 0;
+	if (err == 0)
+		err = enter_sandbox(r);
 	if (err == 0 && r->ops->start)
 		err = r->ops->start(r);
 	if (err < 0) {
@@ -348,20 +419,19 @@ static void on_turn(uv_prepare_t *h)
 json_t *role_own_status(struct role *r)
 {
 	json_t *j = json_object(), *peers = json_array();
-	size_t rss = 0;
 
 	if (!j || !peers) {
 		json_decref(j);
 		json_decref(peers);
 		return NULL;
 	}
-	uv_resident_set_memory(&rss);
 	json_object_set_new(j, "role", json_string(ipc_role_name(r->ops->id)));
 	json_object_set_new(j, "index", json_integer(r->index));
 	json_object_set_new(j, "pid", json_integer(getpid()));
 	json_object_set_new(j, "uptime_s",
 			    json_integer((json_int_t)((uv_hrtime() - self.started_ns) / 1000000000)));
-	json_object_set_new(j, "memory", json_integer((json_int_t)rss));
+	json_object_set_new(j, "memory", json_integer((json_int_t)memory_in_use()));
+	json_object_set_new(j, "sandbox", json_string(self.walls));
 	json_object_set_new(j, "configuration", json_integer((json_int_t)r->conf_generation));
 	json_object_set_new(j, "slow_turns", json_integer((json_int_t)self.slow_turns));
 	json_object_set_new(j, "slowest_turn_ms", json_integer((json_int_t)(self.slowest_ns / 1000000)));
@@ -408,6 +478,18 @@ static void set_signals(void)
 	prctl(PR_SET_PDEATHSIG, SIGUSR1);
 }
 
+/* In ps and top: "postern:queue", "postern:smtp/1". */
+static void name_process(const struct role_ops *ops, unsigned index)
+{
+	char name[32];
+
+	if (ops->id == IPC_SMTP)
+		snprintf(name, sizeof(name), "postern:smtp/%u", index);
+	else
+		snprintf(name, sizeof(name), "postern:%s", ipc_role_name(ops->id));
+	prctl(PR_SET_NAME, name);
+}
+
 static int set_up(struct role *r, int control_fd)
 {
 	int err = uv_loop_init(&self.loop);
@@ -442,6 +524,7 @@ int role_run(const struct role_ops *ops, unsigned index, int control_fd, bool sa
 	self.sandboxed = sandboxed;
 	self.started_ns = uv_hrtime();
 	set_signals();
+	name_process(ops, index);
 	tzset(); /* reads a file, which the sandbox will not allow later */
 	log_open(LOG_TO_STDERR, LOG_AS_KV, ipc_role_name(ops->id), ops->id == IPC_SMTP ? (int)index : -1);
 	err = set_up(r, control_fd);

@@ -1,0 +1,342 @@
+/* Each wall: a child enters the sandbox, runs against it, and tells what it met. */
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+static char inside[] = "/tmp/postern-sandbox-XXXXXX", outside[] = "/tmp/postern-sandbox-XXXXXX";
+static int landlock;  /* the ABI that the first child met */
+static int listening; /* opened before any sandbox */
+
+static int result(long r)
+{
+	return r < 0 ? errno : 0;
+}
+
+static int open_below(const char *folder, const char *name, int flags)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, flags, 0600);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static int t_write_inside(void)
+{
+	return open_below(inside, "new", O_CREAT | O_WRONLY);
+}
+
+static int t_folder_inside(void)
+{
+	char from[64], to[64];
+
+	snprintf(from, sizeof(from), "%s/a", inside);
+	snprintf(to, sizeof(to), "%s/b", inside);
+	mkdir(from, 0700);
+	mkdir(to, 0700);
+	snprintf(from, sizeof(from), "%s/a/f", inside);
+	snprintf(to, sizeof(to), "%s/b/f", inside);
+	if (open_below(inside, "a/f", O_CREAT | O_WRONLY) || rename(from, to) < 0)
+		return errno;
+	return result(truncate(to, 0)) || result(unlink(to));
+}
+
+static int t_read_outside(void)
+{
+	return open_below(outside, "old", O_RDONLY);
+}
+
+static int t_write_outside(void)
+{
+	return open_below(outside, "new", O_CREAT | O_WRONLY);
+}
+
+static int t_passwd(void)
+{
+	return open_below("/etc", "passwd", O_RDONLY);
+}
+
+static int t_device(void)
+{
+	return open_below("/dev", "null", O_RDWR);
+}
+
+static int t_inet(void)
+{
+	return result(socket(AF_INET, SOCK_STREAM, 0));
+}
+
+static int t_inet6_udp(void)
+{
+	return result(socket(AF_INET6, SOCK_DGRAM, 0));
+}
+
+static int t_netlink(void)
+{
+	return result(socket(AF_NETLINK, SOCK_RAW, 0));
+}
+
+static int t_unix(void)
+{
+	return result(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
+static int t_socketpair(void)
+{
+	int fd[2];
+
+	return result(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fd));
+}
+
+/* What was opened before goes on: smtp accepts. */
+static int t_accept(void)
+{
+	int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK);
+
+	return fd < 0 && errno != EAGAIN ? errno : 0;
+}
+
+static int t_exec(void)
+{
+	char *argv[] = { (char *)"true", NULL };
+
+	return result(execv("/bin/true", argv));
+}
+
+static int t_ptrace(void)
+{
+	return result(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+}
+
+static int t_bpf(void)
+{
+	return result(syscall(SYS_bpf, 0, NULL, 0));
+}
+
+static int t_mount(void)
+{
+	return result(mount("none", inside, "tmpfs", 0, NULL));
+}
+
+static int t_unshare(void)
+{
+	return result(syscall(SYS_unshare, 0x10000000 /* CLONE_NEWUSER */));
+}
+
+static int t_io_uring(void)
+{
+	return result(syscall(SYS_io_uring_setup, 1, NULL));
+}
+
+static int t_setuid(void)
+{
+	return result(setuid(getuid()));
+}
+
+static int t_fork(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	return result(pid);
+}
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static int t_thread(void)
+{
+	pthread_t t;
+	int r = pthread_create(&t, NULL, nothing, NULL);
+
+	return r ? r : pthread_join(t, NULL);
+}
+
+static int t_signal_outside(void)
+{
+	return result(kill(getppid(), 0));
+}
+
+static int t_signal_self(void)
+{
+	return result(kill(getpid(), 0));
+}
+
+static int t_undumpable(void)
+{
+	return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : EINVAL;
+}
+
+static int t_privileges(void)
+{
+	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : EINVAL;
+}
+
+static const struct wall {
+	const char *name;
+	int (*run)(void);
+	int want;   /* errno; 0: it must work */
+	int signal; /* it must end by this */
+	int since;  /* Landlock ABI that makes it */
+	bool log_sockets;
+} walls[] = {
+	{ "files below its folder", t_write_inside, 0, 0, 0, false },
+	{ "folders, rename, truncate, unlink below it", t_folder_inside, 0, 0, 2, false },
+	{ "no reading elsewhere", t_read_outside, EACCES, 0, 1, false },
+	{ "no writing elsewhere", t_write_outside, EACCES, 0, 1, false },
+	{ "no /etc", t_passwd, EACCES, 0, 1, false },
+	{ "no devices", t_device, EACCES, 0, 1, false },
+	{ "no IPv4 socket", t_inet, EACCES, 0, 0, false },
+	{ "no IPv6 socket", t_inet6_udp, EACCES, 0, 0, true },
+	{ "no netlink socket", t_netlink, EACCES, 0, 0, true },
+	{ "no Unix socket", t_unix, EACCES, 0, 0, false },
+	{ "a Unix socket for the log", t_unix, 0, 0, 0, true },
+	{ "socketpairs", t_socketpair, 0, 0, 0, false },
+	{ "accepting", t_accept, 0, 0, 0, false },
+	{ "no program", t_exec, 0, SIGSYS, 0, false },
+	{ "no tracing", t_ptrace, 0, SIGSYS, 0, false },
+	{ "no bpf", t_bpf, 0, SIGSYS, 0, false },
+	{ "no mount", t_mount, EPERM, 0, 0, false },
+	{ "no namespace", t_unshare, EPERM, 0, 0, false },
+	{ "no io_uring", t_io_uring, EPERM, 0, 0, false },
+	{ "no other user", t_setuid, EPERM, 0, 0, false },
+	{ "no process", t_fork, EPERM, 0, 0, false },
+	{ "threads", t_thread, 0, 0, 0, false },
+	{ "no signal to others", t_signal_outside, EPERM, 0, 6, false },
+	{ "signals to itself", t_signal_self, 0, 0, 0, false },
+	{ "no core, no look from outside", t_undumpable, 0, 0, 0, false },
+	{ "no new privileges", t_privileges, 0, 0, 0, false },
+};
+
+#define NO_SANDBOX 255
+
+/* The wait status of a child that entered and ran. */
+static int in_child(const struct wall *w, int *ret_landlock)
+{
+	const char *folders[] = { inside };
+	const struct sandbox_rules rules = {
+		.folders = folders, .n_folders = 1, .log_sockets = w->log_sockets, .secrets = true
+	};
+	struct sandbox_report report = { 0 };
+	int status, tell[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(tell), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (sandbox_enter(&rules, &report) < 0 || report.strays > 0 ||
+		    write(tell[1], &report.landlock, sizeof(int)) != sizeof(int))
+			_exit(NO_SANDBOX);
+		_exit(w->run());
+	}
+	close(tell[1]);
+	if (read(tell[0], ret_landlock, sizeof(int)) != sizeof(int))
+		*ret_landlock = 0;
+	close(tell[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void all_walls_hold(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
+		const struct wall *w = &walls[i];
+		int status = in_child(w, &landlock);
+
+		if (landlock < w->since) {
+			print_message("# skipped, the kernel's Landlock is %d: %s\n", landlock, w->name);
+			continue;
+		}
+		if (w->signal ? !WIFSIGNALED(status) || WTERMSIG(status) != w->signal
+			      : !WIFEXITED(status) || WEXITSTATUS(status) != w->want)
+			fail_msg("%s: wanted %s %d, got %s %d", w->name, w->signal ? "signal" : "errno",
+				 w->signal ? w->signal : w->want, WIFSIGNALED(status) ? "signal" : "errno",
+				 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	}
+}
+
+static void a_missing_folder_is_an_error(void **state)
+{
+	const char *folders[] = { "/nonexistent/folder" };
+	const struct sandbox_rules rules = { .folders = folders, .n_folders = 1 };
+	struct sandbox_report report;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (landlock == 0)
+		skip();
+	pid = fork();
+	if (pid == 0)
+		_exit(-sandbox_enter(&rules, &report));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), ENOENT);
+}
+
+static int set_up(void **state)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	(void)state;
+	listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (listening < 0 || bind(listening, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    listen(listening, 1) < 0)
+		return -1;
+	if (!mkdtemp(inside) || !mkdtemp(outside))
+		return -1;
+	return open_below(outside, "old", O_CREAT | O_WRONLY);
+}
+
+static int tear_down(void **state)
+{
+	char path[64];
+
+	(void)state;
+	static const char *const left[] = { "new", "a", "b", "" };
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "%s/%s", inside, left[i]);
+		remove(path);
+	}
+	snprintf(path, sizeof(path), "%s/old", outside);
+	unlink(path);
+	rmdir(outside);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_walls_hold),
+		cmocka_unit_test(a_missing_folder_is_an_error),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
