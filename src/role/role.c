@@ -1,13 +1,12 @@
 #include "role/role.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
 #include "base/log.h"
 #include "role/request.h"
-#include "sandbox/sandbox.h"
+#include "role/walls.h"
 
 #define CONF_TEXT_MAX  (1U << 20)
 #define SLOW_TURN_NS   (50 * UINT64_C(1000000))
@@ -24,8 +23,6 @@ static struct {
 	uint64_t last_link;
 	int status;
 	bool exiting, sandboxed;
-	char walls[64]; /* for status */
-	int memory_fd;
 	uint64_t started_ns;
 	uv_timer_t leave;
 
@@ -189,80 +186,17 @@ static void set_log(struct role *r)
 		LOG(LOG_WARNING, "log-unreachable", LOG_ERRNO(err));
 }
 
-/* The one folder that a role needs, if any. */
-static int folder_of(const struct role *r, char *room, size_t size)
-{
-	static const char *const names[IPC_ROLES] = {
-		[IPC_QUEUE] = "spool",
-		[IPC_KEEPER] = "accounts",
-		[IPC_LEDGER] = "ledger",
-	};
-	const char *name = names[r->ops->id];
-	int n = 0;
-
-	room[0] = '\0';
-	if (r->ops->id == IPC_LOCAL)
-		n = snprintf(room, size, "%s", r->conf->mail_dir);
-	else if (name)
-		n = snprintf(room, size, "%s/%s", r->conf->state_dir, name);
-	return n >= (int)size ? -ENAMETOOLONG : 0;
-}
-
-static int enter_sandbox(struct role *r)
-{
-	char folder[1024];
-	const char *folders[] = { folder };
-	struct sandbox_rules rules = { .folders = folders,
-				       .log_sockets = r->conf->log_to == LOG_TO_SYSLOG,
-				       .secrets = r->ops->id == IPC_KEEPER || r->ops->id == IPC_SMTP };
-	struct sandbox_report report;
-	int err;
-
-	/* Status wants the memory in use, and /proc will be out of reach. */
-	self.memory_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	if (!self.sandboxed) {
-		snprintf(self.walls, sizeof(self.walls), "no sandbox");
-		LOG(LOG_WARNING, "no-sandbox");
-		return 0;
-	}
-	err = folder_of(r, folder, sizeof(folder));
-	rules.n_folders = folder[0] ? 1 : 0;
-	if (err == 0)
-		err = sandbox_enter(&rules, &report);
-	if (err < 0) {
-		LOG(LOG_ERR, "sandbox-failed", LOG_ERRNO(err), LOG_STR("folder", folder));
-		return err;
-	}
-	if (report.landlock)
-		snprintf(self.walls, sizeof(self.walls), "landlock %d, seccomp", report.landlock);
-	else
-		snprintf(self.walls, sizeof(self.walls), "seccomp, no landlock in this kernel");
-	if (report.strays)
-		LOG(LOG_ERR, "sandbox-late", LOG_U("threads", report.strays));
-	return 0;
-}
-
-static size_t memory_in_use(void)
-{
-	char text[128];
-	ssize_t n = pread(self.memory_fd, text, sizeof(text), 0);
-	struct slice s = slice_of(text, n > 0 ? (size_t)n : 0);
-	uint64_t pages;
-
-	if (!cur_u64(&s, UINT32_MAX, &pages) || !cur_blanks(&s) || !cur_u64(&s, UINT32_MAX, &pages))
-		return 0;
-	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static void on_first_conf(struct role *r, struct conf *conf)
 {
 	int err;
 
 	r->conf = conf;
 	set_log(r);
-	err = r->ops->open ? r->ops->open(r) : 0;
-	if (err == 0)
-		err = enter_sandbox(r);
+	err = walls_before_open(r) ? walls_enter(r, self.sandboxed) : 0;
+	if (err == 0 && r->ops->open)
+		err = r->ops->open(r);
+	if (err == 0 && !walls_before_open(r))
+		err = walls_enter(r, self.sandboxed);
 	if (err == 0 && r->ops->start)
 		err = r->ops->start(r);
 	if (err < 0) {
@@ -430,8 +364,8 @@ json_t *role_own_status(struct role *r)
 	json_object_set_new(j, "pid", json_integer(getpid()));
 	json_object_set_new(j, "uptime_s",
 			    json_integer((json_int_t)((uv_hrtime() - self.started_ns) / 1000000000)));
-	json_object_set_new(j, "memory", json_integer((json_int_t)memory_in_use()));
-	json_object_set_new(j, "sandbox", json_string(self.walls));
+	json_object_set_new(j, "memory", json_integer((json_int_t)walls_memory()));
+	json_object_set_new(j, "sandbox", json_string(walls_text()));
 	json_object_set_new(j, "configuration", json_integer((json_int_t)r->conf_generation));
 	json_object_set_new(j, "slow_turns", json_integer((json_int_t)self.slow_turns));
 	json_object_set_new(j, "slowest_turn_ms", json_integer((json_int_t)(self.slowest_ns / 1000000)));

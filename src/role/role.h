@@ -4,8 +4,10 @@
  * roles it talks to, its configuration, its counters.  role_run() does all that
  * is the same for each; a role is the table of what differs.  Order at start:
  *
- *	conf arrives → open() (still with file access, as the role's own user)
- *	→ sandbox → start() → `ready` to main
+ *	conf arrives → open() (as the role's own user) → start() → `ready` to main
+ *
+ * The sandbox comes after open() for smtp and admin, which read files of the system,
+ * and before it for the others, which may start threads there: see walls.c.
  *
  * Peers come, and come again after a restart, by peer(); their messages by
  * message().  Handlers run on the loop and never block.
@@ -26,7 +28,8 @@ struct role_request;
 
 struct role_ops {
 	enum ipc_role id;
-	/* Open files, databases, descriptors.  0, or negative errno after logging why. */
+	/* Open files, databases, descriptors; threads not before this.  0, or negative errno after logging
+	 * why. */
 	int (*open)(struct role *r);
 	/* Start to work: sandboxed from here on. */
 	int (*start)(struct role *r);

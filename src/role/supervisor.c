@@ -407,6 +407,8 @@ static int prepare(struct server *s)
 	umask(022);
 	if (read_conf(s) < 0)
 		return EX_CONFIG;
+	log_open((enum log_to)s->conf->log_to, (enum log_format)s->conf->log_format, "main", -1);
+	log_level(s->conf->log_level);
 	s->exe_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (s->exe_fd < 0) {
 		fprintf(stderr, "postern: cannot open /proc/self/exe: %s\n", strerror(errno));
@@ -426,8 +428,6 @@ static int prepare(struct server *s)
 
 static void run(struct server *s)
 {
-	log_open((enum log_to)s->conf->log_to, (enum log_format)s->conf->log_format, "main", -1);
-	log_level(s->conf->log_level);
 	if (getrandom(s->ticket_secret, sizeof(s->ticket_secret), 0) != sizeof(s->ticket_secret))
 		LOG(LOG_WARNING, "no-randomness");
 	listeners_apply(s);
