@@ -17,13 +17,13 @@ static const struct {
 	},
 	[IPC_MISHAP_PLAIN_ON_IMPLICIT] = {
 		"speaks plain SMTP on port %P, which is TLS from the first byte",
-		"Set its connection security to SSL/TLS (not STARTTLS, not none) for port %P; or change the port. Right "
-		"are: %W.",
+		"Set its connection security to SSL/TLS (not STARTTLS, not none) for port %P; or change the port. What "
+		"works: %W.",
 	},
 	[IPC_MISHAP_SILENT_ON_IMPLICIT] = {
 		"waits for a greeting on port %P, which is TLS from the first byte",
-		"Set its connection security to SSL/TLS (not STARTTLS, not none) for port %P; or change the port. Right "
-		"are: %W.",
+		"Set its connection security to SSL/TLS (not STARTTLS, not none) for port %P; or change the port. What "
+		"works: %W.",
 	},
 	[IPC_MISHAP_TLS_TOO_LATE] = {
 		"speaks TLS on port %P after the greeting, without STARTTLS",
