@@ -64,7 +64,7 @@ def python(task):
             c.starttls(context=context)
         if auth == 'True':
             c.login(user, password)
-        c.sendmail(user, [to], open(path, 'rb').read())
+        c.sendmail(user, [to], open(path).read())
         c.quit()
     ''')
     return run(task, sys.executable, '-c', script, task.host, str(task.port), task.tls, str(task.auth), task.user,
@@ -87,7 +87,7 @@ def swaks(task):
     tls = {'starttls': ['--tls'], 'tls': ['--tls-on-connect'], 'none': []}[task.tls]
     auth = ['--auth', 'PLAIN', '--auth-user', task.user, '--auth-password', task.password] if task.auth else []
     return run(task, 'swaks', '--server', task.host, '--port', str(task.port), *tls, *auth, '--from', task.user, '--to', task.to,
-               '--helo', 'pc.example.org', '--timeout', '30', '--data', '@' + task.file('eml', task.message()))
+               '--helo', 'pc.example.org', '--timeout', '30', '--data', '@' + task.file('eml', task.message().removesuffix('\n')))  # it adds one itself
 
 
 def msmtp(task):

@@ -8,10 +8,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from clients import CLIENTS, Task  # noqa: E402
-
-# Lines that a client or the server could spoil: dots, blanks, an empty line, a long one.
-BODY = 'Hello Bob,\n.a dot in front\n..and two\n.\n\nfrom in the middle  \nFrom here on\n' + 'x' * 900 + '\n-- \nAnn\n'
-
+from words import BODY, PASSWORD, subject_of  # noqa: E402
 
 @pytest.fixture(scope='module')
 def all_clients(tmp_path_factory, server):
@@ -22,11 +19,7 @@ def all_clients(tmp_path_factory, server):
         with concurrent.futures.ThreadPoolExecutor(len(CLIENTS)) as pool:
             jobs = {}
             for name, client in CLIENTS.items():
-                task = Task(folder, port, tls, subject_of(label, name), BODY, password='correct horse battery', auth=auth)
+                task = Task(folder, port, tls, subject_of(label, name), BODY, password=PASSWORD, auth=auth)
                 jobs[name] = pool.submit(client, task)
             return {name: job.result() for name, job in jobs.items()}
     return run
-
-
-def subject_of(label, name):
-    return f'{label}-{name}'.replace(' ', '')

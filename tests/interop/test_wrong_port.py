@@ -5,7 +5,7 @@ import re
 import pytest
 
 from clients import CLIENTS
-from conftest import BODY, subject_of
+from words import BODY, PASSWORD, body_of, subject_of
 
 # Which clients let their user see the server's explanation.  curl says only which
 # code it was unless -v is given, and s_client -starttls drops what is not a 220.
@@ -54,13 +54,13 @@ def test_plain_on_implicit(server, plain_on_implicit, client):
 
 
 @pytest.fixture(scope='module', params=['submission', 'fallback'])
-def tls_first(request, make_server, all_clients, password):
+def tls_first(request, make_server, all_clients):
     """A server that knows no address yet: it would not hold the greeting for one that
     came in the right way before."""
     with make_server() as s:
         s.cli('domain', 'add', 'example.org')
         for name in ('ann', 'bob'):
-            s.account(f'{name}@example.org', password)
+            s.account(f'{name}@example.org', PASSWORD)
         yield s, all_clients(s.port[request.param], 'tls', f'tls-{request.param}')
 
 
@@ -70,7 +70,7 @@ def test_tls_first_is_served(tls_first, client, request):
     listener = request.node.callspec.params['tls_first']
     assert shown[client].status == 0, shown[client].text
     message = s.wait_message('bob@example.org', f'Subject: {subject_of("tls-" + listener, client)}\n'.encode())
-    assert message.decode().partition('\n\n')[2] == BODY
+    assert body_of(message) == BODY
 
 
 # --- TLS first on 587 with wrong_port: explain -------------------------------------------
