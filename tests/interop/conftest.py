@@ -10,6 +10,17 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from clients import CLIENTS, Task  # noqa: E402
 from words import BODY, PASSWORD, subject_of  # noqa: E402
 
+SHOWN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../build/shown')
+
+
+def record(label, shown):
+    """Every word that each client printed, for whoever wants to read it: build/shown/LABEL.txt."""
+    os.makedirs(SHOWN, exist_ok=True)
+    with open(os.path.join(SHOWN, f'{label}.txt'), 'w') as f:
+        for name, s in shown.items():
+            f.write(f'=== {name}: exit status {s.status}\n{s.text.strip()}\n\n')
+
+
 @pytest.fixture(scope='module')
 def all_clients(tmp_path_factory, server):
     """A function that runs every client at once against one port and returns
@@ -21,5 +32,7 @@ def all_clients(tmp_path_factory, server):
             for name, client in CLIENTS.items():
                 task = Task(folder, port, tls, subject_of(label, name), BODY, password=PASSWORD, auth=auth)
                 jobs[name] = pool.submit(client, task)
-            return {name: job.result() for name, job in jobs.items()}
+            shown = {name: job.result() for name, job in jobs.items()}
+        record(label, shown)
+        return shown
     return run

@@ -53,11 +53,15 @@ def test_plain_on_implicit(server, plain_on_implicit, client):
 # --- TLS first on 587 and 2525: the mail gets through ------------------------------------
 
 
+# Ten clients at once on a machine with other work: one needs longer than usual to say hello.
+PATIENT = {'listeners': {name: {'greeting_hold': '3s'} for name in ('submission', 'fallback')}}
+
+
 @pytest.fixture(scope='module', params=['submission', 'fallback'])
 def tls_first(request, make_server, all_clients):
     """A server that knows no address yet: it would not hold the greeting for one that
     came in the right way before."""
-    with make_server() as s:
+    with make_server(PATIENT) as s:
         s.cli('domain', 'add', 'example.org')
         for name in ('ann', 'bob'):
             s.account(f'{name}@example.org', PASSWORD)
@@ -78,7 +82,7 @@ def test_tls_first_is_served(tls_first, client, request):
 
 @pytest.fixture(scope='module')
 def tls_explained(make_server, all_clients):
-    with make_server({'listeners': {'submission': {'wrong_port': 'explain'}}}) as s:
+    with make_server({'listeners': {'submission': {'wrong_port': 'explain', 'greeting_hold': '3s'}}}) as s:
         yield s, all_clients(s.port['submission'], 'tls', 'explain587')
 
 
@@ -124,6 +128,41 @@ def test_auth_on_relay(server, auth_on_relay, client):
     else:
         assert shown.status != 0
         assert words in flat(shown.text), shown.text
+
+
+# --- a step left out on 587 ----------------------------------------------------------------
+
+ENCRYPT = 'encryption is missing: set the connection security to STARTTLS'
+LOG_IN = 'log in first: switch on authentication for outgoing mail (user name and password)'
+MISSING = {  # what is left out: tls, auth, and what each client then shows
+    'encryption': ('none', True, {
+        'python': 'SMTP AUTH extension not supported by server',
+        'curl': 'MAIL failed: 530',
+        'curl -v': ENCRYPT,
+        'swaks': 'Host did not advertise authentication',
+        'msmtp': 'the server does not support authentication',
+        'nodemailer': ENCRYPT,
+        's-nail': 'no login without encryption: set the connection security to STARTTLS',
+        'git send-email': 'Command unknown',
+        # It sent the password without having been asked for it.
+        'php': 'your password was sent unencrypted, change it; then set the connection security to STARTTLS',
+    }),
+    'login': ('starttls', False, {**{name: LOG_IN for name in CLIENTS}, 'curl': 'MAIL failed: 530'}),
+    'both': ('none', False, {**{name: ENCRYPT for name in CLIENTS if name != 's_client'}, 'curl': 'MAIL failed: 530'}),
+}
+
+
+@pytest.fixture(scope='module')
+def missing(server, all_clients):
+    return {what: all_clients(server.port['submission'], tls, f'without-{what}', auth=auth)
+            for what, (tls, auth, _) in MISSING.items()}
+
+
+@pytest.mark.parametrize('what, client', [(what, client) for what in MISSING for client in MISSING[what][2]])
+def test_missing_step(missing, what, client):
+    shown = missing[what][client]
+    assert shown.status != 0
+    assert MISSING[what][2][client] in flat(shown.text), shown.text
 
 
 # --- and the administrator sees who they were ----------------------------------------------
