@@ -6,11 +6,9 @@
 #define ORCPT_MAX 500 /* RFC 3461 4.2 */
 #define AUTH_MAX  500 /* RFC 4954 11 */
 
-/* One row of a table: a keyword and what takes its value.  An absent value is
- * an empty slice with has_value false. */
 struct value {
 	struct slice text;
-	bool present;
+	bool present; /* there was a "=" */
 };
 
 static bool is_keyword(unsigned char c)
@@ -27,8 +25,10 @@ static enum smtp_parse take_param(struct slice *cur, struct slice *ret_key, stru
 	while (cur->n > 0 && is_keyword(cur->p[0]))
 		*cur = slice_tail(*cur, 1);
 	*ret_key = slice_head(start, start.n - cur->n);
-	if (ret_key->n == 0 || ret_key->p[0] == '-')
+	if (ret_key->n == 0 || ret_key->p[0] == '-') {
+		*cur = start;
 		return SMTP_PARSE_SYNTAX;
+	}
 	*ret_value = (struct value){ .present = cur_byte(cur, '=') };
 	start = *cur;
 	while (ret_value->present && cur->n > 0 && cur->p[0] != ' ' && cur->p[0] != '\t') {
