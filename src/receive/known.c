@@ -6,6 +6,7 @@ struct entry {
 	struct map_node node;
 	struct list link;
 	uint64_t seen_ms;
+	bool mixed;
 	struct ip ip; /* the key */
 };
 
@@ -40,42 +41,61 @@ static struct entry *find(struct known *k, const struct ip *ip)
 	return node ? container_of(node, struct entry, node) : NULL;
 }
 
-bool known_has(struct known *k, const struct ip *ip, uint64_t now_ms)
+/* Those that are too old are gone as soon as somebody asks. */
+static struct entry *find_young(struct known *k, const struct ip *ip, uint64_t now_ms)
 {
 	struct entry *e = find(k, ip);
 
-	if (!e)
-		return false;
-	if (now_ms - e->seen_ms > k->max_age_ms) {
-		drop(k, e);
-		return false;
-	}
-	return true;
+	if (!e || now_ms - e->seen_ms <= k->max_age_ms)
+		return e;
+	drop(k, e);
+	return NULL;
 }
 
-void known_add(struct known *k, const struct ip *ip, uint64_t now_ms)
+bool known_has(struct known *k, const struct ip *ip, uint64_t now_ms)
 {
-	struct entry *e = find(k, ip);
+	struct entry *e = find_young(k, ip, now_ms);
 
-	if (e) {
-		list_remove(&e->link);
-	} else {
-		if (k->map.n >= k->max)
-			drop(k, container_of(k->oldest_first.next, struct entry, link));
-		e = calloc(1, sizeof(*e));
-		if (!e)
-			return;
-		e->ip = *ip;
-		map_insert(&k->map, &e->node, slice_of(&e->ip, sizeof(e->ip)));
-	}
+	return e && !e->mixed;
+}
+
+static struct entry *add(struct known *k, const struct ip *ip)
+{
+	struct entry *e;
+
+	if (k->map.n >= k->max)
+		drop(k, container_of(k->oldest_first.next, struct entry, link));
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->ip = *ip;
+	list_init(&e->link);
+	map_insert(&k->map, &e->node, slice_of(&e->ip, sizeof(e->ip)));
+	return e;
+}
+
+static void seen(struct known *k, const struct ip *ip, uint64_t now_ms, bool tls)
+{
+	struct entry *e = find_young(k, ip, now_ms);
+
+	if (e && e->mixed && !tls)
+		return;
+	if (!e)
+		e = add(k, ip);
+	if (!e)
+		return;
+	e->mixed = tls;
 	e->seen_ms = now_ms;
+	list_remove(&e->link);
 	list_push_back(&k->oldest_first, &e->link);
 }
 
-void known_forget(struct known *k, const struct ip *ip)
+void known_plain(struct known *k, const struct ip *ip, uint64_t now_ms)
 {
-	struct entry *e = find(k, ip);
+	seen(k, ip, now_ms, false);
+}
 
-	if (e)
-		drop(k, e);
+void known_tls(struct known *k, const struct ip *ip, uint64_t now_ms)
+{
+	seen(k, ip, now_ms, true);
 }

@@ -18,18 +18,35 @@ static void test_age(void **state)
 	(void)state;
 	assert_int_equal(known_init(&k, 10, 1000), 0);
 	assert_false(known_has(&k, &a, 0));
-	known_add(&k, &a, 5000);
+	known_plain(&k, &a, 5000);
 	assert_true(known_has(&k, &a, 6000));
 	assert_false(known_has(&k, &b, 6000));
 	assert_false(known_has(&k, &a, 6001));
 	assert_int_equal(k.map.n, 0);
 	/* Seen again: young again. */
-	known_add(&k, &a, 7000);
-	known_add(&k, &a, 7900);
+	known_plain(&k, &a, 7000);
+	known_plain(&k, &a, 7900);
 	assert_true(known_has(&k, &a, 8900));
-	known_forget(&k, &a);
-	known_forget(&k, &a);
-	assert_false(known_has(&k, &a, 8900));
+	known_done(&k);
+}
+
+/* Where one client speaks TLS first, the greeting is held for all, for as long. */
+static void test_mixed(void **state)
+{
+	struct known k;
+	struct ip a = ip4(1);
+
+	(void)state;
+	assert_int_equal(known_init(&k, 10, 1000), 0);
+	known_plain(&k, &a, 100);
+	known_tls(&k, &a, 200);
+	assert_false(known_has(&k, &a, 200));
+	known_plain(&k, &a, 300);
+	assert_false(known_has(&k, &a, 300));
+	known_plain(&k, &a, 1200);
+	assert_false(known_has(&k, &a, 1200));
+	known_plain(&k, &a, 1201);
+	assert_true(known_has(&k, &a, 1201));
 	known_done(&k);
 }
 
@@ -44,8 +61,8 @@ static void test_ceiling(void **state)
 		struct ip first = ip4(0);
 
 		ip = ip4(i);
-		known_add(&k, &ip, i);
-		known_add(&k, &first, i); /* seen all the time: never the oldest */
+		known_plain(&k, &ip, i);
+		known_plain(&k, &first, i); /* seen all the time: never the oldest */
 		assert_true(k.map.n <= 100);
 	}
 	ip = ip4(0);
@@ -61,6 +78,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_mixed),
 		cmocka_unit_test(test_ceiling),
 	};
 

@@ -654,6 +654,11 @@ static void test_hold(void **state)
 	run(SUBMISSION, "too late", "S: 220\nC: \x16\x03\x01\x01\x01\x01\x01\nS: 554 5.7.0\nE\n");
 	assert_int_equal(w.mishaps[IPC_MISHAP_TLS_TOO_LATE], 1);
 	run(SUBMISSION, "held again", "T\nS: 220\n");
+	/* ... and for all who come from there. */
+	begin = now_ms();
+	run(SUBMISSION, "mixed", "S: 220\nC: EHLO c\nS: 250 \nC: QUIT\nS: 221\nE\n");
+	assert_true(now_ms() - begin >= 60);
+	run(SUBMISSION, "held still", "T\nS: 220\n");
 }
 
 /* The mishap of a served client waits for the account's name. */

@@ -233,6 +233,8 @@ static bool sniff(struct session *s)
 			s->over = true;
 		return false;
 	}
+	if (s->opening == WRONG_PORT_SERVE || s->opening == WRONG_PORT_EXPLAIN_TLS)
+		known_tls(&s->listener->known, &s->ip, s->began_ms);
 	if (s->wrong.mishap == IPC_MISHAP_TLS_ON_STARTTLS && s->opening == WRONG_PORT_SERVE)
 		s->served = s->wrong.mishap;
 	else if (s->wrong.mishap)

@@ -56,16 +56,18 @@ void session_log_auth(struct session *s, int code, struct slice name)
 void session_log_accepted(struct session *s, uint32_t targets)
 {
 	struct tls_facts tls = { 0 };
-	char ip[IP_TEXT_MAX];
+	char ip[IP_TEXT_MAX], uid[16] = "";
 
+	if (s->rules->role == SMTP_LOCAL)
+		snprintf(uid, sizeof(uid), "%u", s->uid);
 	if (!s->broken)
 		conn_tls_facts(s->conn, &tls);
 	LOG(LOG_NOTICE, "accepted", LOG_STR("id", s->id.text), LOG_S("from", buf_slice(&s->tx.sender)),
 	    LOG_U("rcpts", s->tx.recipients), LOG_U("targets", targets), LOG_U("size", s->tx.size),
-	    LOG_STR("listener", s->listener->name), LOG_STR("ip", ip_format(&s->ip, ip)),
-	    LOG_U("uid", s->uid), LOG_S("account", buf_slice(&s->login)),
-	    LOG_STR("proto", smtp_server_protocol(s->engine)), LOG_S("helo", smtp_server_helo(s->engine)),
-	    LOG_STR("tls", tls.version), LOG_STR("cipher", tls.cipher), LOG_U("told", !s->broken));
+	    LOG_STR("listener", s->listener->name), LOG_STR("ip", ip_format(&s->ip, ip)), LOG_STR("uid", uid),
+	    LOG_S("account", buf_slice(&s->login)), LOG_STR("proto", smtp_server_protocol(s->engine)),
+	    LOG_S("helo", smtp_server_helo(s->engine)), LOG_STR("tls", tls.version),
+	    LOG_STR("cipher", tls.cipher), LOG_U("told", !s->broken));
 }
 
 void session_refuse(struct session *s, enum count_stage stage, int code, const char *enhanced,
@@ -156,6 +158,6 @@ void session_take_faults(struct session *s)
 			session_mishap(s, faults[i].kind, false);
 	/* It was greeted at once because it used to speak plainly; now it shall be
 	 * given the time again. */
-	if (seen & SMTP_FAULT_TLS_TOO_LATE)
-		known_forget(&s->listener->known, &s->ip);
+	if (seen & SMTP_FAULT_TLS_TOO_LATE && s->rules->hold_ms > 0)
+		known_tls(&s->listener->known, &s->ip, receive_now_ms(s->rx));
 }

@@ -96,7 +96,7 @@ static bool on_helo(struct session *s, const struct smtp_server_ask *ask)
 	(void)ask;
 	/* A start in clear, complete: this address need not wait for its greeting again. */
 	if (s->rules->hold_ms > 0 && !smtp_server_in_tls(s->engine))
-		known_add(&s->listener->known, &s->ip, receive_now_ms(s->rx));
+		known_plain(&s->listener->known, &s->ip, receive_now_ms(s->rx));
 	smtp_server_answer(s->engine, 250, NULL, NULL);
 	return true;
 }
