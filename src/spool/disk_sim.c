@@ -770,19 +770,20 @@ void disk_sim_short_writes(struct disk_sim *sim, size_t most)
 	sim->short_most = most;
 }
 
-static struct folder *folder_of(const struct disk_sim *sim, const char **file)
+/* The file of a path "name" or "bodies/name". */
+static struct name *file_at(const struct disk_sim *sim, const char *path, struct folder **ret)
 {
 	struct disk_sim *own = sim_of(&sim->disk);
+	bool body = strncmp(path, "bodies/", 7) == 0;
 
-	if (strncmp(*file, "bodies/", 7) != 0)
-		return &own->root;
-	*file += 7;
-	return &own->bodies;
+	*ret = body ? &own->bodies : &own->root;
+	return name_find((*ret)->now, body ? path + 7 : path);
 }
 
 bool disk_sim_flip(struct disk_sim *sim, const char *file, uint64_t at, unsigned bit)
 {
-	struct name *n = name_find(folder_of(sim, &file)->now, file);
+	struct folder *f;
+	struct name *n = file_at(sim, file, &f);
 
 	if (!n || at >= n->inode->now.n)
 		return false;
@@ -793,26 +794,29 @@ bool disk_sim_flip(struct disk_sim *sim, const char *file, uint64_t at, unsigned
 
 bool disk_sim_remove(struct disk_sim *sim, const char *file)
 {
-	struct folder *f = folder_of(sim, &file);
+	struct folder *f;
+	struct name *n = file_at(sim, file, &f);
 
-	if (!name_find(f->now, file))
+	if (!n)
 		return false;
-	name_change(f, file, "", NULL);
+	name_change(f, n->name, "", NULL);
 	folder_sync(f);
 	return true;
 }
 
 bool disk_sim_put(struct disk_sim *sim, const char *file, const void *bytes, size_t n)
 {
-	struct folder *f = folder_of(sim, &file);
+	struct folder *f;
 	struct inode *i = calloc(1, sizeof(*i));
 
-	if (!i)
+	if (!i || file_at(sim, file, &f)) {
+		free(i);
 		return false;
+	}
 	i->refs = 1;
 	bytes_write(&i->now, bytes, n, 0);
 	inode_sync(i);
-	name_change(f, "", file, i);
+	name_change(f, "", f == &sim->bodies ? file + 7 : file, i);
 	folder_sync(f);
 	inode_put(i);
 	return true;
@@ -820,7 +824,8 @@ bool disk_sim_put(struct disk_sim *sim, const char *file, const void *bytes, siz
 
 const unsigned char *disk_sim_content(const struct disk_sim *sim, const char *file, size_t *ret_n)
 {
-	struct name *n = name_find(folder_of(sim, &file)->now, file);
+	struct folder *f;
+	struct name *n = file_at(sim, file, &f);
 
 	if (!n)
 		return NULL;
