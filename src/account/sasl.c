@@ -102,7 +102,7 @@ static bool authzid_ok(Gsasl_session *g)
 		   *authid = gsasl_property_fast(g, GSASL_AUTHID);
 	struct account_address a, b;
 
-	if (!authzid || authzid[0] == 0)
+	if (!authzid || authzid[0] == 0 || slice_eq(slice_str(authzid), slice_str(authid)))
 		return true;
 	return account_address_parse(slice_str(authzid), &a) &&
 	       account_address_parse(slice_str(authid), &b) && slice_eq(slice_str(a.key), slice_str(b.key));
