@@ -39,6 +39,8 @@ int cli_usage_only(const char *name);
 int cli_main(int argc, char **argv);
 
 int cli_config(int argc, char **argv);
+/* owner, domain, account, alias and key: argv[0] says which. */
+int cli_account(int argc, char **argv);
 int cli_help(int argc, char **argv);
 int cli_clients(int argc, char **argv); /* `status --clients` */
 int cli_status(int argc, char **argv);

@@ -4,6 +4,12 @@
 #include "base/slice.h"
 #include "cli/cli.h"
 
+#define ACCOUNT_MORE                                                     \
+	"\n  --json                for programs\n"                       \
+	"  -c, --config FILE     ask the server of this configuration\n" \
+	"  --socket PATH         ask at this control socket\n\n"         \
+	"A change holds at once. Exit status: 1 refused, 2 wrong usage, 3 no server answers.\n"
+
 /* One row a subcommand, in the order of `postern help`. */
 const struct cli_command cli_commands[] = {
 	{ "serve", cli_serve, "[-c FILE] [--port-offset N]", "run the server, in the foreground",
@@ -44,6 +50,57 @@ const struct cli_command cli_commands[] = {
 	  "--sender ADDRESS (<> for none), --recipient ADDRESS, --domain DOMAIN, --id PREFIX\n\n"
 	  "Recipients elsewhere wait: sending mail on to other servers is not part of this version.\n"
 	  "Exit status: 0, 1 (no such message, or it could not be done), 2 wrong usage, 3 no server.\n" },
+	{ "domain", cli_account,
+	  "add DOMAIN [--owner OWNER] [--catch-all ADDRESS] [--postmaster ADDRESS] [--scram on|off]\n"
+	  "list [--owner OWNER]\nshow DOMAIN\n"
+	  "set DOMAIN [--owner OWNER] [--enabled on|off] [--catch-all ADDRESS|none] [--postmaster "
+	  "ADDRESS|none] [--scram on|off]\n"
+	  "remove DOMAIN [--with-accounts]",
+	  "the domains whose mail is delivered here",
+	  "  --catch-all ADDRESS   takes what is for no account, alias or postmaster\n"
+	  "  --postmaster ADDRESS  takes mail for postmaster and abuse, else the configuration's postmaster\n"
+	  "  --scram on            AUTH SCRAM-SHA-256 for its accounts; a stolen database is then easier to\n"
+	  "                        attack, so it is off unless switched on\n"
+	  "  --with-accounts       remove its accounts, keys and aliases too; mailbox files always "
+	  "stay\n" ACCOUNT_MORE },
+	{ "account", cli_account,
+	  "add ADDRESS [--password-file FILE] [--no-password] [--address MORE]...\n"
+	  "list [DOMAIN] [--exposed]\nshow ADDRESS\n"
+	  "set ADDRESS [--password] [--password-file FILE] [--no-password] [--enabled on|off] "
+	  "[--add-address MORE]... [--remove-address MORE]...\n"
+	  "remove ADDRESS",
+	  "who has a mailbox here and may send",
+	  "The password is asked for, or is the first line of a file or of standard input; it is never an\n"
+	  "argument, which every user of the machine could read.\n\n"
+	  "  --password            set a new password: asks for it\n"
+	  "  --password-file FILE  read it there; - is standard input\n"
+	  "  --no-password         none: the account only receives, and sends with API keys\n"
+	  "  --address MORE        it has this address, too; one of a foreign domain, or *@DOMAIN, is for\n"
+	  "                        sending only\n"
+	  "  --exposed             only those whose password a client has sent unencrypted\n" ACCOUNT_MORE },
+	{ "alias", cli_account,
+	  "add ALIAS TARGET...\nlist [DOMAIN]\nshow ALIAS\n"
+	  "set ALIAS [TARGET...] [--add TARGET]... [--remove TARGET]...\nremove ALIAS",
+	  "addresses that lead to others",
+	  "A target is an address here or elsewhere, or an alias again. An alias that is among its own\n"
+	  "targets means the account of that name. `set ALIAS TARGET...` replaces all "
+	  "targets.\n" ACCOUNT_MORE },
+	{ "key", cli_account,
+	  "add ACCOUNT --name NAME [--sender ADDRESS]... [--network NET]... [--listener NAME]...\n"
+	  "list [ACCOUNT]\nshow ACCOUNT NAME\n"
+	  "set ACCOUNT NAME [--revoke] [--restore] [--sender ADDRESS]... [--network NET]... "
+	  "[--listener NAME]...\nremove ACCOUNT NAME",
+	  "API keys: passwords for programs",
+	  "A key is the password of its account, for one program. It is shown once, when it is made.\n\n"
+	  "  --sender ADDRESS      it may send only as this (*@DOMAIN: any of a domain)\n"
+	  "  --network NET         it may log in only from here: 192.0.2.0/24, 2001:db8::/32\n"
+	  "  --listener NAME       it may log in only there: submission, submissions ...\n"
+	  "  --any-sender, --any-network, --any-listener   drop that limit\n"
+	  "  --revoke, --restore   it stays in the list, and is of no use\n" ACCOUNT_MORE },
+	{ "owner", cli_account, "add OWNER\nlist\nshow OWNER\nset OWNER --name NEW\nremove OWNER",
+	  "who domains belong to",
+	  "The first domain makes an owner called 'default'; more are for servers with several "
+	  "tenants.\n" ACCOUNT_MORE },
 	{ "config", cli_config, "check [-c FILE] [--port-offset N] [--json]\nshow [-c FILE] [--all] [--json]",
 	  "checks a configuration, or shows what differs from the defaults",
 	  "check reads the file as the server would, names every error with its line, and then\n"
