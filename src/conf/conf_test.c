@@ -349,8 +349,7 @@ static void what_is_shown_reads_the_same(void **state)
 		"",
 		"hostname: mx.example.org\npostmaster: a@b.example\nlog: {level: debug}\ndrain: 90s\n",
 		"tls: {certificates: [{cert: /a b.pem, key: '/a\"\\.key'}, {cert: /c, key: /d}]}\n",
-		"listeners: {relay: {relay_from: [\"::1\"]}, a: {role: submission, port: 1, tls: "
-		"implicit}}\n",
+		"listeners: {relay: {relay_from: [\"::1\"]}, a: {role: submission, port: 1}}\n",
 		"insecure_test_network: yes\nlisteners: {submission: {tls: off}}\n",
 		"control_group: \"null\"\nrecipient_delimiter: \"~\"\nstate_dir: \"/\\u00e4 #: x\"\n",
 	};
