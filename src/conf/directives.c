@@ -65,7 +65,8 @@ const struct conf_directive conf_directives[] = {
 	  .help = "The name of this server in greetings, Received headers and message ids. "
 		  "It should be the name that the reverse lookup of its address gives." },
 	{ TOP("postmaster", CONF_T_EMAIL, postmaster), .def = "",
-	  .help = "Where mail for postmaster and abuse goes, in every domain that has no such account or alias. "
+	  .help = "Where mail for postmaster and abuse goes, in every domain that has no such account or alias and no "
+		  "postmaster of its own. "
 		  "Without it such mail is refused in those domains." },
 	{ TOP("state_dir", CONF_T_PATH, state_dir), .fixed = true, .max = 400,
 	  .def_text = "/var/lib/postern; not as root $XDG_STATE_HOME/postern or ~/.local/state/postern",
