@@ -100,11 +100,12 @@ static int add_list(scmp_filter_ctx f, uint32_t action, const int *calls, size_t
  * accepted comes without socket(). */
 static int add_sockets(scmp_filter_ctx f, bool unix_too)
 {
+	const struct scmp_arg_cmp not_unix = { 0, SCMP_CMP_NE, AF_UNIX, 0 };
 	const uint32_t no = SCMP_ACT_ERRNO(EACCES);
 	int r;
 
 	if (unix_too)
-		return seccomp_rule_add(f, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+		return seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &not_unix);
 	r = seccomp_rule_add(f, no, SCMP_SYS(socket), 0);
 	if (r == 0)
 		r = seccomp_rule_add(f, no, SCMP_SYS(connect), 0);
@@ -117,12 +118,12 @@ static int add_sockets(scmp_filter_ctx f, bool unix_too)
  * look: it "does not exist", so the C library takes clone(). */
 static int add_processes(scmp_filter_ctx f)
 {
+	const struct scmp_arg_cmp no_thread = { 0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0 };
 	int r = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 
 	if (r < 0)
 		return r;
-	return seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-				SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+	return seccomp_rule_add_array(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, &no_thread);
 }
 
 static int enter_seccomp(const struct sandbox_rules *rules)
