@@ -3,6 +3,7 @@
 #include "net/tls_private.h"
 
 #include <errno.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -163,6 +164,9 @@ static void pump(SSL *from, SSL *to)
 }
 
 /* Shakes hands and reads what tickets come; the client's name of the certificate goes into cn. */
+static const char *ciphers_12; /* of the client, at TLS 1.2 and below; NULL: its own choice */
+static enum tls_min server_min = TLS_MIN_1_2;
+
 static bool shake(struct client *c, struct tls_server *t, const char *sni, int version, const char *sigalgs,
 		  struct tls_facts *facts, char cn[64])
 {
@@ -177,6 +181,8 @@ static bool shake(struct client *c, struct tls_server *t, const char *sni, int v
 	SSL_CTX_set_max_proto_version(c->ctx, version);
 	if (sigalgs)
 		assert_int_equal(SSL_CTX_set1_sigalgs_list(c->ctx, sigalgs), 1);
+	if (ciphers_12)
+		assert_int_equal(SSL_CTX_set_cipher_list(c->ctx, ciphers_12), 1);
 	c->ssl = SSL_new(c->ctx);
 	SSL_set_app_data(c->ssl, c);
 	SSL_set_bio(c->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
@@ -184,7 +190,7 @@ static bool shake(struct client *c, struct tls_server *t, const char *sni, int v
 		SSL_set_tlsext_host_name(c->ssl, sni);
 	if (c->session)
 		SSL_set_session(c->ssl, c->session);
-	assert_int_equal(tls_session_new(t, TLS_MIN_1_2, &s), 0);
+	assert_int_equal(tls_session_new(t, server_min, &s), 0);
 	SSL_set_bio(s->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
 	for (int i = 0; i < 6 && !done; i++) {
 		int ours, theirs = SSL_connect(c->ssl);
@@ -313,6 +319,59 @@ static void test_replacing(void **state)
 		buf_wipe(&pem[i]);
 }
 
+/* What a client of one cipher gets; with min 1.0 a listener is for old devices. */
+static void test_ciphers(void **state)
+{
+	static const struct {
+		const char *cipher;
+		bool usual, old;
+	} cases[] = {
+		{ "ECDHE-RSA-AES128-GCM-SHA256", true, true },
+		{ "ECDHE-RSA-CHACHA20-POLY1305", true, true },
+		{ "ECDHE-RSA-AES256-SHA384", true, true }, /* Windows Server 2012 */
+		{ "ECDHE-RSA-AES128-SHA256", true, true }, /* Java 7 */
+		{ "ECDHE-RSA-AES128-SHA", false, true },
+		{ "AES128-SHA", false, true },
+		{ "AES128-GCM-SHA256", false, true },
+		{ "AES128-SHA256", false, false },
+		{ "DHE-RSA-AES128-GCM-SHA256", false, false },
+		{ "ECDHE-RSA-CAMELLIA128-SHA256", false, false },
+		{ "AECDH-AES128-SHA:@SECLEVEL=0", false, false },
+		{ "ECDHE-RSA-NULL-SHA:@SECLEVEL=0", false, false },
+		/* Ours goes before theirs. */
+		{ "ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES128-GCM-SHA256", true, true },
+	};
+	struct tls_server *t;
+	struct buf pem;
+	struct slice s;
+	char err[200];
+
+	(void)state;
+	buf_init(&pem, 65536);
+	make("mx.example.org", RSA_2048, 100, NULL, &pem, &pem);
+	s = buf_slice(&pem);
+	assert_int_equal(tls_server_new(&t), 0);
+	assert_int_equal(tls_server_load(t, &s, 1, err, sizeof(err)), 0);
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		bool old = i % 2, expect = old ? cases[i / 2].old : cases[i / 2].usual;
+		struct client c = { 0 };
+		struct tls_facts f;
+		char cn[64];
+
+		ciphers_12 = cases[i / 2].cipher;
+		server_min = old ? TLS_MIN_1_0 : TLS_MIN_1_2;
+		if (shake(&c, t, NULL, TLS1_2_VERSION, NULL, &f, cn) != expect)
+			fail_msg("%s, min %s", ciphers_12, old ? "1.0" : "1.2");
+		if (strchr(ciphers_12, ':') && expect)
+			assert_string_equal(f.cipher, "ECDHE-RSA-AES128-GCM-SHA256");
+		ciphers_12 = NULL;
+		server_min = TLS_MIN_1_2;
+	}
+	ERR_clear_error();
+	tls_server_free(t);
+	buf_wipe(&pem);
+}
+
 static int64_t fake_time;
 
 static int64_t fake_now(void)
@@ -405,7 +464,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loading),	       cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_choice_by_name), cmocka_unit_test(test_replacing),
-		cmocka_unit_test(test_resumption),     cmocka_unit_test(test_self_signed),
+		cmocka_unit_test(test_resumption),     cmocka_unit_test(test_ciphers),
+		cmocka_unit_test(test_self_signed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
