@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "cli/cli.h"
+#include "cli/config_machine.h"
 #include "conf/conf.h"
 #include "conf/file.h"
 
@@ -202,6 +203,7 @@ int cli_config(int argc, char **argv)
 	struct conf *conf = NULL;
 	const char *what;
 	struct buf text;
+	bool good;
 	int r;
 
 	if (!options(argc, argv, &o))
@@ -220,12 +222,14 @@ int cli_config(int argc, char **argv)
 		return CLI_CONFIG;
 	}
 	r = conf_parse(buf_slice(&text), &setup, &conf, &findings);
-	if (r == -ENOMEM)
+	if (r == -ENOMEM) {
 		fputs("postern config: out of memory\n", stderr);
-	else if (strcmp(what, "check") == 0)
-		r = check(&o, file, conf, findings);
-	else
+	} else if (strcmp(what, "show") == 0) {
 		r = show(&o, file, conf, findings);
+	} else {
+		good = conf && config_machine_check(conf, &findings);
+		r = check(&o, file, good ? conf : NULL, findings);
+	}
 	conf_findings_free(findings);
 	conf_free(conf);
 	buf_done(&text);
