@@ -12,7 +12,7 @@ struct player {
 	struct smtp_server_setup setup;
 	struct smtp_server *engine;
 	char mechs[128], mechs_tls[128];
-	bool implicit, greeted;
+	bool implicit, binding, greeted;
 	int after; /* how much of a session goes before the dialog */
 	size_t cut;
 	struct buf in, out, body, events, error;
@@ -210,6 +210,8 @@ static void setup_word(struct player *p, struct slice w)
 		s->tls_required = false;
 	else if (flag(w, "implicit"))
 		p->implicit = true;
+	else if (flag(w, "binding"))
+		p->binding = true;
 	else if (flag(w, "no-auth"))
 		s->auth = false;
 	else if (flag(w, "no-advice"))
@@ -368,6 +370,7 @@ static void greet(struct player *p)
 	p->greeted = true;
 	p->engine = smtp_server_new(&p->setup);
 	smtp_server_greet(p->engine, p->implicit);
+	smtp_server_channel_binding(p->engine, p->binding);
 	if (p->after >= 1)
 		step(p, "EHLO c\r\n");
 	if (p->after >= 2 && auth)

@@ -70,14 +70,17 @@ void smtp_server_close_421(struct smtp_server *s, const char *enhanced, const ch
 	smtp_server_close(s);
 }
 
-/* Secrets do not wait for the next command to overwrite them. */
+/* Any line may have held a secret: a refused AUTH, or a password where a command belongs. */
 static void release_line(struct smtp_server *s)
 {
 	buf_wipe(&s->response);
-	if (s->line.cap > LINE_KEEP)
+	if (s->line.cap > LINE_KEEP) {
 		buf_wipe(&s->line);
-	else
-		buf_reset(&s->line);
+		return;
+	}
+	if (s->line.n > 0)
+		explicit_bzero(s->line.p + s->line.from, s->line.n);
+	buf_reset(&s->line);
 }
 
 void smtp_server_ask_input(struct smtp_server *s)
@@ -305,6 +308,11 @@ void smtp_server_sent(struct smtp_server *s, size_t n)
 	if (s->out.n == 0)
 		buf_done(&s->out);
 	s->out.failed = failed;
+}
+
+void smtp_server_channel_binding(struct smtp_server *s, bool on)
+{
+	s->channel_binding = on;
 }
 
 void smtp_server_tls_started(struct smtp_server *s, bool channel_binding)

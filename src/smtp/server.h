@@ -114,6 +114,8 @@ void smtp_server_free(struct smtp_server *s);				    /* wipes what it held */
  * text is one line without line end.  tls: the connection began with TLS. */
 void smtp_server_greet(struct smtp_server *s, bool tls);
 void smtp_server_refuse(struct smtp_server *s, int code, const char *enhanced, const char *text);
+/* Where the connection began with TLS: it allows channel binding (mechs_tls are offered). */
+void smtp_server_channel_binding(struct smtp_server *s, bool on);
 
 size_t smtp_server_feed(struct smtp_server *s, struct slice in);
 const struct smtp_server_ask *smtp_server_want(const struct smtp_server *s);
