@@ -262,17 +262,19 @@ static void tls_done(struct session *s)
 {
 	unsigned char exporter[32];
 	bool again = s->starting_tls;
+	bool binding = conn_tls_exporter(s->conn, exporter) == 0;
 
+	explicit_bzero(exporter, sizeof(exporter));
 	session_log_tls(s);
 	s->starting_tls = false;
 	if (!again) {
+		smtp_server_channel_binding(s->engine, binding);
 		session_greet(s, true);
 		return;
 	}
 	s->phase = SESSION_SMTP;
 	session_deadline(s, s->rules->command_timeout_s);
-	smtp_server_tls_started(s->engine, conn_tls_exporter(s->conn, exporter) == 0);
-	explicit_bzero(exporter, sizeof(exporter));
+	smtp_server_tls_started(s->engine, binding);
 }
 
 /* ---- the one entry point ---- */
