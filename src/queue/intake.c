@@ -59,6 +59,8 @@ int intake_new(struct spool *sp, struct schedule *schedule, struct intake **ret)
 	in->sp = sp;
 	in->schedule = schedule;
 	in->accepting = -spool_accepting(sp);
+	if (in->accepting)
+		LOG(LOG_ERR, "not-accepting", LOG_ERRNO(in->accepting));
 	*ret = in;
 	return 0;
 }
