@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -307,6 +307,7 @@ static _Noreturn void become_role(struct child *c, int control)
 	int r;
 
 	reset_signals();
+	umask(077);
 	snprintf(role, sizeof(role), "%s", ipc_role_name(c->role));
 	snprintf(index, sizeof(index), "%u", c->index);
 	snprintf(fd, sizeof(fd), "%d", 3);

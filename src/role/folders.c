@@ -50,6 +50,40 @@ static int make_owned(struct server *s, const char *path, mode_t mode, const str
 	return r;
 }
 
+/* A role that runs as somebody else must be able to walk there: a state_dir below a
+ * closed home is told by name, not by "permission denied" of some process. */
+static int check_reachable(const char *path, const struct child *c)
+{
+	char part[1024];
+	struct stat st;
+
+	if (c->as.uid == 0 || !slice_copy(slice_str(path), part, sizeof(part)))
+		return 0;
+	for (char *p = part + 1; *p; p++) {
+		bool may;
+
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (stat(part, &st) < 0)
+			return 0;
+		may = st.st_mode & (st.st_uid == c->as.uid   ? S_IXUSR
+				    : st.st_gid == c->as.gid ? S_IXGRP
+							     : S_IXOTH);
+		if (!may) {
+			fprintf(stderr,
+				"postern: role %s (user id %u) cannot reach %s: the folder %s is closed to "
+				"it (mode %03o)\n"
+				"Open it (chmod o+x %s), or choose another place in the configuration\n",
+				ipc_role_name(c->role), (unsigned)c->as.uid, path, part, st.st_mode & 0777U,
+				part);
+			return -EACCES;
+		}
+		*p = '/';
+	}
+	return 0;
+}
+
 int folders_make(struct server *s)
 {
 	static const struct {
@@ -74,6 +108,8 @@ int folders_make(struct server *s)
 		    (int)sizeof(path))
 			return -ENAMETOOLONG;
 		r = make_owned(s, path, 0700, owner ? &owner->as : &mine, true);
+		if (r == 0 && owner && s->root)
+			r = check_reachable(path, owner);
 	}
 	if (r == 0)
 		r = make_owned(s, s->conf->runtime_dir, 0755, NULL, false);
@@ -83,6 +119,8 @@ int folders_make(struct server *s)
 		/* One that exists belongs to who made it: Dovecot may share it. */
 		if (stat(s->conf->mail_dir, &st) < 0)
 			r = make_owned(s, s->conf->mail_dir, 0770, &local->as, true);
+		if (r == 0 && s->root)
+			r = check_reachable(s->conf->mail_dir, local);
 	}
 	return r;
 }

@@ -203,6 +203,7 @@ static void on_first_conf(struct role *r, struct conf *conf)
 		fail(r, "start-failed", err);
 		return;
 	}
+	self.turn_began = 0; /* a start may take its time: nobody waits yet */
 	send_ready(r);
 }
 
