@@ -129,7 +129,7 @@ const struct conf_directive conf_directives[] = {
 	  .help = "Password hashes computed at once; each needs 64 MiB of memory." },
 	{ TOP("passwords.hash_queue", CONF_T_NUMBER, hash_queue), .fixed = true, .def = "64", .min = 1, .max = 10000,
 	  .help = "Logins that may wait for a hash; more are answered 454." },
-	{ TOP("passwords.remember", CONF_T_SECONDS, auth_cache_s), .fixed = true, .def = "5m", .max = 86400,
+	{ TOP("passwords.remember", CONF_T_SECONDS, auth_cache_s), .def = "5m", .max = 86400,
 	  .help = "How long a successful login is remembered, as a keyed hash in memory. 0s: never." },
 
 	/* A listener */
