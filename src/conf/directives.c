@@ -112,7 +112,8 @@ const struct conf_directive conf_directives[] = {
 	  .def_text = "/var/vmail; not as root the folder mail in state_dir",
 	  .help = "Where mailboxes lie: user@example.org has the Maildir example.org/user below it." },
 	{ TOP("mailboxes.user", CONF_T_ACCOUNT_NAME, mail_user), .fixed = true, .def = "",
-	  .help = "The system user that owns the mailboxes, when started as root. Empty: the server's user." },
+	  .help = "The system user that owns the mailboxes, when started as root. Empty: user-local (postern-local) "
+		  "where there is such a user, else the one of user." },
 	{ TOP("mailboxes.group", CONF_T_ACCOUNT_NAME, mail_group), .fixed = true, .def = "",
 	  .help = "The system group of the mailboxes. Empty: the group of their user." },
 
