@@ -228,7 +228,8 @@ int disk_writev(const struct disk *d, int file, struct iovec *iov, size_t n, uin
 		for (size_t done = (size_t)r; done > 0;) {
 			size_t step = done < iov->iov_len ? done : iov->iov_len;
 
-			iov->iov_base = (unsigned char *)iov->iov_base + step;
+			if (step > 0)
+				iov->iov_base = (unsigned char *)iov->iov_base + step;
 			iov->iov_len -= step;
 			done -= step;
 			if (iov->iov_len == 0) {
