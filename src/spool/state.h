@@ -168,6 +168,13 @@ void commit_done(struct spool *sp, struct job *j); /* on the loop: what a finish
 struct job *job_new(enum job_kind kind);
 void job_free(struct job *j);
 int spool_failed(struct spool *sp);
+
+/* writer.c */
+void commit_fail(struct spool *sp, int r); /* final */
+bool commit_passing(int r);		   /* an error after which later commits may succeed */
+int commit_sync(struct spool *sp, int file);
+int writer_begin(struct spool *sp);
+void writer_cut(struct spool *sp, int because);
 int writer_seal(struct spool *sp);
 
 /* outcome.c */
