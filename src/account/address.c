@@ -29,7 +29,9 @@ bool account_address_parse(struct slice text, struct account_address *ret)
 		memcpy(a.key, a.text, n + 1);
 		/* A quoted local part may hold an '@', a domain never. */
 		a.local_n = slice_rfind(buf_slice(&b), '@');
-		ok = a.local_n > 0 && a.local_n <= ACCOUNT_LOCAL_MAX && a.local_n + 1 < n;
+		/* A-labels can be longer than what came; and what is stored must parse again. */
+		ok = a.local_n > 0 && a.local_n <= ACCOUNT_LOCAL_MAX && a.local_n + 1 < n &&
+		     n + 2 <= SMTP_PATH_MAX;
 		fold(a.key, a.local_n);
 	}
 	buf_done(&b);
@@ -107,6 +109,6 @@ void account_mailbox_path(struct slice local_key, struct slice domain, struct bu
 
 void account_postmaster_path(struct slice domain, struct buf *to)
 {
-	buf_str(to, ".postmaster/");
+	buf_str(to, "_postmaster/");
 	buf_put(to, domain);
 }

@@ -38,8 +38,8 @@ bool account_local_next(struct slice local, struct slice delimiters, size_t *n);
 bool account_local_is_safe(struct slice local);
 /* Appends example.org/user: the folder below the mail root, by the key. */
 void account_mailbox_path(struct slice local_key, struct slice domain, struct buf *to);
-/* Appends .postmaster/example.org: where mail for postmaster waits when no address
- * is configured.  No domain begins with a dot, so nothing else can be there. */
+/* Appends _postmaster/example.org: where mail for postmaster waits when no address
+ * is configured.  No domain has an underscore, so nothing else can be there. */
 void account_postmaster_path(struct slice domain, struct buf *to);
 
 #endif

@@ -212,7 +212,7 @@ static void test_key(struct account_auth *a, struct exchange *x)
 static void test_password(struct account_auth *a, struct exchange *x)
 {
 	struct slice password = account_sasl_password(x->sasl);
-	bool known;
+	bool known, want_verifier;
 	int r = account_credential(a->setup.store, account_sasl_name(x->sasl), &x->who);
 
 	if (r < 0 && r != -ENOENT) {
@@ -221,14 +221,14 @@ static void test_password(struct account_auth *a, struct exchange *x)
 	}
 	known = r == 0 && x->who.enabled && x->who.hash[0];
 	x->why = r < 0 ? "no-such-account" : !x->who.enabled ? "disabled" : "wrong-password";
-	if (known && account_cache_has(a->cache, &x->who, password, a->steady_s)) {
+	want_verifier = known && x->who.scram && x->who.verifier.rounds == 0;
+	if (known && !want_verifier && account_cache_has(a->cache, &x->who, password, a->steady_s)) {
 		a->count.remembered++;
 		accept_account(a, x);
 		return;
 	}
 	x->token = a->last_token += 2;
-	r = account_hash_verify(a->setup.hash, x->token, password, known ? x->who.hash : "",
-				known && x->who.scram && x->who.verifier.rounds == 0);
+	r = account_hash_verify(a->setup.hash, x->token, password, known ? x->who.hash : "", want_verifier);
 	if (r < 0)
 		try_later(a, x, r == -EBUSY ? "hash-queue-full" : "hash-failed");
 	else

@@ -500,6 +500,8 @@ static void scram_follows_the_domain(void **state)
 	json_t *j;
 
 	(void)state;
+	/* That it is remembered must not keep the verifier from being made. */
+	assert_int_equal(plain("", "bob@plain.test", SECRET).code, 235);
 	test_do("{'ask': 'domain.set', 'domain': 'plain.test', 'scram': true}");
 	j = test_ask("{'ask': 'domain.show', 'domain': 'plain.test'}", NULL);
 	assert_int_equal(json_integer_value(json_object_get(j, "without_verifier")), 1);

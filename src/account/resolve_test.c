@@ -95,11 +95,11 @@ static const struct {
 	/* postmaster and abuse */
 	{ "postmaster@example.org", ACCOUNT_OK, "example.org/ada" },
 	{ "Abuse@example.org", ACCOUNT_OK, "example.org/ada" },
-	{ "postmaster@catch.test", ACCOUNT_OK, ".postmaster/catch.test" },
-	{ "postmaster@self.test", ACCOUNT_OK, ".postmaster/self.test" },
-	{ "postmaster", ACCOUNT_OK, ".postmaster/mx.example.org" },
-	{ "Postmaster", ACCOUNT_OK, ".postmaster/mx.example.org" },
-	{ "postmaster@mx.example.org", ACCOUNT_OK, ".postmaster/mx.example.org" },
+	{ "postmaster@catch.test", ACCOUNT_OK, "_postmaster/catch.test" },
+	{ "postmaster@self.test", ACCOUNT_OK, "_postmaster/self.test" },
+	{ "postmaster", ACCOUNT_OK, "_postmaster/mx.example.org" },
+	{ "Postmaster", ACCOUNT_OK, "_postmaster/mx.example.org" },
+	{ "postmaster@mx.example.org", ACCOUNT_OK, "_postmaster/mx.example.org" },
 	{ "root@mx.example.org", ACCOUNT_NO_SUCH_USER, "" },
 };
 
@@ -155,10 +155,10 @@ static void settings_hold_from_the_next_question_on(void **state)
 	/* A configured address that leads nowhere must not lose postmaster's mail. */
 	settings.postmaster = "nobody@example.org";
 	assert_int_equal(account_store_configure(test_store, &settings), 0);
-	check("postmaster@catch.test", ACCOUNT_OK, ".postmaster/catch.test");
+	check("postmaster@catch.test", ACCOUNT_OK, "_postmaster/catch.test");
 	settings.postmaster = "postmaster@catch.test";
 	assert_int_equal(account_store_configure(test_store, &settings), 0);
-	check("postmaster@catch.test", ACCOUNT_OK, ".postmaster/catch.test");
+	check("postmaster@catch.test", ACCOUNT_OK, "_postmaster/catch.test");
 }
 
 /* d0 -> d1 -> ... -> account: ten aliases inside each other are followed, eleven are not. */

@@ -175,10 +175,10 @@ static void check_names(const struct check *c)
 			     conf->hostname, line(c, 0, "hostname") ? "" : ", as the system calls itself,",
 			     line(c, 0, "hostname") ? "" : ": set hostname");
 	if (!conf->postmaster[0] && !wrong_already(c, line(c, 0, "postmaster")))
-		conf_warning(c->f, line(c, 0, "postmaster"),
-			     "postmaster: no address; mail for postmaster and abuse is refused in each "
-			     "domain that has "
-			     "no such account (RFC 5321 4.5.1 wants it)");
+		conf_warning(
+			c->f, line(c, 0, "postmaster"),
+			"postmaster: no address; mail for postmaster and abuse of a domain that has no such "
+			"account waits in _postmaster/DOMAIN below mailboxes.dir, where nobody may look");
 	if (strlen(conf->runtime_dir) > 90)
 		conf_error(c->f, line(c, 0, "state_dir"),
 			   "runtime_dir: '%.120s' is too long for the name of a socket; set runtime_dir",

@@ -67,7 +67,7 @@ const struct conf_directive conf_directives[] = {
 	{ TOP("postmaster", CONF_T_EMAIL, postmaster), .def = "",
 	  .help = "Where mail for postmaster and abuse goes, in every domain that has no such account or alias and no "
 		  "postmaster of its own. "
-		  "Without it such mail is refused in those domains." },
+		  "Without it such mail waits in _postmaster/DOMAIN below mailboxes.dir." },
 	{ TOP("state_dir", CONF_T_PATH, state_dir), .fixed = true, .max = 400,
 	  .def_text = "/var/lib/postern; not as root $XDG_STATE_HOME/postern or ~/.local/state/postern",
 	  .help = "Everything that must survive a restart: spool, accounts, ledger and the self-signed certificate." },
