@@ -1,0 +1,185 @@
+/* What the command line asks: refusals that say what to do, pages, and what goes with what. */
+#include "account/test_store.h"
+
+static int fill(void **state)
+{
+	test_open(state);
+	test_do("{'ask': 'domain.add', 'domain': 'example.org'}");
+	test_do("{'ask': 'account.add', 'account': 'Ada@Example.org', 'addresses': ['info@example.org']}");
+	test_do("{'ask': 'alias.add', 'alias': 'team@example.org', 'targets': ['ada@example.org']}");
+	return 0;
+}
+
+static const struct {
+	const char *question, *words;
+} refusals[] = {
+	{ "{'ask': 'nonsense'}", "knows no question" },
+	{ "{'ask': 'account.add'}", "account is missing" },
+	{ "{'ask': 'account.add', 'account': 7}", "account is missing" },
+	{ "{'ask': 'account.add', 'account': ''}", "account is missing" },
+	{ "{'ask': 'account.add', 'account': 'x@example.org', 'password': 'secret'}", "no field 'password'" },
+	{ "{'ask': 'account.add', 'account': 'x@example.org', 'addresses': 'a@b'}", "must be a list" },
+	{ "{'ask': 'account.add', 'account': 'x@example.org', 'addresses': [1]}", "list of strings" },
+	{ "{'ask': 'account.add', 'account': 'x@example.org', 'enabled': 1}", "true or false" },
+	{ "{'ask': 'account.add', 'account': 'x'}", "not a mail address" },
+	{ "{'ask': 'account.add', 'account': 'x@nowhere.test'}", "no such domain nowhere.test" },
+	{ "{'ask': 'account.add', 'account': 'ADA@example.org'}", "exists already" },
+	{ "{'ask': 'account.add', 'account': 'info@example.org'}",
+	  "an address of account Ada@example.org already" },
+	{ "{'ask': 'account.add', 'account': 'y@example.org', 'addresses': ['ada@example.org']}",
+	  "an account already" },
+	{ "{'ask': 'account.add', 'account': 'y@example.org', 'addresses': ['team@example.org']}",
+	  "is an alias" },
+	{ "{'ask': 'account.add', 'account': 'y@example.org', 'addresses': ['*@']}", "not a mail address" },
+	{ "{'ask': 'account.show', 'account': 'nobody@example.org'}", "no such account nobody@example.org" },
+	{ "{'ask': 'account.set', 'account': 'ada@example.org', 'remove': ['x@example.org']}",
+	  "not a further address" },
+	{ "{'ask': 'alias.add', 'alias': 'a@example.org'}", "needs a target" },
+	{ "{'ask': 'alias.add', 'alias': 'a@example.org', 'targets': []}", "needs a target" },
+	{ "{'ask': 'alias.add', 'alias': 'a@example.org', 'targets': ['b']}", "not a mail address" },
+	{ "{'ask': 'alias.add', 'alias': 'a@elsewhere.test', 'targets': ['a@b.test']}", "no such domain" },
+	{ "{'ask': 'alias.add', 'alias': 'TEAM@example.org', 'targets': ['a@b.test']}", "exists already" },
+	{ "{'ask': 'alias.add', 'alias': 'info@example.org', 'targets': ['a@b.test']}",
+	  "an address of account" },
+	{ "{'ask': 'alias.set', 'alias': 'team@example.org', 'remove': ['ada@example.org']}",
+	  "needs a target" },
+	{ "{'ask': 'alias.set', 'alias': 'team@example.org', 'remove': ['x@b.test']}", "not a target" },
+	{ "{'ask': 'domain.add', 'domain': 'EXAMPLE.org'}", "exists already" },
+	{ "{'ask': 'domain.add', 'domain': 'new.test', 'owner': 'acme'}", "no such owner 'acme'" },
+	{ "{'ask': 'domain.add', 'domain': 'new.test', 'catch_all': 'x'}", "not a mail address" },
+	{ "{'ask': 'domain.remove', 'domain': 'example.org'}", "still has 1 accounts and 1 aliases" },
+	{ "{'ask': 'owner.remove', 'owner': 'default'}", "still has domains" },
+	{ "{'ask': 'owner.add', 'owner': 'Default'}", "exists already" },
+	{ "{'ask': 'owner.add', 'owner': '-x'}", "cannot be the name" },
+	{ "{'ask': 'key.add', 'account': 'ada@example.org'}", "name is missing" },
+	{ "{'ask': 'key.show', 'account': 'ada@example.org', 'name': 'x'}", "no key 'x'" },
+};
+
+static json_int_t number(const char *question, const char *key)
+{
+	json_t *j = test_ask(question, NULL);
+	json_int_t n = json_integer_value(json_object_get(j, key));
+
+	json_decref(j);
+	return n;
+}
+
+/* What is refused changes nothing, not even in part. */
+static void refused_and_unchanged(void **state)
+{
+	struct account_counts before, after;
+
+	(void)state;
+	assert_int_equal(account_count(test_store, &before), 0);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		test_refused(refusals[i].question, refusals[i].words);
+	assert_int_equal(account_count(test_store, &after), 0);
+	assert_memory_equal(&before, &after, sizeof(before));
+	test_do("{'ask': 'key.add', 'account': 'ada@example.org', 'name': 'x'}");
+	test_refused("{'ask': 'key.add', 'account': 'ada@example.org', 'name': 'x'}", "exists already");
+}
+
+/* Pages of a list, put together, are the list: nothing twice, nothing left out. */
+static void lists_come_in_pages(void **state)
+{
+	char question[256], after[400] = "";
+	int pages = 0, rows = 0;
+	json_t *j, *row;
+	size_t i;
+
+	(void)state;
+	for (int n = 0; n < 400; n++) {
+		snprintf(question, sizeof(question),
+			 "{'ask': 'account.add', 'account': 'user%03d@example.org'}", n);
+		test_do(question);
+	}
+	do {
+		snprintf(question, sizeof(question),
+			 after[0] ? "{'ask': 'account.list', 'after': '%s'}" : "{'ask': 'account.list'}",
+			 after);
+		j = test_ask(question, NULL);
+		json_array_foreach(json_object_get(j, "accounts"), i, row)
+		{
+			const char *name = json_string_value(json_object_get(row, "account"));
+
+			assert_true(slice_cmp(slice_str(name), slice_str(after)) > 0 || rows < 2);
+			snprintf(after, sizeof(after), "%s", name);
+			rows++;
+		}
+		pages++;
+		assert_true(json_dumpb(j, NULL, 0, JSON_COMPACT) < 49152);
+		after[0] = json_object_get(j, "next") ? after[0] : 0;
+		json_decref(j);
+	} while (after[0]);
+	assert_int_equal(rows, 401);
+	assert_true(pages > 1);
+}
+
+static void removing_takes_along_what_belongs_to_it(void **state)
+{
+	struct account_counts n;
+
+	(void)state;
+	test_do("{'ask': 'key.add', 'account': 'ada@example.org', 'name': 'x', 'senders': "
+		"['info@example.org']}");
+	test_do("{'ask': 'domain.remove', 'domain': 'example.org', 'with_accounts': true}");
+	assert_int_equal(account_count(test_store, &n), 0);
+	assert_int_equal(n.domains + n.accounts + n.aliases + n.keys, 0);
+	test_do("{'ask': 'owner.remove', 'owner': 'default'}");
+	test_do("{'ask': 'domain.add', 'domain': 'example.org'}");
+	test_do("{'ask': 'account.add', 'account': 'ada@example.org'}");
+	assert_int_equal(number("{'ask': 'account.show', 'account': 'ada@example.org'}", "keys"), 0);
+}
+
+static void domains_change_owners(void **state)
+{
+	(void)state;
+	test_do("{'ask': 'owner.add', 'owner': 'Acme'}");
+	test_do("{'ask': 'domain.set', 'domain': 'example.org', 'owner': 'acme'}");
+	assert_int_equal(number("{'ask': 'owner.show', 'owner': 'ACME'}", "domains"), 1);
+	test_do("{'ask': 'owner.remove', 'owner': 'default'}");
+	test_do("{'ask': 'owner.set', 'owner': 'acme', 'name': 'Acme Ltd'}");
+	assert_int_equal(number("{'ask': 'owner.show', 'owner': 'acme ltd'}", "domains"), 1);
+}
+
+/* A store that was closed is what it was: the schema is not made twice, the secret stays. */
+static void survives_a_restart(void **state)
+{
+	char dir[] = "/tmp/postern-accounts-XXXXXX", path[64], why[256] = "";
+	struct account_settings settings = test_settings();
+	unsigned char secret[32];
+	struct account_counts n;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/accounts.db", dir);
+	account_store_close(test_store);
+	assert_int_equal(account_store_open(path, &settings, &test_store, why, sizeof(why)), 0);
+	test_do("{'ask': 'domain.add', 'domain': 'example.org'}");
+	memcpy(secret, account_store_secret(test_store).p, sizeof(secret));
+	account_store_close(test_store);
+	assert_int_equal(account_store_open(path, &settings, &test_store, why, sizeof(why)), 0);
+	assert_memory_equal(secret, account_store_secret(test_store).p, sizeof(secret));
+	assert_int_equal(account_count(test_store, &n), 0);
+	assert_int_equal(n.domains, 1);
+	account_store_close(test_store);
+	unlink(path);
+	rmdir(dir);
+	test_open(state);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fill, test_close)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(refused_and_unchanged),
+		TEST(lists_come_in_pages),
+		TEST(removing_takes_along_what_belongs_to_it),
+		TEST(domains_change_owners),
+		TEST(survives_a_restart),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
