@@ -181,10 +181,12 @@ static void tls_too_late(struct smtp_server *s)
 	smtp_server_close(s);
 }
 
+const char smtp_server_not_smtp[] = "this is a mail server (SMTP)";
+
 static void not_smtp(struct smtp_server *s)
 {
 	s->faults |= SMTP_FAULT_NOT_SMTP;
-	smtp_server_close_421(s, "4.7.0", "this is a mail server (SMTP)");
+	smtp_server_close_421(s, "4.7.0", smtp_server_not_smtp);
 }
 
 /* A line is complete, or has a LF that does not end it. */
@@ -193,7 +195,7 @@ static void line_done(struct smtp_server *s)
 	struct slice line = buf_slice(&s->line);
 	bool crlf = line.n >= 2 && line.p[line.n - 2] == '\r';
 
-	if (s->mode == MODE_COMMAND && is_http(line)) {
+	if (s->mode == MODE_COMMAND && (is_http(line) || (!s->spoke && slice_find(line, 0) < line.n))) {
 		not_smtp(s);
 		return;
 	}

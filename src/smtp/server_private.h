@@ -90,6 +90,7 @@ void smtp_server_compose(struct buf *to, int code, const char *enhanced, struct 
 void smtp_server_ask_input(struct smtp_server *s); /* the usual end of everything: limits are looked at */
 void smtp_server_close(struct smtp_server *s);
 void smtp_server_close_421(struct smtp_server *s, const char *enhanced, const char *text);
+extern const char smtp_server_not_smtp[]; /* what other protocols are told */
 /* Forget the transaction, tell the driver, then go on with input. */
 void smtp_server_drop(struct smtp_server *s);
 void smtp_server_forget_transaction(struct smtp_server *s);

@@ -69,7 +69,7 @@ void smtp_server_ehlo_reply(struct smtp_server *s)
 	smtp_server_reply_more(s, 250, "DSN", none);
 	if (setup->starttls && !s->in_tls)
 		smtp_server_reply_more(s, 250, "STARTTLS", none);
-	if (setup->auth && setup->role == SMTP_SUBMISSION && !s->authenticated &&
+	if (setup->auth && setup->role == SMTP_SUBMISSION && !s->authenticated && setup->mechs.n > 0 &&
 	    (s->in_tls || !setup->tls_required)) {
 		buf_str(&s->out, "250-AUTH ");
 		buf_put(&s->out, setup->mechs);

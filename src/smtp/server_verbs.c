@@ -68,18 +68,26 @@ static void syntax(struct smtp_server *s, int code, const char *enhanced, const 
 	refuse(s, code, enhanced, text);
 }
 
+/* Letters, then a blank or the end: a command's shape, if not one of ours. */
+static bool has_shape(struct slice line)
+{
+	size_t n = 0;
+
+	while (n < line.n && (line.p[n] | 0x20) >= 'a' && (line.p[n] | 0x20) <= 'z')
+		n++;
+	return n > 0 && (n == line.n || line.p[n] == ' ');
+}
+
 static void unknown(struct smtp_server *s, struct slice line)
 {
-	unsigned char first = line.n ? line.p[0] | 0x20 : 0;
-
-	/* Not even the shape of a command, and nothing before it: another protocol. */
-	if (!s->spoke && line.n > 0 && (first < 'a' || first > 'z')) {
+	/* The first line of another protocol, unless it is a person who types. */
+	if (!s->spoke && line.n > 0) {
 		s->faults |= SMTP_FAULT_NOT_SMTP;
-		smtp_server_close_421(s, "4.7.0", "this is a mail server (SMTP)");
-		return;
+		if (!has_shape(line)) {
+			smtp_server_close_421(s, "4.7.0", smtp_server_not_smtp);
+			return;
+		}
 	}
-	if (!s->spoke && line.n > 0)
-		s->faults |= SMTP_FAULT_NOT_SMTP;
 	syntax(s, 500, "5.5.2", "command not recognized");
 }
 
