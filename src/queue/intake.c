@@ -45,6 +45,14 @@ struct intake {
 	struct intake_counters count;
 };
 
+static void log_refusing(int error)
+{
+	LOG(LOG_ERR, "not-accepting", LOG_ERRNO(error),
+	    LOG_STR("advice", error == ENOSPC
+				      ? "make room where state_dir lies, or lower spool.free_min"
+				      : "the spool's disk failed: look into the kernel's log, then restart"));
+}
+
 int intake_new(struct spool *sp, struct schedule *schedule, struct intake **ret)
 {
 	struct intake *in = calloc(1, sizeof(*in));
@@ -60,7 +68,7 @@ int intake_new(struct spool *sp, struct schedule *schedule, struct intake **ret)
 	in->schedule = schedule;
 	in->accepting = -spool_accepting(sp);
 	if (in->accepting)
-		LOG(LOG_ERR, "not-accepting", LOG_ERRNO(in->accepting));
+		log_refusing(in->accepting);
 	*ret = in;
 	return 0;
 }
@@ -135,7 +143,7 @@ void intake_accepting(struct intake *in)
 		return;
 	in->accepting = now;
 	if (now)
-		LOG(LOG_ERR, "not-accepting", LOG_ERRNO(now));
+		log_refusing(now);
 	else
 		LOG(LOG_NOTICE, "accepting-again", LOG_U("messages", in->count.stored));
 	for (unsigned i = 0; i < INTAKE_PEERS; i++)

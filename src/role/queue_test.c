@@ -622,6 +622,53 @@ static void test_deferred_and_failed(void **state)
 	assert_int_equal(listed("state", "failed"), 1); /* never lost */
 }
 
+/* Turns one octet of what the spool has stored; how often the text was found. */
+static int spoil(const char *text)
+{
+	char cmd[256];
+	struct dirent *e;
+	int found = 0;
+	DIR *d;
+
+	snprintf(cmd, sizeof(cmd), "%s/state/spool", w.dir);
+	d = opendir(cmd);
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		int fd = openat(dirfd(d), e->d_name, O_RDWR);
+		off_t n = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+		char *all = n > 0 ? malloc((size_t)n) : NULL, *at;
+
+		if (all && pread(fd, all, (size_t)n, 0) == n &&
+		    (at = memmem(all, (size_t)n, text, strlen(text)))) {
+			assert_int_equal(pwrite(fd, "\xff", 1, at - all), 1);
+			found++;
+		}
+		free(all);
+		if (fd >= 0)
+			close(fd);
+	}
+	closedir(d);
+	return found;
+}
+
+/* What the disk spoiled is neither delivered nor dropped, and harms nobody else. */
+static void test_damaged(void **state)
+{
+	(void)state;
+	submit("bob", SLICE_LIT("Subject: a\r\n\r\nspoil me\r\n"));
+	submit("bob", SLICE_LIT("Subject: b\r\n\r\nsound\r\n"));
+	stop_queue();
+	assert_int_equal(spoil("spoil me"), 1);
+	start_queue();
+	start_local();
+	assert_int_equal(wait_mailbox("bob", 1), 1);
+	for (int i = 0; i < 100 && listed("state", "damaged") + listed("state", "failed") == 0; i++)
+		usleep(20000);
+	assert_int_equal(listed("state", "damaged") + listed("state", "failed"), 1);
+	assert_int_equal(listed(NULL, NULL), 1);
+	assert_int_equal(in_mailbox("bob", NULL, 0), 1);
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -632,6 +679,7 @@ int main(void)
 		WORLD(test_local_comes_late), WORLD(test_killed_in_the_middle),
 		WORLD(test_remote_waits),     WORLD(test_hold_and_remove),
 		WORLD(test_show_and_cat),     WORLD(test_deferred_and_failed),
+		WORLD(test_damaged),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
