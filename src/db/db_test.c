@@ -11,8 +11,8 @@
 
 static const char *const steps[] = {
 	"CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
-	"CREATE TABLE b (a INTEGER NOT NULL REFERENCES a (id), data BLOB) STRICT; INSERT INTO a VALUES (7, "
-	"'seven')",
+	("CREATE TABLE b (a INTEGER NOT NULL REFERENCES a (id), data BLOB) STRICT; INSERT INTO a VALUES (7, "
+	 "'seven')"),
 	"CREATE TABLE c (x INTEGER) STRICT; THIS IS NOT SQL",
 };
 
