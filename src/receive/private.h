@@ -61,6 +61,8 @@ uint64_t receive_wall_ms(void);			   /* since 1970 */
 void receive_session_gone(struct receive *rx);
 void receive_handle_closed(struct receive *rx);
 
+void receive_certificates_forget(struct receive *rx);
+
 struct session;
 void receive_again(struct receive *rx, struct session *s);
 void receive_starved(struct receive *rx, struct session *s);

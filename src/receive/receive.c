@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "receive/listener.h"
@@ -11,7 +10,6 @@
 #include "receive/session.h"
 
 #define STARVED_MS    5
-#define PEM_MAX	      (1U << 20)
 #define LAST_WORDS_MS 200
 
 /* ---- small things that sessions ask for ---- */
@@ -135,15 +133,6 @@ int receive_new(const struct receive_setup *setup, struct receive **ret)
 	return 0;
 }
 
-static void certificates_forget(struct receive *rx)
-{
-	for (uint32_t i = 0; rx->certificates.pem && i < rx->certificates.count; i++)
-		buf_wipe(&rx->certificates.pem[i]);
-	free(rx->certificates.pem);
-	rx->certificates.pem = NULL;
-	rx->certificates.count = rx->certificates.n = 0;
-}
-
 static void end_all_sessions(struct receive *rx)
 {
 	struct list *at, *after;
@@ -186,7 +175,7 @@ void receive_free(struct receive *rx)
 		listener_remove_all(l);
 		listener_free(l);
 	}
-	certificates_forget(rx);
+	receive_certificates_forget(rx);
 	tls_server_free(rx->tls);
 	buf_done(&rx->mechs);
 	buf_done(&rx->mechs_tls);
@@ -273,75 +262,6 @@ void receive_unlisten(struct receive *rx, const struct ipc_unlisten *m)
 		return;
 	listener_remove(l, m->address, m->port);
 	listener_gone(l);
-}
-
-static int read_pem(int fd, struct buf *to)
-{
-	unsigned char *p;
-	off_t at = 0;
-
-	for (;;) {
-		size_t room = buf_reserve(to, 16384, &p);
-		ssize_t n;
-
-		if (room == 0)
-			return -EFBIG;
-		n = pread(fd, p, room, at);
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		buf_filled(to, (size_t)n);
-		at += n;
-	}
-}
-
-static int load_certificates(struct receive *rx)
-{
-	uint32_t n = rx->certificates.count;
-	struct slice *pem = calloc(n, sizeof(*pem));
-	char why[256] = "";
-	int r;
-
-	if (!pem)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		pem[i] = buf_slice(&rx->certificates.pem[i]);
-	r = tls_server_load(rx->tls, pem, n, why, sizeof(why));
-	free(pem);
-	if (r < 0)
-		LOG(LOG_ERR, "certificates-refused", LOG_STR("why", why), LOG_ERRNO(r));
-	else
-		rx->tls_ready = true;
-	if (r == 0 && why[0])
-		LOG(LOG_WARNING, "certificates", LOG_STR("why", why));
-	certificates_forget(rx);
-	return r;
-}
-
-int receive_certificate(struct receive *rx, const struct ipc_certificate *m, int fd)
-{
-	int r;
-
-	if (fd < 0 || m->count == 0 || m->count > CERTIFICATES_MAX || m->index >= m->count)
-		return -EINVAL;
-	if (!rx->certificates.pem || rx->certificates.generation != m->generation ||
-	    rx->certificates.count != m->count) {
-		certificates_forget(rx);
-		rx->certificates.pem = calloc(m->count, sizeof(*rx->certificates.pem));
-		if (!rx->certificates.pem)
-			return -ENOMEM;
-		rx->certificates.generation = m->generation;
-		rx->certificates.count = m->count;
-		for (uint32_t i = 0; i < m->count; i++)
-			buf_init(&rx->certificates.pem[i], PEM_MAX);
-	}
-	if (rx->certificates.pem[m->index].n > 0)
-		return -EEXIST;
-	r = read_pem(fd, &rx->certificates.pem[m->index]);
-	if (r < 0)
-		return r;
-	if (++rx->certificates.n < m->count)
-		return 0;
-	return load_certificates(rx);
 }
 
 int receive_ticket_secret(struct receive *rx, struct slice secret)

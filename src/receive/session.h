@@ -126,6 +126,8 @@ void session_refuse(struct session *s, enum count_stage stage, int code, const c
 
 /* The message. */
 bool session_body(struct session *s, const struct smtp_server_ask *ask);
+/* The body goes on to queue as far as queue takes it: false to wait for more credit. */
+bool session_push(struct session *s);
 bool session_commit(struct session *s);
 void session_stored(struct session *s, int result);
 void session_message_begin(struct session *s);

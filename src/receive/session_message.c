@@ -22,8 +22,7 @@ void session_message_over(struct session *s)
 	s->in_mail = s->begun = s->committing = false;
 }
 
-/* The body goes on to queue as far as queue takes it: false to wait for more credit. */
-static bool push(struct session *s)
+bool session_push(struct session *s)
 {
 	if (!transaction_push(&s->tx, s->rx))
 		receive_starved(s->rx, s);
@@ -36,7 +35,7 @@ bool session_body(struct session *s, const struct smtp_server_ask *ask)
 	mime_header_feed(&s->header, ask->data);
 	transaction_body(&s->tx, s->rx, ask->data);
 	smtp_server_go_on(s->engine);
-	return !transaction_blocked(&s->tx) || push(s);
+	return !transaction_blocked(&s->tx) || session_push(s);
 }
 
 /* "for" names the recipient only when there is no other who could read it. */
@@ -202,6 +201,7 @@ void session_queue_gone(struct session *s)
 	if (!s->tx.opened)
 		return;
 	s->tx.lost = true;
+	s->tx.opened = false;
 	transaction_push(&s->tx, s->rx);
 	if (s->committing)
 		session_stored(s, EPIPE);

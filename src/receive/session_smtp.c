@@ -8,6 +8,9 @@
 #define ASK_COST       2048 /* a question weighs as much as so many octets */
 #define OUTPUT_HIGH    8192 /* replies gather up to this while input lasts */
 #define ANSWER_S       30   /* what keeper and queue have for an answer */
+/* A disk may take long to sync, and who gives up too early gets the message twice
+ * (RFC 5321 4.5.3.2.6: clients wait for ten minutes). */
+#define COMMIT_S 240
 
 bool session_flush(struct session *s)
 {
@@ -167,7 +170,7 @@ static bool to_queue(struct session *s, bool goes_on)
 {
 	if (!goes_on && !s->over) {
 		s->wait = SESSION_WAITS_FOR_QUEUE;
-		session_deadline(s, ANSWER_S);
+		session_deadline(s, s->committing ? COMMIT_S : ANSWER_S);
 	}
 	return goes_on;
 }
@@ -232,7 +235,8 @@ bool session_smtp(struct session *s)
 	if (s->wait == SESSION_WAITS_FOR_KEEPER)
 		return false;
 	if (s->wait == SESSION_WAITS_FOR_QUEUE) {
-		if (s->committing)
+		/* Bytes that come meanwhile stay with the connection, and so with TCP. */
+		if (s->committing || !session_push(s))
 			return false;
 		s->wait = SESSION_WAITS_FOR_PEER;
 		new_command_time(s);

@@ -39,7 +39,7 @@ static void forget(struct transaction *t)
 
 void transaction_drop(struct transaction *t, struct receive *rx)
 {
-	if (t->opened && rx->queue && !t->lost) {
+	if (t->opened && rx->queue) {
 		struct ipc_message m = { .type = IPC_TYPE_drop, .drop = { .tx = t->wait.number } };
 
 		channel_send(rx->queue, &m, -1);

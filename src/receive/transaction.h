@@ -14,7 +14,7 @@
 
 struct transaction {
 	struct receive_wait wait; /* its number is the transaction's for queue */
-	bool opened;		  /* queue knows of it */
+	bool opened;		  /* queue knows of it, and waits for the rest */
 	bool lost;		  /* queue went away, or memory did: it cannot be stored */
 	struct buf sender;	  /* as the client wrote it; empty: null */
 	struct buf envid;
