@@ -27,6 +27,9 @@ int conf_file_read(const char *path, struct buf *to)
 
 	if (fd < 0)
 		return -errno;
+	/* To open must not wait for somebody to write (a FIFO); to read from a pipe that
+	 * the shell made must. */
+	fcntl(fd, F_SETFL, O_RDONLY);
 	for (;;) {
 		size_t room = buf_reserve(to, 65536, &p);
 		ssize_t n;

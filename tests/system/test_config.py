@@ -73,6 +73,13 @@ def test_a_file_that_is_missing(binary, tmp_path):
     assert subprocess.run([binary, 'config', 'show'], text=True, capture_output=True, env=env).returncode == 0
 
 
+def test_standard_input(binary):
+    """More than a pipe holds at once."""
+    text = GOOD + '# a comment\n' * 50000
+    p = subprocess.run([binary, 'config', 'show', '-c', '-'], input=text, text=True, capture_output=True, timeout=30)
+    assert p.stdout == GOOD
+
+
 def test_a_bad_reload_changes_nothing(server):
     with open(server.config_file) as f:
         good = f.read()
