@@ -48,20 +48,29 @@ const struct conf_listener *conf_listener(const struct conf *conf, struct slice 
 	return NULL;
 }
 
-/* Implicit TLS first: RFC 8314 3.3 prefers it. */
+/* 587 is what most clients' forms begin with, 465 its equal (RFC 8314 3.3); any other
+ * port is for networks that block both. */
+static unsigned port_rank(const struct conf *conf, const struct conf_listener *l)
+{
+	unsigned usual = l->port - conf->port_offset;
+
+	return usual == 587 ? 0 : usual == 465 ? 1 : 2;
+}
+
 size_t conf_submission_ports(const struct conf *conf, struct conf_submission_port *to, size_t max)
 {
 	size_t n = 0;
 
-	for (int pass = 0; pass < 2; pass++) {
+	for (unsigned rank = 0; rank <= 2; rank++) {
 		for (size_t i = 0; i < conf->n_listeners && n < max; i++) {
 			const struct conf_listener *l = &conf->listeners[i];
-			bool implicit = l->tls == CONF_TLS_IMPLICIT;
 
-			if (!l->enabled || l->role != CONF_SUBMISSION || l->tls == CONF_TLS_OFF ||
-			    implicit != (pass == 0))
+			if (!l->enabled || l->role != CONF_SUBMISSION || !l->auth || l->tls == CONF_TLS_OFF ||
+			    port_rank(conf, l) != rank)
 				continue;
-			to[n++] = (struct conf_submission_port){ .port = l->port, .implicit_tls = implicit };
+			to[n++] =
+				(struct conf_submission_port){ .port = l->port,
+							       .implicit_tls = l->tls == CONF_TLS_IMPLICIT };
 		}
 	}
 	return n;

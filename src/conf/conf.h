@@ -117,8 +117,8 @@ void conf_reference(struct buf *to);
  * the next start.  0 (findings NULL: nothing differs) or -ENOMEM. */
 int conf_reload_diff(const struct conf *old, const struct conf *new, struct conf_finding **ret_findings);
 
-/* Where users submit: the ports of the enabled submission listeners that offer TLS,
- * implicit TLS first.  How many there are, at most max. */
+/* Where users log in and submit, best first: the ports of the enabled submission listeners
+ * that offer TLS.  How many there are, at most max. */
 struct conf_submission_port {
 	uint16_t port;
 	bool implicit_tls; /* else STARTTLS */

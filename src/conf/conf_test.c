@@ -244,8 +244,10 @@ static void an_empty_text_is_a_working_server(void **state)
 	assert_int_equal(conf_listener(conf, SLICE_LIT("fallback"))->n_addresses, 2);
 	assert_null(conf_listener(conf, SLICE_LIT("intern")));
 	assert_int_equal(conf_submission_ports(conf, ports, 8), 3);
-	assert_int_equal(ports[0].port, 465);
-	assert_true(ports[0].implicit_tls);
+	assert_int_equal(ports[0].port, 587);
+	assert_int_equal(ports[1].port, 465);
+	assert_true(ports[1].implicit_tls);
+	assert_int_equal(ports[2].port, 2525);
 	assert_int_equal(conf_submission_ports(conf, ports, 1), 1);
 	assert_string_equal(conf->state_dir, "/var/lib/postern");
 	assert_string_equal(conf->recipient_delimiter, "+");

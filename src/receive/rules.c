@@ -12,18 +12,18 @@
 #define LOCAL_TIMEOUT_S		300
 #define LOCAL_SESSION_S		3600
 
-static void write_advice(const struct conf *conf, struct buf *to)
+/* Where to go instead of this listener: never to where the client already is. */
+static void write_advice(const struct conf *conf, const struct conf_listener *here, struct buf *to)
 {
+	struct conf_submission_port from[16];
 	struct smtp_advice_port ports[16];
-	size_t n = 0;
+	size_t n = conf_submission_ports(conf, from, sizeof(from) / sizeof(from[0]));
+	size_t kept = 0;
 
-	for (size_t i = 0; i < conf->n_listeners && n < sizeof(ports) / sizeof(ports[0]); i++) {
-		const struct conf_listener *l = &conf->listeners[i];
-
-		if (l->enabled && l->role == CONF_SUBMISSION && l->auth && l->tls != CONF_TLS_OFF)
-			ports[n++] = (struct smtp_advice_port){ l->port, l->tls == CONF_TLS_IMPLICIT };
-	}
-	smtp_advice_where(ports, n, to);
+	for (size_t i = 0; i < n; i++)
+		if (!here || from[i].port != here->port)
+			ports[kept++] = (struct smtp_advice_port){ from[i].port, from[i].implicit_tls };
+	smtp_advice_where(ports, kept, to);
 }
 
 static void fill_local(struct rules *r, const struct conf *conf)
@@ -96,7 +96,7 @@ int rules_new(const struct conf *conf, struct slice name, struct slice mechs, st
 	buf_init(&r->hostname, 256);
 	buf_init(&r->mechs, 256);
 	buf_init(&r->mechs_tls, 256);
-	write_advice(conf, &r->advice);
+	write_advice(conf, l, &r->advice);
 	buf_str(&r->hostname, conf->hostname);
 	buf_put(&r->mechs, mechs);
 	buf_put(&r->mechs_tls, mechs_tls);

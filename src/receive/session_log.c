@@ -65,9 +65,10 @@ void session_log_accepted(struct session *s, uint32_t targets)
 	LOG(LOG_NOTICE, "accepted", LOG_STR("id", s->id.text), LOG_S("from", buf_slice(&s->tx.sender)),
 	    LOG_U("rcpts", s->tx.recipients), LOG_U("targets", targets), LOG_U("size", s->tx.size),
 	    LOG_STR("listener", s->listener->name), LOG_STR("ip", ip_format(&s->ip, ip)), LOG_STR("uid", uid),
-	    LOG_S("account", buf_slice(&s->login)), LOG_STR("proto", smtp_server_protocol(s->engine)),
-	    LOG_S("helo", smtp_server_helo(s->engine)), LOG_STR("tls", tls.version),
-	    LOG_STR("cipher", tls.cipher), LOG_U("told", !s->broken));
+	    LOG_S("account", buf_slice(&s->login)),
+	    LOG_STR("auth", smtp_server_authenticated(s->engine) ? s->mech : ""),
+	    LOG_STR("proto", smtp_server_protocol(s->engine)), LOG_S("helo", smtp_server_helo(s->engine)),
+	    LOG_STR("tls", tls.version), LOG_STR("cipher", tls.cipher), LOG_U("told", !s->broken));
 }
 
 void session_refuse(struct session *s, enum count_stage stage, int code, const char *enhanced,

@@ -1,33 +1,17 @@
 #include "smtp/advice.h"
 
-#define WHERE_MAX 3 /* more ports than this make a reply that nobody reads */
-
-/* 587 is what most clients' forms begin with; 465 next; others are for networks that block both. */
-static unsigned rank(uint16_t port)
-{
-	return port == 587 ? 0 : port == 465 ? 1 : 2;
-}
-
 void smtp_advice_where(const struct smtp_advice_port *ports, size_t n, struct buf *to)
 {
-	const struct smtp_advice_port *best[WHERE_MAX];
-	size_t found = 0;
+	bool named[2] = { false, false };
 
-	for (unsigned r = 0; r <= 2; r++) {
-		for (size_t i = 0; i < n && found < WHERE_MAX; i++) {
-			bool known = rank(ports[i].port) != r;
+	for (size_t i = 0; i < n; i++) {
+		bool tls = ports[i].implicit_tls;
 
-			/* One port bound to several addresses is one port to a user. */
-			for (size_t k = 0; k < found; k++)
-				known = known || best[k]->port == ports[i].port;
-			if (!known)
-				best[found++] = &ports[i];
-		}
-	}
-	for (size_t i = 0; i < found; i++) {
-		if (i > 0)
-			buf_str(to, i + 1 == found ? " or " : ", ");
-		buf_fmt(to, "port %u with %s", best[i]->port, best[i]->implicit_tls ? "SSL/TLS" : "STARTTLS");
+		if (named[tls])
+			continue;
+		buf_fmt(to, "%sport %u with %s", named[!tls] ? " or " : "", ports[i].port,
+			tls ? "SSL/TLS" : "STARTTLS");
+		named[tls] = true;
 	}
 }
 

@@ -14,7 +14,8 @@ struct smtp_advice_port {
 	bool implicit_tls; /* else STARTTLS */
 };
 
-/* "port 587 with STARTTLS or port 465 with SSL/TLS", of those given, best first. */
+/* "port 587 with STARTTLS or port 465 with SSL/TLS": the first port of each kind, of
+ * those given best first.  More than that nobody reads in an error message. */
 void smtp_advice_where(const struct smtp_advice_port *ports, size_t n, struct buf *to);
 
 /* Texts of replies (no code, no line end); port is the one the client came to,
