@@ -31,7 +31,7 @@ static const struct {
 	{ "octets", offsetof(struct counters, octets) },
 	{ "timeouts", offsetof(struct counters, timeouts) },
 	{ "greetings_held", offsetof(struct counters, held) },
-	{ "greetings_not_held", offsetof(struct counters, not_held) },
+	{ "greetings_held_briefly", offsetof(struct counters, held_briefly) },
 };
 
 const char *count_stage_name(enum count_stage stage)

@@ -29,7 +29,7 @@ struct counters {
 	uint64_t messages, recipients, octets;
 	uint64_t rejected[COUNT_STAGES];
 	uint64_t timeouts;
-	uint64_t held, not_held; /* greetings: held for a ClientHello, sent at once to a known address */
+	uint64_t held, held_briefly; /* greetings: held for a ClientHello; less long for a known address */
 	uint64_t mishaps[IPC_MISHAP_KINDS];
 };
 

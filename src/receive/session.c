@@ -10,6 +10,11 @@
 #define INPUT_MAX  (16U << 10)
 #define OUTPUT_MAX (64U << 10)
 
+/* An address that lately began in clear text waits no longer than this for its greeting.
+ * Not at all would be quicker, and would break the TLS-first client that shares the
+ * address with a right one (one machine, a NAT): its hello comes within a millisecond. */
+#define KNOWN_HOLD_MS 10
+
 #define SILENCE_MS 8000 /* on an implicit TLS port: then it waits for a greeting */
 /* Beyond the limit a session is told so; beyond this one it is only closed. */
 #define REFUSED_MAX 64
@@ -370,8 +375,9 @@ static void set_wrong_port(struct session *s)
 
 	if (setup.kind != WRONG_PORT_IMPLICIT && setup.hold_ms > 0) {
 		if (known_has(&s->listener->known, &s->ip, s->began_ms)) {
-			setup.hold_ms = 0;
-			s->listener->count.not_held++;
+			if (setup.hold_ms > KNOWN_HOLD_MS)
+				setup.hold_ms = KNOWN_HOLD_MS;
+			s->listener->count.held_briefly++;
 		} else {
 			s->listener->count.held++;
 		}
