@@ -181,6 +181,35 @@ static void print_counters(const json_t *roles)
 	}
 }
 
+/* QUEUE: 3 messages, 1 deferred, 2 waiting, the oldest for 3 h 10 min
+ *   spool: 1.2 M in 1 segment, bodies being taken in 0.0 of 64.0 M, accepting   */
+static void print_queue(const json_t *roles)
+{
+	const json_t *q = role_of(roles, "queue", 0), *spool = json_object_get(q, "spool");
+	json_t *states = json_object_get(q, "states"), *n;
+	const char *state;
+	char age[32];
+
+	if (!q || !spool)
+		return;
+	printf("\nQUEUE: %lld message%s", number(q, "messages"), number(q, "messages") == 1 ? "" : "s");
+	json_object_foreach(states, state, n)
+	{
+		if (json_integer_value(n) > 0)
+			printf(", %lld %s", (long long)json_integer_value(n), state);
+	}
+	if (json_object_get(q, "oldest_s"))
+		printf(", the oldest for %s", duration(number(q, "oldest_s"), age));
+	printf("\n  spool: %.1f M in %lld segment%s, bodies being taken in %.1f of %.1f M, %s\n",
+	       (double)number(spool, "disk_octets") / 1048576.0, number(spool, "segments"),
+	       number(spool, "segments") == 1 ? "" : "s", (double)number(spool, "memory") / 1048576.0,
+	       (double)number(spool, "memory_max") / 1048576.0,
+	       json_is_true(json_object_get(spool, "accepting")) ? "accepting"
+								 : "NOT accepting: see the log");
+	if (number(spool, "damaged") > 0)
+		printf("  %lld damaged: postern queue list --state damaged\n", number(spool, "damaged"));
+}
+
 static void print_certificates(const json_t *m)
 {
 	const json_t *list = json_object_get(m, "certificates");
@@ -227,6 +256,7 @@ static void print_all(const json_t *roles, const json_t *silent)
 		print_processes(m, roles);
 		print_listeners(m, roles);
 	}
+	print_queue(roles);
 	print_counters(roles);
 	if (m) {
 		print_certificates(m);

@@ -102,6 +102,7 @@ def test_elsewhere_waits_and_says_why(server, password):
     assert ident in table and 'no relay yet' in table
     assert ident in server.cli('queue', 'list', '--domain', 'example.net', '--state', 'waiting').stdout
     assert ident not in server.cli('queue', 'list', '--domain', 'example.com').stdout
+    assert re.search(r'QUEUE: 1 message, 1 waiting, the oldest for \d+ s\n', server.cli('status').stdout)
 
     shown = server.json('queue', 'show', ident)
     assert shown['sender'] == 'ann@example.org' and shown['listener'] == 'submission'
