@@ -45,6 +45,16 @@ static const json_t *role_of(const json_t *roles, const char *name, long long in
 	return NULL;
 }
 
+/* "queue", "smtp/1" */
+static const char *process_name(const json_t *j, char room[static 32])
+{
+	if (!strcmp(text(j, "role"), "smtp"))
+		snprintf(room, 32, "smtp/%lld", number(j, "index"));
+	else
+		snprintf(room, 32, "%s", text(j, "role"));
+	return room;
+}
+
 /* ---- sections ---- */
 
 static void print_head(const json_t *m)
@@ -66,13 +76,9 @@ static void print_processes(const json_t *m, const json_t *roles)
 		char name[32], up[32], memory[32] = "";
 
 		r = role_of(roles, text(p, "role"), number(p, "index"));
-		if (!strcmp(text(p, "role"), "smtp"))
-			snprintf(name, sizeof(name), "smtp/%lld", number(p, "index"));
-		else
-			snprintf(name, sizeof(name), "%s", text(p, "role"));
 		if (r)
 			snprintf(memory, sizeof(memory), "%.1f M", (double)number(r, "memory") / 1048576.0);
-		printf("%-10s %8lld %-12s %8lld %8s  %s%s%s\n", name, number(p, "pid"),
+		printf("%-10s %8lld %-12s %8lld %8s  %s%s%s\n", process_name(p, name), number(p, "pid"),
 		       duration(number(p, "uptime_s"), up), number(p, "restarts"), memory,
 		       !number(p, "pid")			    ? "down, is started again"
 		       : !json_is_true(json_object_get(p, "ready")) ? "starting"
@@ -153,7 +159,7 @@ static void print_counters(const json_t *roles)
 			continue;
 		json_object_foreach(r, key, v)
 		{
-			char item[200];
+			char item[200], name[32];
 			int n;
 
 			if (is_common(key) ||
@@ -168,7 +174,7 @@ static void print_counters(const json_t *roles)
 					     : json_is_true(v) ? "yes"
 							       : "no");
 			if (column == 0 || column + n > 88) {
-				printf("%s%-10s ", column ? "\n" : "", column ? "" : text(r, "role"));
+				printf("%s%-10s ", column ? "\n" : "", column ? "" : process_name(r, name));
 				column = 11;
 			} else {
 				fputs(", ", stdout);
