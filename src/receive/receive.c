@@ -225,6 +225,9 @@ int receive_configure(struct receive *rx, const struct conf *conf)
 			return err; /* the old rules stay */
 		rules_unref(l->rules);
 		l->rules = r;
+		/* Before main hears that the configuration is in force here. */
+		if (!r)
+			listener_remove_all(l);
 		listener_gone(l);
 	}
 	return 0;
