@@ -31,10 +31,14 @@ bool session_push(struct session *s)
 
 bool session_body(struct session *s, const struct smtp_server_ask *ask)
 {
-	s->work += ask->data.n;
-	mime_header_feed(&s->header, ask->data);
-	transaction_body(&s->tx, s->rx, ask->data);
-	smtp_server_go_on(s->engine);
+	/* All pieces of what was fed: they lie in the connection's input, which moves
+	 * when more arrives and goes at the turn's end.  ask is the engine's own. */
+	while (ask->want == SMTP_SERVER_BODY) {
+		s->work += ask->data.n;
+		mime_header_feed(&s->header, ask->data);
+		transaction_body(&s->tx, s->rx, ask->data);
+		smtp_server_go_on(s->engine);
+	}
 	return !transaction_blocked(&s->tx) || session_push(s);
 }
 
