@@ -60,15 +60,21 @@ static uint64_t since(const struct asked *a, json_int_t at)
 	return a->now_ms > (uint64_t)at ? a->now_ms - (uint64_t)at : 0;
 }
 
-/* What strangers wrote goes to a terminal: no control characters. */
+/* What strangers wrote goes to a terminal: no control characters, those between 80
+ * and 9F of Unicode neither. */
 static void print_clean(const char *s, bool lines)
 {
 	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+		unsigned char c = (unsigned char)*s, next = (unsigned char)s[1];
 
-		if (lines && c == '\r' && s[1] == '\n')
+		if (lines && c == '\r' && next == '\n')
 			continue;
-		putchar((c < 0x20 && !(lines && (c == '\n' || c == '\t'))) || c == 0x7f ? '?' : c);
+		if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
+			putchar('?');
+			s++;
+		} else {
+			putchar((c < 0x20 && !(lines && (c == '\n' || c == '\t'))) || c == 0x7f ? '?' : c);
+		}
 	}
 }
 
