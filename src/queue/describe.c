@@ -4,9 +4,10 @@
 
 #include "ipc/message.h"
 
-#define BRIEF_TO     5 /* recipients named in a row */
-#define HEADERS_MAX  32768
-#define WAITING_TEXT "no relay yet: remote delivery is not part of this version"
+#define BRIEF_TO	 5 /* recipients named in a row */
+#define HEADERS_MAX	 32768
+#define HEADERS_JSON_MAX 45000
+#define WAITING_TEXT	 "no relay yet: remote delivery is not part of this version"
 
 bool describe_init(struct describe *d, struct spool *sp, const struct schedule *schedule, const struct id *id)
 {
@@ -195,7 +196,13 @@ json_t *describe_headers(const struct describe *d)
 			all.n = i + 2;
 			break;
 		}
+	/* Control characters grow sixfold as JSON, and the answer is one message. */
 	j = describe_text(all);
+	while (j && json_dumpb(j, NULL, 0, JSON_ENCODE_ANY) > HEADERS_JSON_MAX) {
+		json_decref(j);
+		all.n /= 2;
+		j = describe_text(all);
+	}
 	buf_done(&text);
 	return j;
 }

@@ -82,6 +82,25 @@ static void test_show_and_cat(void **state)
 	json_decref(all);
 }
 
+/* A header full of what JSON must escape is shown in part, not refused. */
+static void test_show_hostile_header(void **state)
+{
+	enum { SIZE = 60000 };
+	char *body = malloc(SIZE);
+	struct id id;
+	json_t *all;
+
+	(void)state;
+	memset(body, 1, SIZE);
+	memcpy(body, "Subject: a", 10);
+	id = submit("bob", slice_of(body, SIZE));
+	all = ask("{s:s, s:s}", "ask", "queue.show", "id", id.text);
+	assert_non_null(
+		strstr(json_string_value(json_object_get(json_array_get(all, 1), "headers")), "Subject: a"));
+	json_decref(all);
+	free(body);
+}
+
 /* A mailbox that cannot be written to is tried again, and an operator may hurry it. */
 static void test_deferred_and_failed(void **state)
 {
@@ -127,10 +146,8 @@ static void test_deferred_and_failed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD(test_remote_waits),
-		WORLD(test_hold_and_remove),
-		WORLD(test_show_and_cat),
-		WORLD(test_deferred_and_failed),
+		WORLD(test_remote_waits),	 WORLD(test_hold_and_remove),	  WORLD(test_show_and_cat),
+		WORLD(test_show_hostile_header), WORLD(test_deferred_and_failed),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
