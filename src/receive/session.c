@@ -36,6 +36,7 @@ static void session_free(struct session *s)
 	struct receive *rx = s->rx;
 
 	session_mishap_served(s);
+	session_log_end(s);
 	if (s->conn)
 		conn_close(s->conn);
 	session_auth_abort(s);
@@ -100,13 +101,12 @@ static void smtp_timed_out(struct session *s)
 		return;
 	}
 	s->listener->count.timeouts++;
+	s->why = "timeout";
 	if (s->hung_up || conn_write_room(s->conn) < OUTPUT_MAX / 2) {
 		/* It does not even take what it is told. */
-		session_log_end(s, "timeout");
 		s->over = true;
 		return;
 	}
-	session_log_end(s, "timeout");
 	hang_up(s, "4.4.2",
 		smtp_server_in_body(s->engine) ? "timeout: the message did not come on"
 					       : "timeout: no command came");
@@ -133,6 +133,7 @@ static void on_timer(uv_timer_t *t)
 		if (now >= s->end_ms && !s->hung_up && s->wait == SESSION_WAITS_FOR_PEER) {
 			s->end_ms = UINT64_MAX;
 			s->listener->count.timeouts++;
+			s->why = "session-timeout";
 			session_deadline(s, 10);
 			hang_up(s, "4.4.2", "timeout: this session took too long in all");
 		} else {
@@ -338,10 +339,8 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 	case CONN_ERROR:
 		s->broken = true;
 		/* A commit under way is not undone: its outcome is waited for and logged. */
-		if (!s->committing) {
-			session_log_end(s, conn_error(c));
+		if (!s->committing)
 			s->over = true;
-		}
 		break;
 	}
 	session_run(s);
@@ -350,6 +349,7 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 void session_say_goodbye(struct session *s)
 {
 	session_deadline(s, 5);
+	s->why = "restart";
 	hang_up(s, "4.3.2", "the server is being restarted, please try again in a minute");
 }
 
@@ -459,6 +459,7 @@ int session_accept(struct listener *l, uv_stream_t *stream)
 	s->timer.data = s;
 	s->began_ms = receive_now_ms(s->rx);
 	s->end_ms = s->began_ms + (uint64_t)s->rules->session_timeout_s * 1000;
+	session_log_begin(s);
 	set_wrong_port(s);
 	session_run(s);
 	return 0;

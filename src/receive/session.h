@@ -81,6 +81,7 @@ struct session {
 	bool broken;  /* the connection is of no use any more */
 	bool hung_up; /* the engine was told to end it */
 	bool over;
+	const char *why; /* it ended; NULL: as it should, or conn_error() */
 	uint32_t messages, rejected, auth_failures;
 	uint32_t told;		     /* kinds of mishap that ledger knows of, as bits */
 	enum ipc_mishap_kind served; /* to be reported once the account is known */
@@ -140,7 +141,8 @@ void session_log_tls(struct session *s);
 void session_log_tls_failed(struct session *s, const char *why);
 void session_log_auth(struct session *s, int code, struct slice name);
 void session_log_accepted(struct session *s, uint32_t targets);
-void session_log_end(struct session *s, const char *why);
+void session_log_begin(struct session *s);
+void session_log_end(struct session *s);
 void session_mishap(struct session *s, enum ipc_mishap_kind kind, bool served);
 void session_mishap_served(struct session *s); /* the one kept for the account's name */
 void session_take_faults(struct session *s);

@@ -91,10 +91,22 @@ void session_refuse(struct session *s, enum count_stage stage, int code, const c
 	buf_done(&to);
 }
 
-void session_log_end(struct session *s, const char *why)
+void session_log_begin(struct session *s)
 {
 	char ip[IP_TEXT_MAX];
 
+	LOG(LOG_DEBUG, "connect", LOG_STR("listener", s->listener->name),
+	    LOG_STR("ip", ip_format(&s->ip, ip)), LOG_U("port", s->peer_port),
+	    LOG_U("sessions", s->listener->n_sessions), LOG_U("of_ip", s->facts.sessions_of_ip));
+}
+
+void session_log_end(struct session *s)
+{
+	const char *why = s->why;
+	char ip[IP_TEXT_MAX];
+
+	if (!why)
+		why = s->broken && s->conn ? conn_error(s->conn) : "closed";
 	LOG(LOG_DEBUG, "disconnect", LOG_STR("listener", s->listener->name),
 	    LOG_STR("ip", ip_format(&s->ip, ip)), LOG_STR("why", why), LOG_U("messages", s->messages),
 	    LOG_U("rejected", s->rejected), LOG_U("auth_failures", s->auth_failures),

@@ -88,7 +88,7 @@ static bool on_input(struct session *s)
 	}
 	session_flush(s);
 	if (s->eof) {
-		session_log_end(s, "eof");
+		s->why = "eof";
 		session_close(s);
 	}
 	return false;
@@ -151,7 +151,6 @@ static bool on_close(struct session *s)
 	session_take_faults(s);
 	if (!session_flush(s) && !s->broken)
 		return false;
-	session_log_end(s, s->hung_up ? "hung-up" : "closed");
 	session_close(s);
 	return false;
 }
