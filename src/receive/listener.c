@@ -8,9 +8,10 @@
 #include "receive/private.h"
 #include "receive/session.h"
 
-#define BACKLOG	  1024
-#define KNOWN_MAX 65536
-#define KNOWN_AGE (UINT64_C(24) * 3600 * 1000)
+#define BACKLOG		    1024
+#define ACCEPT_LOG_EVERY_MS 10000
+#define KNOWN_MAX	    65536
+#define KNOWN_AGE	    (UINT64_C(24) * 3600 * 1000)
 
 struct listener_socket {
 	struct list link;
@@ -57,6 +58,19 @@ void listener_free(struct listener *l)
 	free(l);
 }
 
+/* Whoever floods us with connections must not flood the log as well. */
+static void accept_failed(struct listener *l, int err)
+{
+	uint64_t now = receive_now_ms(l->rx);
+
+	l->count.accept_errors++;
+	if (l->accept_logged_ms && now - l->accept_logged_ms < ACCEPT_LOG_EVERY_MS)
+		return;
+	l->accept_logged_ms = now;
+	LOG(LOG_WARNING, "accept-failed", LOG_STR("listener", l->name), LOG_ERRNO(err),
+	    LOG_U("so_far", l->count.accept_errors));
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
 	struct listener_socket *sock = stream->data;
@@ -67,10 +81,8 @@ static void on_connection(uv_stream_t *stream, int status)
 		return;
 	if (r == 0)
 		r = session_accept(sock->l, stream);
-	if (r < 0) {
-		sock->l->count.accept_errors++;
-		LOG(LOG_WARNING, "accept-failed", LOG_STR("listener", sock->l->name), LOG_ERRNO(r));
-	}
+	if (r < 0)
+		accept_failed(sock->l, r);
 }
 
 static int open_stream(struct receive *rx, struct listener_socket *sock, int fd)

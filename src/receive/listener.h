@@ -60,6 +60,7 @@ struct listener {
 	struct known known;
 	struct ip_count by_ip;
 	struct counters count;
+	uint64_t accept_logged_ms;
 };
 
 int listener_new(struct receive *rx, struct slice name, struct listener **ret);
