@@ -10,7 +10,7 @@ import ssl
 
 import pytest
 
-from conftest import TOP
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def failregexes():
