@@ -160,7 +160,7 @@ const struct conf_directive conf_directives[] = {
 		  "A relay always explains." },
 	{ LISTENER("greeting_hold", CONF_T_MILLISECONDS, greeting_hold_ms), .def = "0ms", .def_submission = "250ms", .max = 10000,
 	  .help = "How long the greeting waits for a client that begins with TLS, on a listener with starttls. "
-		  "A client that came in clear within a day is greeted at once." },
+		  "An address that came in clear within a day waits 10 ms at most." },
 	{ LISTENER("bare_line_ends", CONF_T_WORD, bare_line_ends), .def = "refuse", .words = bare,
 	  .help = "A CR or LF alone in a message: refuse the message, or fix it to CRLF." },
 	{ LISTENER("max_size", CONF_T_SIZE, max_size), .def = "50M", .min = 64 * KIB, .max = 2 * GIB,

@@ -1,6 +1,6 @@
 /* known.h - addresses that lately began a session in clear text, as they should.
  *
- * A greeting need not be held for them: they do not speak TLS first.  Unless one of
+ * A greeting need not be held long for them: they do not speak TLS first.  Unless one of
  * the clients behind such an address does: many share it then (an office, a
  * provider's NAT, this machine itself), and it counts as mixed, not as known, until a
  * day after the last such hello.  Bounded in number and in age; the oldest goes first.
