@@ -16,6 +16,7 @@ struct smtp_server *smtp_server_new(const struct smtp_server_setup *setup)
 	buf_init(&s->out, SMTP_OUT_MAX);
 	buf_init(&s->line, SMTP_SERVER_AUTH_LINE_MAX);
 	buf_init(&s->response, SMTP_SERVER_AUTH_LINE_MAX);
+	buf_init(&s->leaked, SMTP_SERVER_LINE_MAX);
 	buf_init(&s->helo, SMTP_DOMAIN_MAX);
 	buf_init(&s->later, SMTP_REPLY_MAX);
 	buf_init(&s->bye, SMTP_REPLY_MAX);
@@ -31,6 +32,7 @@ void smtp_server_free(struct smtp_server *s)
 	buf_done(&s->out);
 	buf_wipe(&s->line);
 	buf_wipe(&s->response);
+	buf_wipe(&s->leaked);
 	buf_done(&s->helo);
 	buf_done(&s->later);
 	buf_done(&s->bye);
@@ -327,6 +329,7 @@ void smtp_server_tls_started(struct smtp_server *s, bool channel_binding)
 	s->esmtp = false;
 	s->authenticated = false;
 	buf_reset(&s->helo);
+	smtp_server_leak_over(s);
 	smtp_server_ask_input(s);
 }
 

@@ -98,7 +98,8 @@ struct smtp_server_ask {
 	struct slice name;	      /* HELO: the client's name.  AUTH, EXPOSED: the mechanism, upper case */
 	bool esmtp;		      /* HELO: it said EHLO */
 	bool has_initial;	      /* AUTH, EXPOSED: an initial response came (it may be empty) */
-	struct slice data;	      /* AUTH*, EXPOSED: the response, decoded; BODY: octets, CRLF line ends,
+	struct slice data;	      /* AUTH*: the response, decoded; EXPOSED: PLAIN's response, or the user
+				       * name that LOGIN sent; BODY: octets, CRLF line ends,
 				       * dots unstuffed, nothing in it that the rules below refuse */
 	struct smtp_path path;	      /* MAIL, RCPT */
 	struct smtp_mail_params mail; /* MAIL */

@@ -68,19 +68,58 @@ static void refuse_in_clear(struct smtp_server *s, bool exposed)
 	smtp_server_ask_input(s);
 }
 
+static void ask_exposed(struct smtp_server *s, struct slice mech, const struct buf *data)
+{
+	s->faults |= SMTP_FAULT_PASSWORD_IN_CLEAR;
+	s->ask = (struct smtp_server_ask){
+		.want = SMTP_SERVER_EXPOSED, .name = mech, .has_initial = true, .data = buf_slice(data)
+	};
+}
+
 /* Only PLAIN puts a secret into its first response; LOGIN's is a user name, and
- * the others' hold nothing that could be replayed here. */
+ * the others' hold nothing that could be replayed here.  Else look out for what a client
+ * that does not wait for answers sends next. */
 static bool exposes(struct smtp_server *s, struct slice mech, struct slice initial)
 {
-	if (s->in_tls || initial.n == 0 || !slice_eq_nocase(mech, SLICE_LIT("PLAIN")))
+	bool plain = slice_eq_nocase(mech, SLICE_LIT("PLAIN"));
+
+	if (s->in_tls || (!plain && !slice_eq_nocase(mech, SLICE_LIT("LOGIN"))))
 		return false;
-	if (!decode(s, initial, true) || s->response.n == 0)
+	if (!decode(s, initial, true))
 		return false;
-	s->faults |= SMTP_FAULT_PASSWORD_IN_CLEAR;
-	s->ask = (struct smtp_server_ask){ .want = SMTP_SERVER_EXPOSED,
-					   .name = SLICE_LIT("PLAIN"),
-					   .has_initial = true,
-					   .data = buf_slice(&s->response) };
+	if (plain && s->response.n > 0) {
+		ask_exposed(s, SLICE_LIT("PLAIN"), &s->response);
+		return true;
+	}
+	s->leak = plain ? LEAK_PLAIN : s->response.n > 0 ? LEAK_PASSWORD : LEAK_NAME;
+	buf_put(&s->leaked, buf_slice(&s->response));
+	return false;
+}
+
+void smtp_server_leak_over(struct smtp_server *s)
+{
+	s->leak = LEAK_NONE;
+	buf_wipe(&s->leaked);
+}
+
+bool smtp_server_leaked_line(struct smtp_server *s, struct slice line)
+{
+	enum smtp_leak leak = s->leak;
+
+	s->leak = LEAK_NONE;
+	if (leak == LEAK_NONE || !decode(s, line, false) || s->response.n == 0 || !buf_ok(&s->leaked)) {
+		smtp_server_leak_over(s);
+		return false;
+	}
+	if (leak == LEAK_NAME) {
+		buf_put(&s->leaked, buf_slice(&s->response));
+		s->leak = LEAK_PASSWORD;
+		return false;
+	}
+	if (leak == LEAK_PASSWORD)
+		ask_exposed(s, SLICE_LIT("LOGIN"), &s->leaked);
+	else
+		ask_exposed(s, SLICE_LIT("PLAIN"), &s->response);
 	return true;
 }
 
@@ -210,6 +249,7 @@ void smtp_server_auth_done(struct smtp_server *s, int code, const char *enhanced
 void smtp_server_exposed_go_on(struct smtp_server *s)
 {
 	wipe(s);
+	smtp_server_leak_over(s);
 	if (s->setup->role == SMTP_RELAY)
 		refuse_on_relay(s);
 	else

@@ -37,18 +37,29 @@ enum smtp_mode {
 	MODE_BDAT_SKIP, /* a refused chunk; `later` is its reply */
 };
 
+/* AUTH was refused in clear, but many clients go on to send what they would have been
+ * asked for: what the next line is then. */
+enum smtp_leak {
+	LEAK_NONE,
+	LEAK_PLAIN,    /* PLAIN's response: name and password */
+	LEAK_NAME,     /* LOGIN's user name */
+	LEAK_PASSWORD, /* LOGIN's password; `leaked` has the name */
+};
+
 struct smtp_server {
 	const struct smtp_server_setup *setup;
 	struct smtp_server_ask ask;
 	struct buf out;
 	struct buf line;     /* the command at hand: what slices of the ask point into */
 	struct buf response; /* of AUTH, decoded; wiped when answered */
+	struct buf leaked;
 	struct buf helo;
 	struct buf later; /* a reply to give when the chunk is skipped */
 	struct buf bye;	  /* the 421 of smtp_server_hang_up() */
 
 	enum smtp_state state;
 	enum smtp_mode mode;
+	enum smtp_leak leak;
 	bool esmtp, in_tls, channel_binding, authenticated;
 	bool utf8;    /* the transaction's SMTPUTF8 */
 	bool spoke;   /* a command that we know has come */
@@ -103,6 +114,9 @@ void smtp_server_on_auth(struct smtp_server *s, struct slice args);
 void smtp_server_auth_line(struct smtp_server *s, struct slice line);
 void smtp_server_auth_broken(struct smtp_server *s); /* the line could not be read; the reply is given */
 void smtp_server_exposed_go_on(struct smtp_server *s);
+/* A line that is no command.  True: it was a secret that came in clear, and is dealt with. */
+bool smtp_server_leaked_line(struct smtp_server *s, struct slice line);
+void smtp_server_leak_over(struct smtp_server *s);
 
 /* server_body.c */
 void smtp_server_on_data(struct smtp_server *s, struct slice args);

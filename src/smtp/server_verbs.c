@@ -142,9 +142,11 @@ void smtp_server_command(struct smtp_server *s, struct slice line)
 		if (slice_eq_nocase(name, verbs[i].name))
 			v = &verbs[i];
 	if (!v) {
-		unknown(s, line);
+		if (!smtp_server_leaked_line(s, line))
+			unknown(s, line);
 		return;
 	}
+	smtp_server_leak_over(s);
 	s->spoke = true;
 	if (v->flags & IDLE)
 		s->commands++;
