@@ -78,11 +78,14 @@ static bool on_input(struct session *s)
 	if (smtp_server_output(s->engine).n >= OUTPUT_HIGH && !session_flush(s))
 		return false;
 	if (in.n > 0) {
+		size_t said = smtp_server_output(s->engine).n;
+
 		n = smtp_server_feed(s->engine, in);
 		s->fed = n;
 		s->work += n;
-		if (smtp_server_in_body(s->engine))
-			session_deadline(s, s->rules->data_timeout_s);
+		/* Body came, or a whole command; octets of a command begin no new time. */
+		if (smtp_server_in_body(s->engine) || smtp_server_output(s->engine).n > said)
+			new_command_time(s);
 		if (n > 0 || smtp_server_want(s->engine)->want != SMTP_SERVER_INPUT)
 			return true;
 	}

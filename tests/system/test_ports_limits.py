@@ -11,6 +11,7 @@ LIMITS = {'command_timeout': '1s', 'data_timeout': '1s', 'max_size': '64K', 'max
 @pytest.fixture(scope='module')
 def limited(make_server):
     more = {'impatient': {'role': 'relay', 'port': 26, 'addresses': ['127.0.0.1'], 'session_timeout': '10s'},
+            'steady': {'role': 'relay', 'port': 28, 'addresses': ['127.0.0.1'], 'command_timeout': '4s'},
             'full': {'role': 'relay', 'port': 27, 'addresses': ['127.0.0.1'], 'max_sessions': 2}}
     config = {'smtp_processes': 1, 'listeners': dict({'relay': LIMITS, 'submissions': LIMITS, 'submission': LIMITS}, **more)}
     with make_server(config) as s:
@@ -31,6 +32,14 @@ def test_command_timeout(relay):
     relay.expect('421 4.4.2')
     assert 0.9 < time.monotonic() - begin < 3
     assert relay.at_end()
+
+
+def test_each_command_has_its_own_time(limited):
+    """A client that says NOOP now and then to keep its connection may."""
+    with Raw(limited.port['steady'], greeting=220) as c:
+        for _ in range(6):
+            time.sleep(1)
+            c.say('NOOP', 250)
 
 
 def test_a_command_that_never_ends_times_out(relay):
