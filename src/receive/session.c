@@ -280,6 +280,9 @@ static void tls_done(struct session *s)
 	}
 	s->phase = SESSION_SMTP;
 	session_deadline(s, s->rules->command_timeout_s);
+	/* RFC 3207 4.2; on a closed test network somebody may have logged in before. */
+	s->account = s->key = 0;
+	buf_wipe(&s->login);
 	smtp_server_tls_started(s->engine, binding);
 }
 
