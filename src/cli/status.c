@@ -88,8 +88,9 @@ static void print_processes(const json_t *m, const json_t *roles)
 	}
 }
 
-/* Sum of one number of one listener over all smtp processes. */
-static long long sum(const json_t *roles, const char *listener, const char *key)
+/* Sum of one number of one listener over all smtp processes; group: the object that it
+ * stands in, NULL for the listener's own. */
+static long long sum_in(const json_t *roles, const char *listener, const char *group, const char *key)
 {
 	long long n = 0;
 
@@ -102,10 +103,40 @@ static long long sum(const json_t *roles, const char *listener, const char *key)
 			const json_t *l = json_array_get(list, k);
 
 			if (!strcmp(text(l, "name"), listener))
-				n += number(l, key);
+				n += number(group ? json_object_get(l, group) : l, key);
 		}
 	}
 	return n;
+}
+
+static long long sum(const json_t *roles, const char *listener, const char *key)
+{
+	return sum_in(roles, listener, NULL, key);
+}
+
+/* A listener has a line for each address; its numbers stand on one. */
+static const char *first_mention(const json_t *list, size_t i)
+{
+	const char *name = text(json_array_get(list, i), "listener");
+
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(name, text(json_array_get(list, k), "listener")))
+			return NULL;
+	return strcmp(name, "@control") ? name : NULL;
+}
+
+static void print_tls(const json_t *list, const json_t *roles)
+{
+	printf("\n%-14s %8s %8s %8s %8s %8s %8s\n", "TLS", "1.3", "1.2", "1.1", "1.0", "RESUMED", "FAILED");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *name = first_mention(list, i);
+
+		if (name && strcmp(name, "@local") != 0)
+			printf("%-14s %8lld %8lld %8lld %8lld %8lld %8lld\n", name,
+			       sum_in(roles, name, "tls", "TLSv1.3"), sum_in(roles, name, "tls", "TLSv1.2"),
+			       sum_in(roles, name, "tls", "TLSv1.1"), sum_in(roles, name, "tls", "TLSv1"),
+			       sum(roles, name, "tls_resumed"), sum(roles, name, "tls_failed"));
+	}
 }
 
 static void print_listeners(const json_t *m, const json_t *roles)
@@ -122,20 +153,17 @@ static void print_listeners(const json_t *m, const json_t *roles)
 		else
 			printf("%-14s %s\n", text(l, "listener"), text(l, "address"));
 	}
-	printf("\n%-14s %8s %8s %8s %8s %10s %10s\n", "SESSIONS", "NOW", "SINCE", "MESSAGES", "AUTH OK",
-	       "AUTH FAILED", "TLS FAILED");
+	printf("\n%-14s %8s %8s %8s %8s %11s\n", "SESSIONS", "NOW", "SINCE", "MESSAGES", "AUTH OK",
+	       "AUTH FAILED");
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *name = text(json_array_get(list, i), "listener");
-		bool seen = !strcmp(name, "@control");
+		const char *name = first_mention(list, i);
 
-		for (size_t k = 0; k < i && !seen; k++)
-			seen = !strcmp(name, text(json_array_get(list, k), "listener"));
-		if (!seen)
-			printf("%-14s %8lld %8lld %8lld %8lld %10lld %10lld\n", name,
-			       sum(roles, name, "sessions"), sum(roles, name, "sessions_total"),
-			       sum(roles, name, "messages"), sum(roles, name, "auth_ok"),
-			       sum(roles, name, "auth_failed"), sum(roles, name, "tls_failed"));
+		if (name)
+			printf("%-14s %8lld %8lld %8lld %8lld %11lld\n", name, sum(roles, name, "sessions"),
+			       sum(roles, name, "sessions_total"), sum(roles, name, "messages"),
+			       sum(roles, name, "auth_ok"), sum(roles, name, "auth_failed"));
 	}
+	print_tls(list, roles);
 }
 
 static bool is_common(const char *key)

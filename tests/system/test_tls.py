@@ -1,9 +1,11 @@
 """TLS as a client meets it: versions, resumption over all processes, certificates by name."""
+import base64
 import socket
 import ssl
 import subprocess
 
 import pytest
+from raw import PASSWORD, Raw
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -26,6 +28,21 @@ def make_certificate(folder, name, names, *kind):
                     '-subj', f'/CN={name}', '-addext', 'subjectAltName=' + ','.join(f'DNS:{n}' for n in names)],
                    check=True, capture_output=True)
     return cert, key
+
+
+@pytest.fixture(scope='module')
+def old_devices(make_server):
+    listeners = {name: {'tls_min': '1.0'} for name in ('submission', 'submissions')}
+    with make_server({'smtp_processes': 1, 'listeners': listeners}) as s:
+        s.cli('domain', 'add', 'example.org')
+        for name in ('ann', 'bob'):
+            s.account(f'{name}@example.org', PASSWORD)
+        yield s
+
+
+def negotiated(server, listener, version):
+    smtp = next(r for r in server.json('status')['roles'] if r['role'] == 'smtp')
+    return next(item for item in smtp['listeners'] if item['name'] == listener)['tls'].get(version, 0)
 
 
 def subject(connection):
@@ -67,6 +84,29 @@ def test_old_versions(make_server):
         s.wait_log('event=tls-failed')
 
 
+@pytest.mark.parametrize('version', ['tls1', 'tls1_1', 'tls1_2', 'tls1_3'])
+@pytest.mark.parametrize('port', ['submission', 'submissions'])
+def test_a_device_submits(old_devices, version, port):
+    """From login to mailbox, with openssl as the old printer; and the status says what was spoken."""
+    label = {'tls1': 'TLSv1', 'tls1_1': 'TLSv1.1', 'tls1_2': 'TLSv1.2', 'tls1_3': 'TLSv1.3'}[version]
+    before = negotiated(old_devices, port, label)
+    login = base64.b64encode(f'\0ann@example.org\0{PASSWORD}'.encode()).decode()
+    start = ['-starttls', 'smtp'] if port == 'submission' else []
+    p = subprocess.Popen(['openssl', 's_client', '-quiet', '-crlf', '-connect', f'127.0.0.1:{old_devices.port[port]}',
+                          '-' + version, '-cipher', 'ALL:@SECLEVEL=0', *start],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said = ['EHLO printer.test', f'AUTH PLAIN {login}', 'MAIL FROM:<ann@example.org>', 'rCPT TO:<bob@example.org>', 'DATA',
+            f'Subject: scan by {version} {port}\n\nx\n.', 'qUIT']
+    out, _ = p.communicate('\n'.join(said) + '\n', timeout=30)
+    assert '\n235 ' in out and '\n250 2.0.0 queued as' in out
+    m = old_devices.wait_message('bob@example.org', f'Subject: scan by {version} {port}\n'.encode())
+    assert f'(TLS {label} '.encode() in m and b'with ESMTPSA' in m
+    assert negotiated(old_devices, port, label) == before + 1
+    row = next(line for line in old_devices.cli('status').stdout.split('\nTLS ')[1].splitlines() if line.startswith(port + ' '))
+    assert int(row.split()[1 + ['TLSv1.3', 'TLSv1.2', 'TLSv1.1', 'TLSv1'].index(label)]) == before + 1
+    assert f'version={label} ' in old_devices.log_text()
+
+
 def test_certificates_by_name(make_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp('tls')
     folder.chmod(0o755)
@@ -78,6 +118,15 @@ def test_certificates_by_name(make_server, tmp_path_factory):
                              (None, 'mx.example.org')):
             with connect(s.port['submissions'], context(), name=name) as t:
                 assert subject(t) == expect
+        # The same behind STARTTLS, for submission and for other servers.
+        for port in ('relay', 'submission', 'fallback'):
+            for name, expect in (('mail.example.net', 'wild'), ('mx.example.org', 'mx.example.org')):
+                with Raw(s.port[port], greeting=220) as c:
+                    c.ehlo()
+                    c.say('STARTTLS', 220)
+                    with context().wrap_socket(c.sock, server_hostname=name) as t:
+                        assert subject(t) == expect
+        s.wait_log('sni=mail.example.net')
         # Who knows no ECDSA gets the RSA one of the same name.
         rsa = context(V12)
         rsa.set_ciphers('aRSA')
