@@ -15,14 +15,14 @@ def context():
 
 
 class Raw:
-    def __init__(self, where, tls=False, greeting=None):
-        """where: a port of loopback, or the path of a Unix socket.  greeting: the code that it must have."""
+    def __init__(self, where, tls=False, greeting=None, host='127.0.0.1'):
+        """where: a port of host, or the path of a Unix socket.  greeting: the code that it must have."""
         if isinstance(where, str):
             self.sock = socket.socket(socket.AF_UNIX)
             self.sock.settimeout(TIMEOUT)
             self.sock.connect(where)
         else:
-            self.sock = socket.create_connection(('127.0.0.1', where), TIMEOUT)
+            self.sock = socket.create_connection((host, where), TIMEOUT)
         self.got = b''
         if tls:
             self.tls()

@@ -1,4 +1,5 @@
 """The wrong-port table, byte for byte: what comes first on a connection, and what it leads to."""
+import base64
 import json
 import socket
 import time
@@ -153,6 +154,30 @@ def test_password_in_clear(server, password):
         # Nothing tells whether the account exists.
         assert c.login('nobody@example.org', 'x', '538 5.7.11') == reply
     assert status_of(server, 'submission')['password-in-clear'] >= 1
+
+
+@pytest.mark.parametrize('port', ['relay', 'submission', 'fallback'])
+@pytest.mark.parametrize('how, lines', [('name', 'AUTH LOGIN|NAME|SECRET'), ('secret', 'AUTH LOGIN NAME|SECRET'), ('both', 'AUTH PLAIN|BOTH')])
+def test_password_sent_without_waiting_for_the_answer(server, password, port, how, lines):
+    """It is refused before the client says it, but the client does not look."""
+    account = f'{port}-{how}@example.org'
+    server.account(account, password)
+
+    def b64(text):
+        return base64.b64encode(text.encode()).decode()
+
+    for words in (('NAME', b64(account)), ('SECRET', b64(password)), ('BOTH', b64(f'\0{account}\0{password}'))):
+        lines = lines.replace(*words)
+    with Raw(server.port[port], greeting=220) as c:
+        c.ehlo()
+        c.send(lines.replace('|', '\r\n') + '\r\n')
+        replies = [c.reply() for _ in lines.split('|')]
+        assert replies[-1].startswith('503 5.5.1' if port == 'relay' else '538 5.7.11 your password was sent unencrypted')
+    deadline = time.monotonic() + 10
+    while server.json('account', 'show', account).get('exposed_listener') != port:
+        assert time.monotonic() < deadline, 'the account was not marked'
+        time.sleep(0.05)
+    assert b64(password) not in server.log_text() and password not in server.log_text()
 
 
 def test_bytes_behind_starttls(server):

@@ -1,6 +1,10 @@
 """The Unix socket: local programs submit without a password, known by uid."""
+import contextlib
 import os
+import subprocess
+import sys
 
+import pytest
 from raw import Raw
 
 
@@ -14,8 +18,7 @@ def test_local_socket(server):
     assert f'uid {os.getuid()}'.encode() in m
     # A script need not know how to write these.
     assert b'Message-ID: <' in m and b'Date: ' in m
-    line = server.wait_log('listener=@local')
-    assert f'uid={os.getuid()}' in server.wait_log('event=accepted')  or 'listener=@local' in line
+    assert f' uid={os.getuid()} ' in server.wait_log('event=accepted') and 'listener=@local' in server.wait_log('event=accepted')
 
 
 def test_unix_line_ends_in_a_body_are_made_right(server):
@@ -27,3 +30,30 @@ def test_unix_line_ends_in_a_body_are_made_right(server):
         c.expect('250 2.0.0')
     m = server.wait_message('bob@example.org', b'Subject: unix lines').replace(b'\r\n', b'\n')
     assert b'\n\none\ntwo\n' in m
+
+
+def test_another_user(server):
+    """Each is known by the kernel's word, and nobody needs to be root."""
+    if os.getuid() != 0:
+        pytest.skip('needs root')
+    script = ('import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile("rwb")\n'
+              'def say(line):\n f.write(line + b"\\r\\n"); f.flush(); return f.readline()\n'
+              'f.readline(); say(b"HELO localhost"); say(b"MAIL FROM:<www@anywhere.test>"); say(b"RCPT TO:<bob@example.org>")\n'
+              'say(b"DATA"); sys.exit(not say(b"Subject: as another user\\n\\nx\\r\\n.").startswith(b"250"))')
+    subprocess.run([sys.executable, '-c', script, os.path.join(server.config['runtime_dir'], 'submit.sock')], user=4242, check=True,
+                   timeout=30)
+    m = server.wait_message('bob@example.org', b'Subject: as another user')
+    assert b'(uid 4242)' in m and b'with SMTP ' in m and b'Return-Path: <www@anywhere.test>' in m
+    assert 'listener=@local' in server.wait_log(' uid=4242 ')
+
+
+def test_sessions_of_one_user(server):
+    """Nobody takes the socket from all others: the 51st session of a user in a process is refused."""
+    path = os.path.join(server.config['runtime_dir'], 'submit.sock')
+    with contextlib.ExitStack() as stack:
+        processes = sum(r['role'] == 'smtp' for r in server.json('status')['roles'])
+        replies = [stack.enter_context(Raw(path)).reply() for _ in range(50 * processes + 1)]
+        assert any(r.startswith('421 4.7.0') for r in replies)
+        assert sum(r.startswith('220') for r in replies) >= 50
+    with Raw(path, greeting=220):
+        pass
