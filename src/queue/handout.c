@@ -69,8 +69,27 @@ void handout_free(struct handout *h)
 	free(h);
 }
 
+/* Local died with these in its hands: any of them may be in its mailbox already. */
+static void log_in_doubt(struct handout *h)
+{
+	struct list *at, *after;
+
+	LIST_EACH (&h->jobs, at, after) {
+		const struct job *j = container_of(at, struct job, link);
+
+		for (uint32_t i = 0; i < j->n; i++) {
+			if (schedule_look_rcpt(h->schedule, &j->id, j->out[i].n) != SCHEDULE_ACTIVE)
+				continue; /* removed by an operator */
+			LOG(LOG_NOTICE, "possibly-twice", LOG_S("id", id_slice(&j->id)),
+			    LOG_S("to", j->out[i].address));
+			h->count.possibly_twice++;
+		}
+	}
+}
+
 void handout_peer(struct handout *h, struct channel *ch, uint64_t now_ms)
 {
+	log_in_doubt(h);
 	forget_jobs(h);
 	h->local = ch;
 	h->credit = 0; /* local says how much it takes */

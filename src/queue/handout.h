@@ -29,6 +29,7 @@ uint64_t handout_run(struct handout *h, uint64_t now_ms);
 
 struct handout_counters {
 	uint64_t delivered, deferred, failed, jobs;
+	uint64_t possibly_twice; /* recipients in a job when local went away */
 };
 void handout_count(const struct handout *h, struct handout_counters *ret);
 

@@ -231,7 +231,6 @@ static void status_schedule(const struct queue *q, json_t *to)
 		put(to, "oldest_s", now > oldest.time_ms ? (now - oldest.time_ms) / 1000 : 0);
 	json_object_set_new(to, "loaded", json_boolean(q->load.done));
 	put(to, "not_scheduled", q->load.damaged);
-	put(to, "possibly_twice", q->load.possibly_twice);
 }
 
 static void queue_status(struct role *r, json_t *to)
@@ -273,6 +272,7 @@ static void queue_status(struct role *r, json_t *to)
 	put(to, "delivered", out.delivered);
 	put(to, "deferred", out.deferred);
 	put(to, "failed", out.failed);
+	put(to, "possibly_twice", q->load.possibly_twice + out.possibly_twice);
 }
 
 /* ---- the end ---- */
