@@ -66,7 +66,7 @@ int account_note_login(struct account_store *s, const struct account_credential 
 	q = db_query(account_store_db(s), "UPDATE account SET last_login = ? WHERE id = ?");
 	db_put_i64(q, now);
 	db_put_i64(q, (int64_t)c->id);
-	return db_run(q);
+	return db_run_lazily(q);
 }
 
 static int set_verifier(struct account_store *s, const struct account_credential *c,
@@ -169,7 +169,7 @@ int account_note_key(struct account_store *s, const struct account_key *k, struc
 	db_put(q, listener);
 	db_put(q, slice_str(ip_format(ip, text)));
 	db_put_i64(q, (int64_t)k->id);
-	return db_run(q);
+	return db_run_lazily(q);
 }
 
 int account_any_scram(struct account_store *s)
@@ -202,6 +202,6 @@ int account_note_exposed(struct account_store *s, struct slice name, struct slic
 	db_put(q, account_address_local_key(&a));
 	db_put(q, account_address_domain(&a));
 	db_put_i64(q, EXPOSED_EVERY_S);
-	r = db_run(q);
+	r = db_run_lazily(q);
 	return r < 0 ? r : db_changes(account_store_db(s)) > 0;
 }

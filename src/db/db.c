@@ -23,6 +23,7 @@ struct db {
 	struct db_query *query[QUERIES_MAX];
 	size_t queries;
 	struct db_query broken; /* handed out when memory is lacking */
+	bool sync_each;
 	char error[256];
 };
 
@@ -158,6 +159,11 @@ static int check_kind(struct db *db, const struct db_setup *setup, int64_t *ret_
 	return 0;
 }
 
+static int set_sync(struct db *db, bool each)
+{
+	return run_script(db, each ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+}
+
 static int set_up(struct db *db, const struct db_setup *setup)
 {
 	int64_t version = 0;
@@ -173,8 +179,7 @@ static int set_up(struct db *db, const struct db_setup *setup)
 				   "PRAGMA secure_delete = ON;"	  /* removed hashes are overwritten */
 				   "PRAGMA temp_store = MEMORY"); /* no other folder is needed, or allowed */
 	if (r == 0)
-		r = run_script(db, setup->sync_each ? "PRAGMA synchronous = FULL"
-						    : "PRAGMA synchronous = NORMAL");
+		r = set_sync(db, setup->sync_each);
 	return r == 0 ? migrate(db, setup, version) : r;
 }
 
@@ -196,6 +201,7 @@ int db_open(const struct db_setup *setup, struct db **ret, char *reterr, size_t 
 		snprintf(reterr, reterr_size, "out of memory");
 		return -ENOMEM;
 	}
+	db->sync_each = setup->sync_each;
 	r = to_errno(
 		sqlite3_open_v2(setup->path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
 	if (r == 0)
@@ -344,6 +350,22 @@ int db_run(struct db_query *q)
 
 	db_end(q);
 	return r > 0 ? 0 : r;
+}
+
+/* The next synced commit syncs the log up to there, this one's part included: the order stays. */
+int db_run_lazily(struct db_query *q)
+{
+	struct db *db = q->db;
+	int r, err;
+
+	if (!db->sync_each)
+		return db_run(q);
+	assert(sqlite3_get_autocommit(db->handle));
+	err = set_sync(db, false);
+	r = db_run(q);
+	if (err == 0)
+		err = set_sync(db, true);
+	return r < 0 ? r : err;
 }
 
 int db_get_i64(struct db_query *q, int64_t *ret)

@@ -57,6 +57,9 @@ bool db_col_is_null(const struct db_query *q, int column);
 void db_end(struct db_query *q);
 /* Step once, expecting no row, and end.  0 or negative errno. */
 int db_run(struct db_query *q);
+/* The same, but not synced, although sync_each: for what may be lost with the power (the time
+ * of a login), so that it costs no wait for the disk.  Not inside db_begin(). */
+int db_run_lazily(struct db_query *q);
 /* The first column of the first row; -ENOENT when there is none.  Ends the query. */
 int db_get_i64(struct db_query *q, int64_t *ret);
 

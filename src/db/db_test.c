@@ -2,6 +2,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -57,6 +59,46 @@ static int insert(struct db *db, int64_t id, const char *name)
 	db_put_i64(q, id);
 	db_put(q, slice_str(name));
 	return db_run(q);
+}
+
+/* What SQLite calls is found here before the C library's. */
+static unsigned syncs;
+int fdatasync(int fd)
+{
+	syncs++;
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+	syncs++;
+	return (int)syscall(SYS_fsync, fd);
+}
+
+static int insert_lazily(struct db *db, int64_t id)
+{
+	struct db_query *q = db_query(db, "INSERT INTO a VALUES (?, 'lazy')");
+
+	db_put_i64(q, id);
+	return db_run_lazily(q);
+}
+
+/* A lazy write waits for no disk, whether it works or not, and the next one is synced again. */
+static void lazy_is_not_synced(void **state)
+{
+	struct db *db;
+	unsigned before;
+
+	(void)state;
+	assert_int_equal(open_with(1, &db), 0);
+	assert_int_equal(insert(db, 1, "one"), 0);
+	before = syncs;
+	assert_int_equal(insert_lazily(db, 2), 0);
+	assert_int_equal(insert_lazily(db, 2), -EEXIST);
+	assert_int_equal(syncs, before);
+	assert_int_equal(insert(db, 3, "three"), 0);
+	assert_true(syncs > before);
+	db_close(db);
 }
 
 static int64_t count(struct db *db)
@@ -202,6 +244,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(errors_are_told_apart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bytes_come_back_as_they_went, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rolls_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(lazy_is_not_synced, set_up, tear_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
