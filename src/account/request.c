@@ -65,10 +65,20 @@ json_t *request_error(const char *advice, const char *fmt, ...)
 	char text[1024];
 	va_list ap;
 	json_t *j;
+	int n;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	/* Cut in the middle of a character it would be no text, and JSON takes only text. */
+	if (n >= (int)sizeof(text)) {
+		n = sizeof(text) - 1;
+		while (n > 0 && ((unsigned char)text[n - 1] & 0xc0) == 0x80)
+			n--;
+		if (n > 0 && (unsigned char)text[n - 1] >= 0xc0)
+			n--;
+		text[n] = '\0';
+	}
 	j = json_pack("{s:s}", "error", text);
 	if (j && advice)
 		json_object_set_new(j, "advice", json_string(advice));

@@ -65,13 +65,24 @@ static json_t *show_key(struct request *rq, int64_t id)
 	return j;
 }
 
+/* Without any listener to choose from, every name will do. */
+static bool is_listener(struct request *rq, struct slice name)
+{
+	struct slice all = account_store_listeners(rq->store), one;
+	bool any = all.n > 0;
+
+	while (cur_until(&all, ' ', &one))
+		if (slice_eq(one, name))
+			return true;
+	return !any && slice_find(name, ' ') == name.n;
+}
+
 /* The form in which a limit is stored and compared; false if it is none. */
 static bool canonical_limit(struct request *rq, size_t kind, const char *text,
 			    char ret[static ACCOUNT_ADDRESS_MAX + 1])
 {
 	struct account_address a;
 	struct ip_net net;
-	char word[80];
 
 	if (kind == 0 && slice_starts(slice_str(text), SLICE_LIT("*@"))) {
 		ret[0] = '*';
@@ -85,10 +96,7 @@ static bool canonical_limit(struct request *rq, size_t kind, const char *text,
 		return false;
 	if (kind == 1)
 		return ip_net_parse(slice_str(text), &net);
-	snprintf(word, sizeof(word), "%.70s ", text);
-	return slice_find(slice_str(text), ' ') == slice_str(text).n &&
-	       (account_store_listeners(rq->store).n == 0 ||
-		strstr((const char *)account_store_listeners(rq->store).p, word) != NULL);
+	return is_listener(rq, slice_str(text));
 }
 
 static json_t *bad_limit(struct request *rq, size_t kind, const char *text)
@@ -101,8 +109,8 @@ static json_t *bad_limit(struct request *rq, size_t kind, const char *text)
 	if (kind == 1)
 		return request_error("write it as 192.0.2.0/24, 2001:db8::/32 or one address",
 				     "'%s' is not a network", text);
-	snprintf(advice, sizeof(advice), "there are: %.250s",
-		 (const char *)account_store_listeners(rq->store).p);
+	snprintf(advice, sizeof(advice), "there are: %.*s",
+		 SLICE_ARG(slice_head(slice_trim(account_store_listeners(rq->store)), 250)));
 	return request_error(advice, "no listener is called '%s'", text);
 }
 

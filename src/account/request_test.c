@@ -52,6 +52,11 @@ static const struct {
 	{ "{'ask': 'owner.add', 'owner': 'Default'}", "exists already" },
 	{ "{'ask': 'owner.add', 'owner': '-x'}", "cannot be the name" },
 	{ "{'ask': 'key.add', 'account': 'ada@example.org'}", "name is missing" },
+	{ "{'ask': 'key.add', 'account': 'ada@example.org', 'name': 'x', 'listeners': ['mission']}",
+	  "no listener is called 'mission'" },
+	{ "{'ask': 'key.add', 'account': 'ada@example.org', 'name': 'x', 'listeners': ['submission "
+	  "submissions']}",
+	  "no listener is called" },
 	{ "{'ask': 'key.show', 'account': 'ada@example.org', 'name': 'x'}", "no key 'x'" },
 };
 
@@ -168,16 +173,30 @@ static void survives_a_restart(void **state)
 	test_open(state);
 }
 
+/* Words that are too long are cut between two characters, wherever that falls. */
+static void long_words_stay_text(void **state)
+{
+	(void)state;
+	for (size_t lead = 0; lead < 4; lead++) {
+		char question[1600];
+		size_t n = (size_t)snprintf(question, sizeof(question),
+					    "{'ask': 'alias.show', 'alias': '%.*s", (int)lead, "xxxx");
+
+		while (n < sizeof(question) - 8)
+			n += (size_t)snprintf(question + n, 4, "\xe2\x82\xac");
+		snprintf(question + n, sizeof(question) - n, "'}");
+		test_refused(question, "\xe2\x82\xac");
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fill, test_close)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(refused_and_unchanged),
-		TEST(lists_come_in_pages),
-		TEST(removing_takes_along_what_belongs_to_it),
-		TEST(domains_change_owners),
-		TEST(survives_a_restart),
+		TEST(long_words_stay_text),  TEST(refused_and_unchanged),
+		TEST(lists_come_in_pages),   TEST(removing_takes_along_what_belongs_to_it),
+		TEST(domains_change_owners), TEST(survives_a_restart),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
