@@ -3,11 +3,9 @@
 
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "cli/status_counters.h"
 
-/* What role.c says of every role; the rest are the role's own counters. */
-static const char *const common[] = { "role",	       "index",	   "pid",	 "uptime_s",
-				      "memory",	       "channels", "slow_turns", "slowest_turn_ms",
-				      "configuration", "sandbox" };
+#define NAMES_SHOWN 6 /* of a certificate */
 
 static long long number(const json_t *j, const char *key)
 {
@@ -166,55 +164,6 @@ static void print_listeners(const json_t *m, const json_t *roles)
 	print_tls(list, roles);
 }
 
-static bool is_common(const char *key)
-{
-	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
-		if (!strcmp(common[i], key))
-			return true;
-	return false;
-}
-
-/* Every number and text of its own that a role tells, whatever they are. */
-static void print_counters(const json_t *roles)
-{
-	puts("\nCOUNTERS");
-	for (size_t i = 0; i < json_array_size(roles); i++) {
-		json_t *r = json_array_get(roles, i), *v;
-		const char *key;
-		int column = 0;
-
-		if (!strcmp(text(r, "role"), "main"))
-			continue;
-		json_object_foreach(r, key, v)
-		{
-			char item[200], name[32];
-			int n;
-
-			if (is_common(key) ||
-			    (!json_is_integer(v) && !json_is_string(v) && !json_is_boolean(v)))
-				continue;
-			if (json_is_integer(v))
-				n = snprintf(item, sizeof(item), "%s %lld", key,
-					     (long long)json_integer_value(v));
-			else
-				n = snprintf(item, sizeof(item), "%s %s", key,
-					     json_is_string(v) ? json_string_value(v)
-					     : json_is_true(v) ? "yes"
-							       : "no");
-			if (column == 0 || column + n > 88) {
-				printf("%s%-10s ", column ? "\n" : "", column ? "" : process_name(r, name));
-				column = 11;
-			} else {
-				fputs(", ", stdout);
-			}
-			fputs(item, stdout);
-			column += n + 2;
-		}
-		if (column)
-			putchar('\n');
-	}
-}
-
 /* QUEUE: 3 messages, 1 deferred, 2 waiting, the oldest for 3 h 10 min
  *   spool: 1.2 M in 1 segment, bodies being taken in 0.0 of 64.0 M, accepting   */
 static void print_queue(const json_t *roles)
@@ -244,6 +193,17 @@ static void print_queue(const json_t *roles)
 		printf("  %lld damaged: postern queue list --state damaged\n", number(spool, "damaged"));
 }
 
+static void print_names(const json_t *names)
+{
+	size_t n = json_array_size(names);
+
+	for (size_t i = 0; i < n && i < NAMES_SHOWN; i++)
+		printf("%s%s", i ? " " : "", json_string_value(json_array_get(names, i)));
+	if (n > NAMES_SHOWN)
+		printf(" and %zu more", n - NAMES_SHOWN);
+	fputs(n > 0 ? ": " : "no host name: ", stdout);
+}
+
 static void print_certificates(const json_t *m)
 {
 	const json_t *list = json_object_get(m, "certificates");
@@ -259,11 +219,13 @@ static void print_certificates(const json_t *m)
 
 		if (gmtime_r(&end, &tm))
 			strftime(until, sizeof(until), "%Y-%m-%d", &tm);
-		printf("%s: until %s%s%s\n", text(c, "file"), until,
+		print_names(json_object_get(c, "names"));
+		printf("until %s%s%s  %s\n", until,
 		       end < time(NULL) ? " (EXPIRED)"
 		       : days < 14	? " (soon)"
 					: "",
-		       json_is_true(json_object_get(c, "self_signed")) ? ", self-signed" : "");
+		       json_is_true(json_object_get(c, "self_signed")) ? ", self-signed" : "",
+		       text(c, "file"));
 	}
 }
 
@@ -291,7 +253,7 @@ static void print_all(const json_t *roles, const json_t *silent)
 		print_listeners(m, roles);
 	}
 	print_queue(roles);
-	print_counters(roles);
+	status_counters(m, roles);
 	if (m) {
 		print_certificates(m);
 		print_libraries(m);

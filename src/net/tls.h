@@ -50,5 +50,7 @@ struct buf;
 int tls_self_signed(const char *const *names, size_t n, struct buf *ret);
 /* Until when the leaf is valid, seconds since 1970; its SHA-256 in hex (65 bytes with NUL). */
 int tls_certificate_info(struct slice pem, int64_t *ret_not_after, char ret_sha256[65]);
+/* The host names of the leaf, with spaces between; those that are no printable ASCII are left out. */
+int tls_certificate_names(struct slice pem, struct buf *ret);
 
 #endif

@@ -122,10 +122,58 @@ int tls_self_signed(const char *const *names, size_t n, struct buf *ret)
 	return r;
 }
 
-int tls_certificate_info(struct slice pem, int64_t *ret_not_after, char ret_sha256[65])
+/* The leaf; NULL if there is none. */
+static X509 *read_leaf(struct slice pem)
 {
 	BIO *bio = pem.n <= INT32_MAX ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
 	X509 *x = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+
+	BIO_free(bio);
+	ERR_clear_error();
+	return x;
+}
+
+static void put_name(struct slice name, struct buf *to)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] <= ' ' || name.p[i] > '~')
+			return;
+	if (to->n > 0)
+		buf_byte(to, ' ');
+	buf_put(to, name);
+}
+
+int tls_certificate_names(struct slice pem, struct buf *ret)
+{
+	X509 *x = read_leaf(pem);
+	GENERAL_NAMES *names;
+	char cn[256];
+	int n;
+
+	if (!x)
+		return -EINVAL;
+	names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+
+		if (g->type == GEN_DNS)
+			put_name(slice_of(ASN1_STRING_get0_data(g->d.dNSName),
+					  (size_t)ASN1_STRING_length(g->d.dNSName)),
+				 ret);
+	}
+	GENERAL_NAMES_free(names);
+	/* RFC 6125 6.4.4: the common name counts where there is no other. */
+	n = X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName, cn, sizeof(cn));
+	if (ret->n == 0 && n > 0)
+		put_name(slice_of(cn, (size_t)n), ret);
+	X509_free(x);
+	ERR_clear_error();
+	return buf_ok(ret) ? 0 : -ENOMEM;
+}
+
+int tls_certificate_info(struct slice pem, int64_t *ret_not_after, char ret_sha256[65])
+{
+	X509 *x = read_leaf(pem);
 	unsigned char digest[32];
 	unsigned int size = sizeof(digest);
 	struct tm tm;
@@ -139,7 +187,6 @@ int tls_certificate_info(struct slice pem, int64_t *ret_not_after, char ret_sha2
 		r = 0;
 	}
 	X509_free(x);
-	BIO_free(bio);
 	ERR_clear_error();
 	return r;
 }

@@ -435,7 +435,7 @@ static void test_resumption(void **state)
 static void test_self_signed(void **state)
 {
 	const char *const names[] = { "mx.example.org", "evil.example,DNS:other.example" };
-	struct buf pem;
+	struct buf pem, hosts;
 	char sha[65];
 	int64_t until;
 	BIO *bio;
@@ -448,6 +448,11 @@ static void test_self_signed(void **state)
 	assert_int_equal(tls_certificate_info(buf_slice(&pem), &until, sha), 0);
 	assert_true(until > time(NULL) + 3650LL * 86400);
 	assert_int_equal(strlen(sha), 64);
+	buf_init(&hosts, 1024);
+	assert_int_equal(tls_certificate_names(buf_slice(&pem), &hosts), 0);
+	assert_true(slice_starts(buf_slice(&hosts), SLICE_LIT("mx.example.org evil.example,DNS:")));
+	assert_int_equal(tls_certificate_names(SLICE_LIT("x"), &hosts), -EINVAL);
+	buf_done(&hosts);
 	bio = BIO_new_mem_buf(buf_slice(&pem).p, (int)buf_slice(&pem).n);
 	x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
 	assert_int_equal(X509_check_host(x, "mx.example.org", 0, 0, NULL), 1);

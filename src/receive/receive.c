@@ -441,6 +441,6 @@ void receive_status(const struct receive *rx, json_t *to)
 		json_array_append_new(all, listener_json(container_of(at, struct listener, link)));
 	json_object_set_new(to, "sessions", json_integer((json_int_t)rx->n_sessions));
 	json_object_set_new(to, "tls_ready", json_boolean(rx->tls_ready));
-	json_object_set_new(to, "accepting", json_integer(rx->queue ? rx->queue_result : EPIPE));
+	json_object_set_new(to, "accepting", json_boolean(rx->queue && rx->queue_result == 0));
 	json_object_set_new(to, "listeners", all);
 }

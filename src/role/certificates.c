@@ -41,6 +41,7 @@ static void forget(struct certificate_file *f)
 {
 	free(f->cert);
 	free(f->key);
+	free(f->names);
 	if (f->pem_fd > 0)
 		close(f->pem_fd);
 	*f = (struct certificate_file){ 0 };
@@ -60,6 +61,19 @@ static int check(struct slice pem, const char *file, const struct say *to)
 		complain(to, file, *why ? why : strerror(-r));
 	tls_server_free(t);
 	return r;
+}
+
+/* For status only: where memory or names are lacking, none. */
+static char *names_of(struct slice pem)
+{
+	struct buf names;
+	char *text = NULL;
+
+	buf_init(&names, 8192);
+	if (tls_certificate_names(pem, &names) == 0)
+		text = slice_dup(buf_slice(&names));
+	buf_done(&names);
+	return text;
 }
 
 static int load_one(const char *cert, const char *key, struct certificate_file *f, const struct say *to)
@@ -86,6 +100,7 @@ static int load_one(const char *cert, const char *key, struct certificate_file *
 		f->cert = strdup(cert);
 		f->key = key && *key ? strdup(key) : NULL;
 		tls_certificate_info(buf_slice(&pem), &f->not_after, f->sha256);
+		f->names = names_of(buf_slice(&pem));
 		f->pem_fd = server_memory_file("certificate", buf_slice(&pem));
 		r = f->pem_fd < 0 ? -errno : f->cert ? 0 : -ENOMEM;
 	}

@@ -35,15 +35,29 @@ static json_t *listeners_json(const struct server *s)
 	return list;
 }
 
+static json_t *names_json(const char *names)
+{
+	struct slice rest = slice_str(names), one;
+	json_t *list = json_array();
+
+	while (cur_until(&rest, ' ', &one))
+		json_array_append_new(list, json_stringn((const char *)one.p, one.n));
+	if (rest.n > 0)
+		json_array_append_new(list, json_stringn((const char *)rest.p, rest.n));
+	return list;
+}
+
 static json_t *certificates_json(const struct server *s)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < s->n_certificates; i++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:b}", "file", s->certificate[i].cert,
-						      "not_after", (json_int_t)s->certificate[i].not_after,
-						      "sha256", s->certificate[i].sha256, "self_signed",
-						      (int)s->self_signed));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:o, s:I, s:s, s:b}", "file", s->certificate[i].cert,
+						"names", names_json(s->certificate[i].names), "not_after",
+						(json_int_t)s->certificate[i].not_after, "sha256",
+						s->certificate[i].sha256, "self_signed",
+						(int)s->self_signed));
 	return list;
 }
 

@@ -63,6 +63,7 @@ struct certificate_file {
 	int pem_fd; /* sealed memory: chain and key */
 	int64_t not_after;
 	char sha256[65];
+	char *names; /* of hosts, with spaces between */
 };
 
 enum server_state { SERVER_STARTING, SERVER_RUNNING, SERVER_DRAINING, SERVER_HURRYING };
