@@ -413,6 +413,12 @@ static int run(struct command *c)
 	buf_init(&secret, 1);
 	if (c->password && json_is_true(none))
 		return cli_usage(c->action->noun, "--no-password and a password do not go together");
+	/* Nobody types a password twice to be told this. */
+	if (wants && !strchr(json_string_value(json_object_get(c->question, "account")), '@')) {
+		fprintf(stderr, "postern: '%s' is not a mail address\nwrite it as name@example.org\n",
+			json_string_value(json_object_get(c->question, "account")));
+		return CLI_FAILED;
+	}
 	if (wants && !cli_password(c->password_file,
 				   json_string_value(json_object_get(c->question, "account")), &secret)) {
 		buf_wipe(&secret);

@@ -7,6 +7,8 @@
 #ifndef POSTERN_CLI_CLI_H
 #define POSTERN_CLI_CLI_H
 
+#include <stdio.h>
+
 enum cli_exit {
 	CLI_OK = 0,
 	CLI_FAILED = 1,	   /* the server, or the machine, said no */
@@ -34,6 +36,9 @@ const char *cli_nearest(const char *name);
 int cli_usage(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same two lines when getopt_long() has already said what is wrong. */
 int cli_usage_only(const char *name);
+
+/* The lines "usage: ..." alone. */
+void cli_print_usage(const struct cli_command *c, FILE *to);
 
 /* Runs argv[0]'s subcommand; what main() does. */
 int cli_main(int argc, char **argv);

@@ -4,10 +4,12 @@
 #include "base/slice.h"
 #include "cli/cli.h"
 
-#define ACCOUNT_MORE                                                     \
-	"\n  --json                for programs\n"                       \
+#define CONTROL_MORE                                                     \
+	"  --json                for programs\n"                         \
 	"  -c, --config FILE     ask the server of this configuration\n" \
-	"  --socket PATH         ask at this control socket\n\n"         \
+	"  --socket PATH         ask at this control socket\n\n"
+#define ACCOUNT_MORE      \
+	"\n" CONTROL_MORE \
 	"A change holds at once. Exit status: 1 refused, 2 wrong usage, 3 no server answers.\n"
 
 /* One row a subcommand, in the order of `postern help`. */
@@ -15,9 +17,11 @@ const struct cli_command cli_commands[] = {
 	{ "serve", cli_serve, "[-c FILE] [--port-offset N]", "run the server, in the foreground",
 	  "  -c, --config FILE    read this configuration\n"
 	  "  --port-offset N      add N to every port: for trying it out without root\n"
+	  "  --no-sandbox         without Landlock and seccomp: for debuggers only\n"
 	  "\n"
 	  "SIGHUP or `postern reload` reads the configuration anew, SIGTERM lets sessions finish and ends.\n"
-	  "Exit status: 0 after a stop, 77 when ports cannot be opened, 78 when the configuration has "
+	  "Exit status: 0 after a stop, 1 something of the machine failed, 77 when ports cannot be opened, "
+	  "78 when the configuration has "
 	  "errors.\n" },
 	{ "status", cli_status, "[--json]\n--clients [--since SPAN] [--kind KIND] [--limit N] [--json]",
 	  "what runs and how it is doing, or who is misconfigured",
@@ -35,7 +39,8 @@ const struct cli_command cli_commands[] = {
 	  "Exit status: 3 when no server answers.\n" },
 	{ "reload", cli_reload, "[--json]", "have the server read its configuration anew",
 	  "A configuration with errors changes nothing: they are all shown, and the exit status is 1.\n"
-	  "No session and no listening socket is dropped. Certificates are read anew too.\n" },
+	  "No session and no listening socket is dropped. Certificates are read anew too.\n\n" CONTROL_MORE
+	  "Exit status: 0 it is in use, 1 errors, 2 wrong usage, 3 no server answers.\n" },
 	{ "queue", cli_queue,
 	  "list [FILTER]... [--limit N] [--json]\nshow ID [--json]\ncat ID\n"
 	  "hold|release|remove|retry ID... | --all [FILTER]...",
@@ -47,7 +52,7 @@ const struct cli_command cli_commands[] = {
 	  "  remove    delete it without a word to anybody\n"
 	  "  retry     try deferred and failed recipients now\n\n"
 	  "Filters: --state STATE (active, held, queued, deferred, failed, waiting, damaged),\n"
-	  "--sender ADDRESS (<> for none), --recipient ADDRESS, --domain DOMAIN, --id PREFIX\n\n"
+	  "--sender ADDRESS (<> for none), --recipient ADDRESS, --domain DOMAIN, --id PREFIX\n\n" CONTROL_MORE
 	  "Recipients elsewhere wait: sending mail on to other servers is not part of this version.\n"
 	  "Exit status: 0, 1 (no such message, or it could not be done), 2 wrong usage, 3 no server.\n" },
 	{ "domain", cli_account,
@@ -89,7 +94,7 @@ const struct cli_command cli_commands[] = {
 	  "add ACCOUNT --name NAME [--sender ADDRESS]... [--network NET]... [--listener NAME]...\n"
 	  "list [ACCOUNT]\nshow ACCOUNT NAME\n"
 	  "set ACCOUNT NAME [--revoke] [--restore] [--sender ADDRESS]... [--network NET]... "
-	  "[--listener NAME]...\nremove ACCOUNT NAME",
+	  "[--listener NAME]... [--any-sender] [--any-network] [--any-listener]\nremove ACCOUNT NAME",
 	  "API keys: passwords for programs",
 	  "A key is the password of its account, for one program. It is shown once, when it is made.\n\n"
 	  "  --sender ADDRESS      it may send only as this (*@DOMAIN: any of a domain)\n"
@@ -101,11 +106,14 @@ const struct cli_command cli_commands[] = {
 	  "who domains belong to",
 	  "The first domain makes an owner called 'default'; more are for servers with several "
 	  "tenants.\n" ACCOUNT_MORE },
-	{ "config", cli_config, "check [-c FILE] [--port-offset N] [--json]\nshow [-c FILE] [--all] [--json]",
+	{ "config", cli_config,
+	  "check [-c FILE] [--port-offset N] [--json]\nshow [-c FILE] [--all] [--json]\nreference",
 	  "checks a configuration, or shows what differs from the defaults",
 	  "check reads the file as the server would, names every error with its line, and then\n"
 	  "shows what would be served. show prints what the file changes; with --all every\n"
-	  "directive. What show prints, as YAML or as JSON, is itself a configuration file.\n\n"
+	  "directive. What show prints, as YAML or as JSON, is itself a configuration file.\n"
+	  "reference prints the directives as they stand in postern.conf(5), in its source form:\n"
+	  "read it with `man postern.conf`, or with `postern config reference | mandoc -mdoc`.\n\n"
 	  "  -c, --config FILE   instead of $POSTERN_CONFIG or the usual place; - is standard input\n"
 	  "  --all               defaults too\n"
 	  "  --json              for programs\n"
@@ -113,7 +121,7 @@ const struct cli_command cli_commands[] = {
 	  "Exit status: 0 the configuration is good (warnings may have been printed), 1 it has\n"
 	  "errors, 2 wrong usage, 78 the file cannot be read.\n" },
 	{ "help", cli_help, "[COMMAND]", "what postern can do, or how one command is used", NULL },
-	{ "version", cli_version, "", "the versions of postern and of its libraries", NULL },
+	{ "version", cli_version, "[--json]", "the versions of postern and of its libraries", NULL },
 	{ "role", cli_role, "NAME INDEX FD", NULL,
 	  "One process of a server; started by `postern serve` only.\n" },
 	{ 0 },
@@ -178,11 +186,9 @@ const char *cli_nearest(const char *name)
 int cli_usage_only(const char *name)
 {
 	const struct cli_command *c = cli_find(name);
-	struct slice usage = slice_str(c ? c->usage : ""), line;
 
-	while (cur_until(&usage, '\n', &line))
-		fprintf(stderr, "usage: postern %s %.*s\n", name, SLICE_ARG(line));
-	fprintf(stderr, "usage: postern %s %.*s\n", name, SLICE_ARG(usage));
+	if (c)
+		cli_print_usage(c, stderr);
 	return CLI_USAGE;
 }
 

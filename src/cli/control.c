@@ -60,8 +60,8 @@ static bool socket_by_conf(char *ret, size_t size)
 		if (!ok)
 			fprintf(stderr,
 				"postern: %s has errors, so it does not say where the server is asked\n"
-				"See them: postern config check; or name the socket: --socket PATH\n",
-				file);
+				"See them: postern config check -c %s; or name the socket: --socket PATH\n",
+				file, file);
 	}
 	conf_findings_free(findings);
 	conf_free(conf);

@@ -1,16 +1,16 @@
 #include "base/slice.h"
 #include "cli/cli.h"
 
-static void print_usage(const struct cli_command *c)
+void cli_print_usage(const struct cli_command *c, FILE *to)
 {
 	struct slice usage = slice_str(c->usage), line;
 	const char *lead = "usage:";
 
 	while (cur_until(&usage, '\n', &line)) {
-		printf("%s postern %s %.*s\n", lead, c->name, SLICE_ARG(line));
+		fprintf(to, "%s postern %s %.*s\n", lead, c->name, SLICE_ARG(line));
 		lead = "      ";
 	}
-	printf("%s postern %s %.*s\n", lead, c->name, SLICE_ARG(usage));
+	fprintf(to, "%s postern %s %.*s\n", lead, c->name, SLICE_ARG(usage));
 }
 
 int cli_help(int argc, char **argv)
@@ -34,7 +34,7 @@ int cli_help(int argc, char **argv)
 		fprintf(stderr, near ? "; did you mean '%s'?\n" : "\n", near);
 		return CLI_USAGE;
 	}
-	print_usage(c);
+	cli_print_usage(c, stdout);
 	if (c->help)
 		printf("\n%c%s.\n", c->help[0] - ('a' <= c->help[0] && c->help[0] <= 'z' ? 'a' - 'A' : 0),
 		       c->help + 1);

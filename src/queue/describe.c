@@ -232,7 +232,8 @@ const char *describe_filter_get(const json_t *ask, struct describe_filter *ret)
 	for (unsigned s = 0; s < SCHEDULE_STATES; s++)
 		if (!strcmp(ret->state, schedule_state_name((enum schedule_state)s)))
 			return NULL;
-	return "no such state: active, held, queued, deferred, failed, waiting, damaged, loading";
+	return "no such state; there are active, held, queued, deferred, failed, waiting, damaged and "
+	       "loading";
 }
 
 static bool is_domain_of(struct slice address, struct slice domain)

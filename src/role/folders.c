@@ -141,8 +141,11 @@ int folders_lock(struct server *s)
 		ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
 
 		text[got > 0 ? strcspn(text, "\n") : 0] = '\0';
-		fprintf(stderr, "postern: another server (process %s) already uses %s\n", text,
-			s->conf->state_dir);
+		fprintf(stderr,
+			"postern: another server (process %s) already uses %s\n"
+			"Stop that one first (SIGTERM), or give this one a state_dir and a runtime_dir of "
+			"its own\n",
+			text, s->conf->state_dir);
 		close(fd);
 		return -EBUSY;
 	}

@@ -357,13 +357,16 @@ static void watch_signals(struct server *s)
 static int read_conf(struct server *s)
 {
 	struct conf_finding *findings = NULL;
+	const char *file;
 	char room[1024];
 	struct buf text;
 	int r;
 
 	buf_init(&text, 1U << 20);
 	r = server_config_read(s->setup, s->root, &text, &s->conf, &findings);
-	print_findings(server_config_path(s->setup, s->root, room, sizeof(room)), findings);
+	file = server_config_path(s->setup, s->root, room, sizeof(room));
+	/* A warning is not to name a file that is not there; an empty one is meant. */
+	print_findings(s->setup->file || access(file, F_OK) == 0 ? file : "(no file)", findings);
 	conf_findings_free(findings);
 	if (r == 0) {
 		s->generation = 1;

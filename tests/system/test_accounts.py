@@ -131,6 +131,7 @@ def test_aliases_and_further_addresses(server, password):
 
 @pytest.mark.parametrize('args, status, words', [
     (['account', 'add', 'x@nowhere.test', '--no-password'], 1, 'postern domain add nowhere.test'),
+    (['account', 'add', 'ann'], 1, 'not a mail address'),  # said before a password is asked for
     (['account', 'add', 'a/b@example.org', '--no-password'], 1, 'becomes a folder'),
     (['account', 'show', 'nobody@example.org'], 1, 'postern account add nobody@example.org'),
     (['account', 'set', ANN, '--password', 'secret'], 2, 'never an argument'),

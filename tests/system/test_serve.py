@@ -93,8 +93,17 @@ def test_status(make_server):
             if r['role'] != 'main':
                 assert 'seccomp' in r['sandbox']
         words = s.cli('status').stdout
-        for expected in ('PROCESS', 'keeper', 'LISTENER', 'submissions', 'self-signed', 'libuv'):
-            assert expected in words
+        for expected in ('PROCESS', 'keeper', 'LISTENER', 'submissions', 'self-signed', 'libuv',
+                         'logins: open 0, succeeded 0', 'accepting yes', s.config['hostname'] + ': until '):
+            assert expected in words, expected
+        assert m['certificates'][0]['names'] == [s.config['hostname']]
+
+
+def test_a_second_server_is_refused(make_server):
+    with make_server() as s:
+        code, words = run_serve(s, '--port-offset', str(s.offset + 7))
+        assert code == 1 and f'process {s.process.pid}' in words and 'Stop that one first' in words
+        assert s.json('version')['version'] == main_of(s)['version']
 
 
 def test_roles_run_as_somebody_else(make_server):
