@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "sandbox/sandbox.h"
 
-static char walls[64];
+static char walls[80];
 static int memory_fd = -1;
 
 /* Those that start threads while they open; all they need lies in their folder.  The
@@ -45,6 +45,7 @@ int walls_enter(struct role *r, bool sandboxed)
 	char folder[1024];
 	const char *folders[] = { folder };
 	struct sandbox_rules rules = { .folders = folders,
+				       .moves = r->ops->id == IPC_LOCAL, /* tmp/ to new/ */
 				       .log_sockets = r->conf->log_to == LOG_TO_SYSLOG,
 				       .secrets = r->ops->id == IPC_KEEPER || r->ops->id == IPC_SMTP };
 	struct sandbox_report report;
@@ -68,7 +69,8 @@ int walls_enter(struct role *r, bool sandboxed)
 	if (report.landlock)
 		snprintf(walls, sizeof(walls), "landlock %d, seccomp", report.landlock);
 	else
-		snprintf(walls, sizeof(walls), "seccomp, no landlock in this kernel");
+		snprintf(walls, sizeof(walls), "seccomp, no landlock: %s",
+			 report.unsuited ? "this kernel's (ABI 1) cannot move files" : "not in this kernel");
 	if (report.strays)
 		LOG(LOG_ERR, "sandbox-late", LOG_U("threads", report.strays));
 	return 0;

@@ -68,20 +68,29 @@ static int allow(int set, const char *path, uint64_t what)
 	return r;
 }
 
-int landlock_enter(const struct sandbox_rules *rules, int *ret)
+int landlock_abi(void)
 {
 	long abi = syscall(SYS_CREATE, NULL, 0, CREATE_VERSION);
+
+	if (abi >= 0)
+		return (int)abi;
+	/* Not built in, or switched off at boot. */
+	return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -errno;
+}
+
+bool landlock_suits(const struct sandbox_rules *rules, int abi)
+{
+	return abi >= 2 || !rules->moves;
+}
+
+int landlock_enter(const struct sandbox_rules *rules, int abi)
+{
 	struct ruleset all = { 0 };
 	uint64_t usual;
 	size_t size;
 	int set, r = 0;
 
-	if (abi < 0) {
-		*ret = 0;
-		/* Not built in, or switched off at boot. */
-		return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -errno;
-	}
-	all.fs = known_fs((int)abi);
+	all.fs = known_fs(abi);
 	all.net = abi >= 4 ? NET_ALL : 0;
 	all.scoped = abi >= 6 ? SCOPE_ALL : 0;
 	size = abi >= 6 ? sizeof(all) : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
@@ -103,7 +112,5 @@ int landlock_enter(const struct sandbox_rules *rules, int *ret)
 	if (r == 0 && syscall(SYS_ENTER, set, 0) < 0)
 		r = -errno;
 	close(set);
-	if (r == 0)
-		*ret = (int)abi;
 	return r;
 }

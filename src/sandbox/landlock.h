@@ -4,7 +4,12 @@
 
 #include "sandbox/sandbox.h"
 
-/* The ABI in *ret, 0 without Landlock in the kernel. 0 or negative errno. */
-int landlock_enter(const struct sandbox_rules *rules, int *ret);
+/* The kernel's ABI, 0: it has no Landlock, or negative errno. */
+int landlock_abi(void);
+/* Whether such a kernel can keep these rules.  The first ABI forbids every rename
+ * between folders, and no rule can allow it. */
+bool landlock_suits(const struct sandbox_rules *rules, int abi);
+/* Walls of that ABI, which is at most the kernel's.  0 or negative errno. */
+int landlock_enter(const struct sandbox_rules *rules, int abi);
 
 #endif

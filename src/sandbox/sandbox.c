@@ -175,7 +175,14 @@ int sandbox_enter(const struct sandbox_rules *rules, struct sandbox_report *ret)
 		if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 			return -errno;
 	}
-	r = landlock_enter(rules, &report.landlock);
+	r = landlock_abi();
+	if (r > 0 && !landlock_suits(rules, r)) {
+		report.unsuited = true;
+		r = 0;
+	}
+	report.landlock = r;
+	if (r > 0)
+		r = landlock_enter(rules, r);
 	if (r == 0)
 		r = enter_seccomp(rules);
 	if (r == 0)

@@ -19,12 +19,14 @@
 struct sandbox_rules {
 	const char *const *folders; /* read and write below them, nothing elsewhere */
 	size_t n_folders;
+	bool moves;	  /* files are renamed from one folder below them to another */
 	bool log_sockets; /* Unix sockets may be opened and connected: syslog reconnects */
 	bool secrets;	  /* keys in memory: no core dump, no look from outside */
 };
 
 struct sandbox_report {
-	int landlock;	 /* the kernel's ABI; 0: it has none, files are not walled off */
+	int landlock;  /* the kernel's ABI; 0: files are not walled off */
+	bool unsuited; /* because its Landlock (ABI 1) would not let files be moved; otherwise it has none */
 	unsigned strays; /* threads that were there already, and are outside of Landlock */
 };
 
