@@ -70,6 +70,11 @@ static int load_one(struct load *l, const struct spool_info *info, uint64_t now_
 		r = -ENOMEM;
 	m.rcpt = buf_slice(&states).p;
 	m.recipients = (uint32_t)states.n;
+	/* Written while the clock was wrong: nothing waits for a time that we never meant. */
+	if (m.accepted_ms > now_ms)
+		m.accepted_ms = now_ms;
+	if (m.due_ms > schedule_retry_at(UINT32_MAX, now_ms))
+		m.due_ms = schedule_retry_at(UINT32_MAX, now_ms);
 	if (r == 0)
 		r = schedule_add(l->schedule, &m, now_ms);
 	buf_done(&bytes);

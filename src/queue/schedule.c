@@ -417,6 +417,29 @@ bool schedule_answer(struct schedule *s, uint64_t job, uint32_t recipient, enum 
 	return true;
 }
 
+/* ---- the clock ---- */
+
+static uint64_t shifted(uint64_t ms, int64_t by)
+{
+	if (by < 0)
+		return ms > (uint64_t)-by ? ms - (uint64_t)-by : 0;
+	return ms + (uint64_t)by;
+}
+
+void schedule_shift(struct schedule *s, int64_t by_ms)
+{
+	struct map_node *node = NULL;
+
+	while ((node = map_next(&s->messages, node))) {
+		struct message *m = container_of(node, struct message, node);
+
+		m->accepted_ms = shifted(m->accepted_ms, by_ms);
+		m->ready_ms = shifted(m->ready_ms, by_ms);
+		m->retry_ms = shifted(m->retry_ms, by_ms);
+		m->due.key = shifted(m->due.key, by_ms); /* of all alike: the heap stays in order */
+	}
+}
+
 /* ---- looking ---- */
 
 bool schedule_look(const struct schedule *s, const struct id *id, struct schedule_view *ret)

@@ -105,6 +105,10 @@ struct schedule_answer {
 bool schedule_answer(struct schedule *s, uint64_t job, uint32_t recipient, enum schedule_result said,
 		     uint64_t now_ms, struct schedule_answer *ret);
 
+/* The wall clock was set, by so many milliseconds: all that is planned moves with it,
+ * so that nothing waits longer, or grows older, than by the time that passed. */
+void schedule_shift(struct schedule *s, int64_t by_ms);
+
 /* --- looking --- */
 
 struct schedule_view {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "queue/clock.h"
 #include "queue/schedule.h"
 
 #define T0     UINT64_C(1800000000000)
@@ -460,6 +461,60 @@ static void test_random_lives(void **state)
 		random_life(seed);
 }
 
+/* However the clock is set: what is ready stays ready, what is deferred waits its
+ * time and no longer, and nothing ages by the jump. */
+static void test_clock_set(void **state)
+{
+	static const int64_t jumps[] = { -24 * (int64_t)HOUR, 24 * 8 * (int64_t)HOUR, -(int64_t)(T0 + 1) };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+		struct schedule *s = make(4);
+		struct schedule_job j;
+		struct schedule_answer a;
+		struct id deferred = add(s, 1, one, 1, T0), ready;
+		uint64_t now = jumps[i] < -(int64_t)T0 ? 0 : T0 + (uint64_t)jumps[i];
+
+		assert_true(schedule_next(s, T0, &j));
+		assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DEFERRED, T0, &a));
+		ready = add(s, 2, one, 1, T0);
+		schedule_shift(s, jumps[i]);
+		assert_true(schedule_next(s, now, &j));
+		assert_string_equal(j.id.text, ready.text);
+		if (now > 0) {
+			assert_int_equal(schedule_wait_ms(s, now), MINUTE);
+			assert_false(schedule_next(s, now + MINUTE - 1, &j));
+		}
+		assert_true(schedule_next(s, now + MINUTE, &j));
+		assert_string_equal(j.id.text, deferred.text);
+		assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DEFERRED, now + MINUTE, &a));
+		assert_int_equal(a.now, SCHEDULE_DEFERRED);
+		assert_int_equal(a.next_ms, now + 6 * MINUTE);
+		schedule_free(s);
+	}
+}
+
+static void test_clock_noticed(void **state)
+{
+	static const struct {
+		uint64_t wall_ms, steady_ms;
+		int64_t by_ms;
+	} looks[] = {
+		{ T0, 1000, 0 },
+		{ T0 + 5000, 6000, 0 },
+		{ T0 + 7000 - 1999, 8000, 0 }, /* slewed */
+		{ T0 + 7000 - 2000, 8000, -2000 },
+		{ T0 + 8000 - 2000, 9000, 0 }, /* said once */
+		{ T0 + 9000 + HOUR, 10000, HOUR + 2000 },
+		{ 10, 11000, 10 - (int64_t)(T0 + 10000 + HOUR) },
+	};
+	struct queue_clock c = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)
+		assert_int_equal(queue_clock_look(&c, looks[i].wall_ms, looks[i].steady_ms), looks[i].by_ms);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -470,6 +525,8 @@ int main(void)
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_local_away),
 		cmocka_unit_test(test_removed_under_way),
+		cmocka_unit_test(test_clock_set),
+		cmocka_unit_test(test_clock_noticed),
 		cmocka_unit_test(test_random_lives),
 	};
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "queue/clock.h"
 #include "queue/handout.h"
 #include "queue/intake.h"
 #include "queue/load.h"
@@ -25,6 +26,7 @@ struct queue {
 	struct handout *handout;
 	struct queue_ask *ask;
 	struct load load;
+	struct queue_clock clock;
 	uv_poll_t wake;
 	uv_timer_t tick, due, leave;
 	uv_idle_t loading;
@@ -35,6 +37,24 @@ struct queue {
 
 static void on_due(uv_timer_t *t);
 
+/* The time for the schedule, which has moved with the clock if that was set. */
+static uint64_t now_ms(struct queue *q)
+{
+	uint64_t wall = queue_now_ms();
+	struct timespec steady;
+	int64_t by;
+
+	clock_gettime(CLOCK_BOOTTIME, &steady);
+	by = queue_clock_look(&q->clock, wall,
+			      (uint64_t)steady.tv_sec * 1000 + (uint64_t)steady.tv_nsec / 1000000);
+	if (by != 0) {
+		LOG(LOG_NOTICE, "clock-set", LOG_U("by_s", (uint64_t)(by < 0 ? -by : by) / 1000),
+		    LOG_STR("direction", by < 0 ? "back" : "ahead"));
+		schedule_shift(q->schedule, by);
+	}
+	return wall;
+}
+
 /* Hands out what is due, and sleeps until the next thing is. */
 static void pump(struct queue *q)
 {
@@ -42,8 +62,8 @@ static void pump(struct queue *q)
 
 	if (q->draining)
 		return;
-	wait = handout_run(q->handout, queue_now_ms());
-	if (wait > DUE_MAX_MS) /* the wall clock may be set meanwhile */
+	wait = handout_run(q->handout, now_ms(q));
+	if (wait > DUE_MAX_MS)
 		wait = DUE_MAX_MS;
 	uv_timer_start(&q->due, on_due, wait > 0 ? wait : 1, 0);
 }
@@ -64,7 +84,7 @@ static void on_wake(uv_poll_t *p, int status, int events)
 
 	(void)status;
 	(void)events;
-	if (intake_done(q->intake, queue_now_ms()) > 0)
+	if (intake_done(q->intake, now_ms(q)) > 0)
 		pump(q);
 }
 
@@ -72,7 +92,7 @@ static void on_tick(uv_timer_t *t)
 {
 	struct queue *q = t->data;
 
-	spool_tick(q->sp, queue_now_ms());
+	spool_tick(q->sp, now_ms(q));
 	intake_accepting(q->intake);
 }
 
@@ -80,7 +100,7 @@ static void on_loading(uv_idle_t *h)
 {
 	struct queue *q = h->data;
 
-	if (!load_step(&q->load, LOAD_TURN, queue_now_ms())) {
+	if (!load_step(&q->load, LOAD_TURN, now_ms(q))) {
 		uv_idle_stop(h);
 		LOG(LOG_INFO, "queue-loaded", LOG_U("messages", q->load.loaded),
 		    LOG_U("not_scheduled", q->load.damaged), LOG_U("possibly_twice", q->load.possibly_twice));
@@ -172,7 +192,7 @@ static void queue_peer(struct role *r, enum ipc_role who, unsigned index, struct
 		intake_peer(q->intake, index, ch);
 		q->smtp += ch ? 1U : -1U;
 	} else if (who == IPC_LOCAL) {
-		handout_peer(q->handout, ch, queue_now_ms());
+		handout_peer(q->handout, ch, now_ms(q));
 		pump(q);
 	}
 }
@@ -187,9 +207,9 @@ static void queue_message(struct role *r, enum ipc_role who, unsigned index, con
 	if (q->closed)
 		return;
 	if (who == IPC_SMTP && index < INTAKE_PEERS) {
-		broken = intake_message(q->intake, index, m, queue_now_ms());
+		broken = intake_message(q->intake, index, m, now_ms(q));
 	} else if (who == IPC_LOCAL) {
-		broken = handout_message(q->handout, m, queue_now_ms());
+		broken = handout_message(q->handout, m, now_ms(q));
 		if (!broken)
 			pump(q);
 	}
@@ -201,10 +221,12 @@ static void queue_request(struct role *r, struct role_request *req)
 {
 	struct queue *q = r->state;
 
-	if (q->closed)
+	if (q->closed) {
 		role_answer_error(req, "the server is stopping", NULL);
-	else
-		queue_ask(q->ask, req);
+		return;
+	}
+	now_ms(q); /* before anything is planned by the clock as it is now */
+	queue_ask(q->ask, req);
 }
 
 /* ---- numbers ---- */
@@ -288,7 +310,7 @@ static void leave(struct queue *q)
 	uv_idle_stop(&q->loading);
 	uv_poll_stop(&q->wake);
 	queue_ask_free(q->ask);
-	intake_done(q->intake, queue_now_ms());
+	intake_done(q->intake, now_ms(q));
 	intake_free(q->intake);
 	handout_free(q->handout);
 	spool_close(q->sp);
