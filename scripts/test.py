@@ -174,6 +174,8 @@ def main():
     if 'valgrind' in parts and 'plain' in built:
         unit(tally, 'plain', False, ['valgrind', '-q', '--error-exitcode=9', '--leak-check=full',
                                      '--errors-for-leak-kinds=definite', '--fair-sched=yes'], 'valgrind')
+        pytests(tally, 'valgrind, a whole server', {'POSTERN_BIN': os.path.join(TOP, 'build/plain/postern')},
+                ['tests/valgrind'])
     skip = f', {tally.skipped} skipped' if tally.skipped else ''
     if tally.failures:
         print('failed: ' + ', '.join(tally.failures))
