@@ -137,10 +137,14 @@ static void on_timer(uv_timer_t *t)
 			session_deadline(s, 10);
 			hang_up(s, "4.4.2", "timeout: this session took too long in all");
 		} else {
+			/* An answer that is waited for is not given up because the session
+			 * is long: the message would be stored, and sent once more. */
 			if (now >= s->end_ms)
 				s->end_ms = now + 60000;
-			session_deadline(s, 10);
-			smtp_timed_out(s);
+			if (now >= s->deadline_ms) {
+				session_deadline(s, 10);
+				smtp_timed_out(s);
+			}
 		}
 		break;
 	}

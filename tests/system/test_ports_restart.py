@@ -109,3 +109,24 @@ def test_dies_while_it_is_asked(one, case):
         c.message('ann@example.org', 'bob@example.org', f'Subject: after {case}\n\nx', '250 2.0.0')
     one.wait_message('bob@example.org', f'Subject: after {case}\n'.encode())
     assert not any(b'Subject: after a crash' in m for m in one.messages('bob@example.org'))
+
+
+def test_session_ends_while_its_message_is_stored(make_server):
+    """The longest session is over, but whoever waits for 250 gets it: a refusal now would make a second copy."""
+    with make_server({'smtp_processes': 1, 'listeners': {'relay': {'session_timeout': '10s'}}}) as s:
+        s.cli('domain', 'add', 'example.org')
+        s.account('bob@example.org', PASSWORD)
+        pid = pid_of(s, 'queue')
+        begin = time.monotonic()
+        with Raw(s.port['relay'], greeting=220) as c:
+            c.ehlo()
+            c.envelope('x@elsewhere.test', 'bob@example.org')
+            c.say('DATA', 354)
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                c.send('Subject: slow disk\r\n\r\nx\r\n.\r\n')
+                time.sleep(max(0, begin + 12 - time.monotonic()))
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            c.expect('250 2.0.0')
+        s.wait_message('bob@example.org', b'Subject: slow disk')
