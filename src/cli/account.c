@@ -11,7 +11,6 @@
 #define OPTIONS_MAX 16
 #define OPT_FIRST   0x2000
 #define OPT_JSON    0x1ffe
-#define OPT_HELP    0x1fff
 
 /* How an option becomes a member of the question. */
 enum kind {
@@ -273,9 +272,7 @@ static int take_opt(struct command *c, const struct opt *o, const char *arg)
 
 static size_t make_options(const struct action *a, struct option *to)
 {
-	static const struct option common[] = { CONTROL_OPTIONS,
-						{ "json", no_argument, NULL, OPT_JSON },
-						{ "help", no_argument, NULL, OPT_HELP } };
+	static const struct option common[] = { CONTROL_OPTIONS, { "json", no_argument, NULL, OPT_JSON } };
 	size_t n = sizeof(common) / sizeof(common[0]);
 
 	memcpy(to, common, sizeof(common));
@@ -297,17 +294,12 @@ static int parse_options(struct command *c, int argc, char **argv)
 	int opt, r = CLI_OK;
 
 	make_options(c->action, options);
-	while (r == CLI_OK && (opt = getopt_long(argc, argv, CONTROL_SHORT "h", options, NULL)) != -1) {
+	while (r == CLI_OK && (opt = getopt_long(argc, argv, CONTROL_SHORT, options, NULL)) != -1) {
 		if (control_option(opt, optarg))
 			continue;
 		if (opt == OPT_JSON)
 			c->as_json = true;
-		else if (opt == OPT_HELP || opt == 'h') {
-			char *ask[] = { (char *)"help", (char *)(uintptr_t)c->action->noun, NULL };
-
-			cli_help(2, ask);
-			exit(CLI_OK);
-		} else if (opt >= OPT_FIRST)
+		else if (opt >= OPT_FIRST)
 			r = take_opt(c, &c->action->opts[opt - OPT_FIRST], optarg);
 		else
 			r = cli_usage_only(c->action->noun);

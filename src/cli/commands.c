@@ -204,6 +204,15 @@ int cli_usage(const char *name, const char *fmt, ...)
 	return cli_usage_only(name);
 }
 
+/* Wherever it stands: `postern queue list --help` too. */
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return true;
+	return false;
+}
+
 int cli_main(int argc, char **argv)
 {
 	const struct cli_command *c;
@@ -222,7 +231,7 @@ int cli_main(int argc, char **argv)
 		fputs("\nTry: postern help\n", stderr);
 		return CLI_USAGE;
 	}
-	if (argc > 2 && c->run != cli_help && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
+	if (c->run != cli_help && asks_for_help(argc, argv)) {
 		char *ask[] = { (char *)"help", (char *)(uintptr_t)c->name, NULL };
 
 		return cli_help(2, ask);
