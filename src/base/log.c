@@ -50,6 +50,11 @@ int log_open(enum log_to to, enum log_format format, const char *role, int index
 			to = LOG_TO_STDERR;
 		}
 	}
+	if (to == LOG_TO_SYSLOG && access("/dev/log", F_OK) < 0) {
+		/* syslog(3) would lose every line without a word. */
+		r = -errno;
+		to = LOG_TO_STDERR;
+	}
 	if (to == LOG_TO_SYSLOG)
 		openlog("postern", LOG_PID | LOG_NDELAY, LOG_MAIL);
 	sink.to = to;
