@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -269,18 +270,23 @@ def test_ports_in_use_are_all_named(make_server):
     assert f"port {s.port['relay']} " not in words
 
 
-def as_nobody():
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
-
-
-def unprivileged(server):
-    """Popen's arguments to run as somebody who is not root, and the folder given to him."""
+def unprivileged(server, uid=NOBODY):
+    """Popen's arguments to run as somebody who is not root, and who may read what he runs
+    even where the tree lies in root's own folder."""
     if os.getuid() != 0:
         return {}
-    os.chown(server.folder, NOBODY, NOBODY)
-    return {'preexec_fn': as_nobody}
+
+    def change():
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+
+    server.binary = shutil.copy(server.binary, server.folder)
+    os.chmod(server.binary, 0o755)
+    os.chmod(server.config_file, 0o644)
+    if not server.process:
+        os.chown(server.folder, uid, uid)
+    return {'preexec_fn': change}
 
 
 def test_low_ports_need_root(make_server):
@@ -288,7 +294,8 @@ def test_low_ports_need_root(make_server):
         if int(f.read()) <= 25:
             pytest.skip('anybody may open port 25 here')
     s = make_server()
-    code, words = run_serve(s, **unprivileged(s))
+    more = unprivileged(s)
+    code, words = run_serve(s, **more)
     s.close()
     assert code == 77
     assert 'port 25 ' in words and 'port 587 ' in words and '--port-offset' in words
@@ -297,9 +304,10 @@ def test_low_ports_need_root(make_server):
 def test_without_root(make_server):
     """The same roles and walls, all as one user."""
     s = make_server()
+    more = unprivileged(s)
     log = open(s.log_file, 'ab')
     p = subprocess.Popen([s.binary, 'serve', '-c', s.config_file, '--port-offset', str(s.offset)], stdout=log, stderr=log,
-                         stdin=subprocess.DEVNULL, env=s.env, **unprivileged(s))
+                         stdin=subprocess.DEVNULL, env=s.env, **more)
     try:
         s.wait_log('event=ready', 30)
         assert submit(s).startswith('250')
@@ -321,14 +329,10 @@ def test_one_server_a_state(make_server):
 def test_strangers_may_not_ask(make_server):
     if os.getuid() != 0:
         pytest.skip('needs root')
-
-    def as_stranger():
-        os.setgroups([])
-        os.setgid(54321)
-        os.setuid(54321)
     with make_server() as s:
-        p = subprocess.run([s.binary, 'status'], capture_output=True, text=True, preexec_fn=as_stranger,
-                           env=dict(s.env, POSTERN_RUNTIME_DIR=s.config['runtime_dir']))
+        more = unprivileged(s, 54321)
+        p = subprocess.run([s.binary, 'status'], capture_output=True, text=True,
+                           env=dict(s.env, POSTERN_RUNTIME_DIR=s.config['runtime_dir']), **more)
         assert p.returncode == 3 and 'not allowed' in p.stderr
 
 
