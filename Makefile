@@ -26,7 +26,7 @@ demo:
 	@/usr/bin/python3 scripts/demo.py build/release/postern
 
 run:
-	@scripts/install-packages build
+	@scripts/install-packages build run
 	@scripts/build release
 	@scripts/run build/release/postern
 
