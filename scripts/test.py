@@ -7,8 +7,10 @@ system (pytest against a running server), fuzz (each target for a few seconds).
 """
 import argparse
 import concurrent.futures
+import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 os.chdir(TOP)
 
 ASAN = 'abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1'
+SHOWN = 120  # lines of what a failed program said
 ENV = dict(os.environ, ASAN_OPTIONS=ASAN, UBSAN_OPTIONS='print_stacktrace=1:halt_on_error=1')
 
 
@@ -36,20 +39,29 @@ class Tally:
         print(f'{mark:4} {name:44} {passed} passed, {failed} failed{skip}  ({seconds:.1f} s)', flush=True)
         if failed:
             self.failures.append(name)
-            tail = output.splitlines()[-60:]
+            # What passed explains nothing; of the rest the end, where the reason stands.
+            tail = [line for line in output.splitlines() if not line.startswith('ok ')][-SHOWN:]
             print('\n'.join('     | ' + line for line in tail), flush=True)
 
 
 def run(cmd, timeout, env=None):
     """Returns (exit status, output, seconds); a time-out counts as a failure."""
     begin = time.monotonic()
+    p = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env or ENV,
+                         errors='replace', text=True)
     try:
-        p = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           env=env or ENV, timeout=timeout, errors='replace', text=True)
-        return p.returncode, p.stdout, time.monotonic() - begin
-    except subprocess.TimeoutExpired as e:
-        out = e.stdout.decode(errors='replace') if isinstance(e.stdout, bytes) else (e.stdout or '')
-        return 124, out + f'\ntimed out after {timeout} s', time.monotonic() - begin
+        out, status = p.communicate(timeout=timeout)[0], p.returncode
+    except subprocess.TimeoutExpired:
+        # As Ctrl-C: pytest says where it was, and stops the servers that it started.
+        p.send_signal(signal.SIGINT)
+        try:
+            out = p.communicate(timeout=60)[0]
+        except subprocess.TimeoutExpired:
+            p.kill()
+            out = 'it did not end on SIGINT either'
+            p.wait()
+        out, status = f'{out}\ntimed out after {timeout} s', 124
+    return status, out, time.monotonic() - begin
 
 
 def step(tally, name, cmd, timeout=600):
@@ -82,7 +94,7 @@ def unit(tally, kind, full, wrap=(), label='unit'):
     env = dict(ENV)
     if full:
         env['POSTERN_FULL'] = '1'
-    timeout = 3600 if full else 180
+    timeout = 3600 if full else 600
 
     def one(program):
         return program, run([*wrap, program], timeout, env)
@@ -92,25 +104,24 @@ def unit(tally, kind, full, wrap=(), label='unit'):
             tally.add(f'{label} {os.path.basename(program)}', *tap(out, status), seconds, out)
 
 
-def pytests(tally, label, env, paths):
-    paths = [p for p in paths if os.path.isdir(p)]
-    if not paths:
-        return
-    with tempfile.TemporaryDirectory() as tmp:
-        report = os.path.join(tmp, 'report.xml')
-        status, out, seconds = run(['/usr/bin/python3', '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
-                                    '--junitxml', report, *paths], 1800, dict(ENV, **env))
-        passed = failed = skipped = 0
-        if os.path.exists(report):
-            for suite in ET.parse(report).getroot().iter('testsuite'):
-                bad = int(suite.get('failures')) + int(suite.get('errors'))
-                skip = int(suite.get('skipped'))
-                failed += bad
-                skipped += skip
-                passed += int(suite.get('tests')) - bad - skip
-        if status not in (0, 5) and failed == 0:
+def pytests(tally, folders, binary):
+    """Each file by itself: its result is seen at once, and it has a time-out of its own."""
+    env = dict(ENV, POSTERN_BIN=os.path.join(TOP, binary))
+    for path in [p for folder in folders for p in sorted(glob.glob(f'{folder}/test_*.py'))]:
+        with tempfile.TemporaryDirectory() as tmp:
+            report = os.path.join(tmp, 'report.xml')
+            status, out, seconds = run(['/usr/bin/python3', '-m', 'pytest', '-q', '--tb=short', '-p', 'no:cacheprovider',
+                                        '--junitxml', report, path], 900, env)
+            passed = failed = skipped = 0
+            if os.path.exists(report):
+                for suite in ET.parse(report).getroot().iter('testsuite'):
+                    failed += int(suite.get('failures')) + int(suite.get('errors'))
+                    skipped += int(suite.get('skipped'))
+                    passed += int(suite.get('tests'))
+                passed -= failed + skipped
+        if status != 0 and failed == 0:
             failed = 1
-        tally.add(label, passed, failed, skipped, seconds, out)
+        tally.add(f'{os.path.basename(os.path.dirname(path))} {os.path.basename(path)[:-3]}', passed, failed, skipped, seconds, out)
 
 
 def fuzz(tally, seconds_each):
@@ -149,7 +160,6 @@ def main():
     tally = Tally()
     begin = time.monotonic()
 
-    ok = True
     if 'check' in parts:
         step(tally, 'check (layers, format, banned, man pages)', ['scripts/check'])
     kinds = []
@@ -165,8 +175,7 @@ def main():
     if 'unit' in parts and 'test' in built:
         unit(tally, 'test', args.full)
     if 'system' in parts and 'test' in built:
-        pytests(tally, 'system and interop', {'POSTERN_BIN': os.path.join(TOP, 'build/test/postern')},
-                ['tests/system', 'tests/interop'])
+        pytests(tally, ['tests/system', 'tests/interop'], 'build/test/postern')
     if 'fuzz' in parts and 'fuzz' in built:
         fuzz(tally, fuzz_seconds)
     if 'mutants' in parts and 'fuzz' in built:
