@@ -16,8 +16,11 @@
 #define KNOWN_HOLD_MS 10
 
 #define SILENCE_MS 8000 /* on an implicit TLS port: then it waits for a greeting */
-/* Beyond the limit a session is told so; beyond this one it is only closed. */
-#define REFUSED_MAX 64
+/* Beyond a listener's limits a session is told so, which needs TLS first on some ports;
+ * so many beyond them are only closed.  Else one address could fill the listener with
+ * connections that never come to be greeted. */
+#define REFUSED_MAX	   64
+#define REFUSED_PER_IP_MAX 16
 
 static void on_conn(void *arg, struct conn *c, enum conn_event event);
 
@@ -399,6 +402,12 @@ static int count_in(struct session *s)
 
 	if (of_ip == 0)
 		return -ENOMEM;
+	if (of_ip > l->rules->max_sessions_per_ip + REFUSED_PER_IP_MAX ||
+	    l->n_sessions >= l->rules->max_sessions + REFUSED_MAX) {
+		ip_count_remove(&l->by_ip, &s->ip, s->uid);
+		l->count.sessions_refused++;
+		return -EUSERS;
+	}
 	l->n_sessions++;
 	l->count.sessions++;
 	s->facts.sessions_of_ip = of_ip;
@@ -451,7 +460,7 @@ int session_accept(struct listener *l, uv_stream_t *stream)
 	buf_init(&s->login, IPC_ADDRESS_MAX);
 	r = set_up(s);
 	if (r == 0)
-		r = l->n_sessions >= l->rules->max_sessions + REFUSED_MAX ? -EUSERS : count_in(s);
+		r = count_in(s);
 	if (r < 0) {
 		conn_close(s->conn);
 		smtp_server_free(s->engine);

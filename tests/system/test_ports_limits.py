@@ -1,8 +1,10 @@
 """Time, size and number: every limit of a listener, with small values."""
+import contextlib
+import socket
 import time
 
 import pytest
-from raw import PASSWORD, Raw
+from raw import PASSWORD, Raw, context
 
 LIMITS = {'command_timeout': '1s', 'data_timeout': '1s', 'max_size': '64K', 'max_recipients': 100, 'max_errors': 4,
           'max_commands': 10, 'max_transactions': 3, 'max_sessions_per_ip': 4, 'greeting_hold': '0ms', 'tls_timeout': '1s'}
@@ -83,6 +85,24 @@ def test_session_timeout(limited):
                 break
             time.sleep(0.5)
         assert 9 < time.monotonic() - begin < 14
+
+
+def test_one_address_does_not_fill_a_listener_with_silence(limited):
+    """Who is never greeted is never told that these are too many: past a few they are only closed."""
+    with contextlib.ExitStack() as stack:
+        def silent():
+            s = stack.enter_context(socket.create_connection(('127.0.0.1', limited.port['submissions']), 10))
+            s.settimeout(12)
+            return s
+        waiting = [silent() for _ in range(4 + 16)]
+        begin = time.monotonic()
+        assert silent().recv(1) == b''
+        assert time.monotonic() - begin < 4, 'closed at once, not when the silence is over'
+        # Another address has its own count.
+        other = socket.create_connection(('127.0.0.1', limited.port['submissions']), 10, source_address=('127.0.0.2', 0))
+        with context().wrap_socket(other) as c:
+            assert c.recv(3) == b'220'
+        assert waiting[0].recv(3) == b'554', 'the first ones were waited for'
 
 
 def test_size_announced(relay):
