@@ -73,6 +73,7 @@ static void enlarge(struct map *m)
 	free(m->bucket);
 	m->bucket = larger.bucket;
 	m->buckets = larger.buckets;
+	m->lowest = 0;
 }
 
 void map_insert(struct map *m, struct map_node *node, struct slice key)
@@ -87,6 +88,8 @@ void map_insert(struct map *m, struct map_node *node, struct slice key)
 	node->next = *at;
 	*at = node;
 	m->n++;
+	if ((size_t)(at - m->bucket) < m->lowest)
+		m->lowest = (size_t)(at - m->bucket);
 }
 
 void map_remove(struct map *m, struct map_node *node)
@@ -120,9 +123,12 @@ struct map_node *map_next(const struct map *m, const struct map_node *after)
 
 struct map_node *map_take_any(struct map *m)
 {
-	struct map_node *node = first_from(m, 0);
+	struct map_node *node = first_from(m, m->lowest);
 
-	if (node)
-		map_remove(m, node);
+	if (!node)
+		return NULL;
+	/* Not from the first bucket each time: that would take the square of the elements. */
+	m->lowest = node->hash & (m->buckets - 1);
+	map_remove(m, node);
 	return node;
 }

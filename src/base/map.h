@@ -20,6 +20,7 @@ struct map {
 	struct map_node **bucket;
 	size_t buckets; /* a power of two */
 	size_t n;
+	size_t lowest; /* the buckets before this one are empty */
 	unsigned char secret[16];
 };
 
