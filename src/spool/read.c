@@ -69,22 +69,23 @@ static int read_part(struct spool *sp, struct entry *e, void *to, size_t n, uint
  * caller's to free. */
 static int read_head(struct spool *sp, struct entry *e, struct record_message *ret, unsigned char **ret_bytes)
 {
-	unsigned char head[RECORD_MESSAGE_HEAD], *all;
+	unsigned char *all;
 	struct record_message m;
+	uint64_t blocks = e->body_size / RECORD_BLOCK + (e->body_size % RECORD_BLOCK > 0);
 	size_t n;
-	int r = read_part(sp, e, head, sizeof(head), 0);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (!record_get_message(slice_of(head, sizeof(head)), &m) || memcmp(m.id.text, e->id, ID_LEN) != 0 ||
-	    record_body_at(&m) + (m.own_file ? 0 : m.body_size) != e->length)
+	if (e->length < RECORD_MESSAGE_HEAD || blocks > (e->length - RECORD_MESSAGE_HEAD) / 4)
 		return -EBADMSG;
-	n = (size_t)record_meta_at(&m);
+	n = (size_t)(RECORD_MESSAGE_HEAD + 4 * blocks);
 	all = malloc(n);
 	if (!all)
 		return -ENOMEM;
 	r = read_part(sp, e, all, n, 0);
-	if (r == 0 && !record_message_intact(slice_of(all, n)))
+	if (r == 0 && (!record_get_message(slice_of(all, n), &m) || memcmp(m.id.text, e->id, ID_LEN) != 0 ||
+		       m.body_size != e->body_size ||
+		       record_body_at(&m) + (m.own_file ? 0 : m.body_size) != e->length ||
+		       !record_message_intact(slice_of(all, n))))
 		r = -EBADMSG;
 	if (r < 0) {
 		free(all);
