@@ -8,7 +8,8 @@
 #include "queue/describe.h"
 
 #define WALKS_MAX     16
-#define TURN_MESSAGES 32 /* looked at in one turn */
+#define TURN_MESSAGES 32		/* acted upon in one turn */
+#define TURN_NS	      UINT64_C(5000000) /* looking at messages, of one question in one turn */
 #define TURN_RCPTS    200
 #define PART_MAX      24000  /* octets of JSON in one part, a little more at most */
 #define CAT_CHUNK     24576  /* octets of the message in one part */
@@ -30,8 +31,9 @@ struct walk {
 	const char *verb; /* what is done to each message that matches */
 	struct id at;
 	bool begun;
-	uint64_t left; /* of the limit */
-	uint64_t done; /* messages acted upon or listed; octets, recipients sent */
+	uint64_t turn_ends; /* by uv_hrtime() */
+	uint64_t left;	    /* of the limit */
+	uint64_t done;	    /* messages acted upon or listed; octets, recipients sent */
 };
 
 struct queue_ask {
@@ -139,11 +141,12 @@ static void walk_end(struct walk *w, json_t *last)
 	free(w);
 }
 
+/* False at the end of the turn, and with w->left 0 at the end of the queue. */
 static bool next_match(struct walk *w, struct describe *d)
 {
 	struct spool_info info;
 
-	for (unsigned i = 0; i < TURN_MESSAGES; i++) {
+	while (uv_hrtime() < w->turn_ends) {
 		if (!spool_next(w->ask->sp, w->begun ? &w->at : NULL, &info)) {
 			w->left = 0;
 			return false;
@@ -165,7 +168,7 @@ static bool step_list(struct walk *w)
 	struct describe d;
 	size_t octets = 0;
 
-	for (unsigned i = 0; rows && i < TURN_MESSAGES && w->left > 0 && octets < PART_MAX; i++) {
+	while (rows && w->left > 0 && octets < PART_MAX) {
 		if (!next_match(w, &d))
 			break;
 		row = describe_brief(&d);
@@ -290,8 +293,10 @@ static void on_turn(uv_timer_t *t)
 
 		if (room == 0)
 			walk_end(w, NULL); /* nobody waits for it */
-		else if (room >= ROOM_MIN)
+		else if (room >= ROOM_MIN) {
+			w->turn_ends = uv_hrtime() + TURN_NS;
 			w->step(w);
+		}
 	}
 	if (list_empty(&a->walks))
 		uv_timer_stop(&a->turn);
