@@ -7,6 +7,8 @@
 
 enum { OPT_STATE = 1, OPT_SENDER, OPT_RECIPIENT, OPT_DOMAIN, OPT_ID, OPT_ALL };
 
+#define LIMIT_DEFAULT 1000 /* rows that the server lists unless told otherwise */
+
 struct asked {
 	const char *verb;
 	bool as_json, all;
@@ -180,8 +182,10 @@ static void print_rcpt(const struct asked *a, const json_t *r)
 		print_clean(text_of(r, "original"), false);
 		putchar(')');
 	}
-	if (*text_of(r, "mailbox"))
-		printf(" in %s", text_of(r, "mailbox"));
+	if (*text_of(r, "mailbox")) {
+		printf(" in ");
+		print_clean(text_of(r, "mailbox"), false);
+	}
 	if (*reason) {
 		printf("\n            %s%s", text_of(r, "status"), *text_of(r, "status") ? " " : "");
 		print_clean(reason, false);
@@ -322,6 +326,8 @@ static json_t *question(const struct asked *a, const char *id)
 
 static int list(struct asked *a, int argc, char **argv)
 {
+	json_t *given = json_object_get(a->filter, "limit");
+	uint64_t limit = given ? (uint64_t)json_integer_value(given) : LIMIT_DEFAULT;
 	int status;
 
 	if (optind < argc)
@@ -331,6 +337,9 @@ static int list(struct asked *a, int argc, char **argv)
 	status = control_ask(question(a, NULL), SLICE_LIT(""), take_list, a);
 	if (status == CLI_OK && !a->as_json && a->n == 0)
 		puts(json_object_size(a->filter) > 0 ? "No message matches." : "The queue is empty.");
+	if (status == CLI_OK && a->n >= limit)
+		fprintf(stderr, "These are the first %" PRIu64 "; if there are more, --limit N shows them.\n",
+			a->n);
 	return status;
 }
 

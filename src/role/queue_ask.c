@@ -328,17 +328,23 @@ static struct walk *walk_new(struct queue_ask *a, struct role_request *req, step
 static bool get_id(struct role_request *req, struct id *ret)
 {
 	const char *text = json_string_value(json_object_get(req->json, "id"));
+	char error[64] = "not a message id";
 
 	if (text && id_parse(slice_str(text), ret))
 		return true;
-	role_answer_error(req, "not a message id", "`postern queue list` shows the ids, 13 characters each");
+	/* Of several that were named, which one; whole or not at all, as a cut may not be UTF-8. */
+	if (text && strlen(text) <= 32)
+		snprintf(error, sizeof(error), "not a message id: %s", text);
+	role_answer_error(req, error, "`postern queue list` shows the ids, 13 characters each");
 	return false;
 }
 
-static void not_there(struct role_request *req)
+static void not_there(struct role_request *req, const struct id *id)
 {
-	role_answer_error(req, "no such message",
-			  "it was delivered or removed, or never here; the log knows its id");
+	char error[64];
+
+	snprintf(error, sizeof(error), "no such message: %s", id->text);
+	role_answer_error(req, error, "it was delivered or removed, or never here; the log knows its id");
 }
 
 static void ask_list(struct queue_ask *a, struct role_request *req)
@@ -384,7 +390,7 @@ static void ask_show(struct queue_ask *a, struct role_request *req)
 	json_decref(full);
 	json_decref(headers);
 	if (!full && json_is_object(req->json))
-		not_there(req);
+		not_there(req, &id);
 }
 
 static void ask_cat(struct queue_ask *a, struct role_request *req)
@@ -401,7 +407,7 @@ static void ask_cat(struct queue_ask *a, struct role_request *req)
 	r = spool_read_meta(a->sp, &id, &envelope, &headers);
 	buf_done(&envelope);
 	if (r == -ENOENT)
-		not_there(req);
+		not_there(req, &id);
 	else if (r < 0)
 		role_answer_error(req, "the message cannot be read", strerrordesc_np(-r));
 	w = r == 0 ? walk_new(a, req, step_cat) : NULL;
@@ -432,7 +438,7 @@ static void ask_act(struct queue_ask *a, struct role_request *req)
 		if (r == 0)
 			role_answer(req, json_pack("{s:i}", "done", 1), true);
 		else if (r == -ENOENT)
-			not_there(req);
+			not_there(req, &id);
 		else
 			role_answer_error(req, "the spool did not take it", strerrordesc_np(-r));
 		a->changed(a->role);

@@ -35,6 +35,7 @@ static void test_hold_and_remove(void **state)
 {
 	struct id a = submit("bob", SLICE_LIT("Subject: a\r\n\r\nx\r\n"));
 	struct id b = submit("eve", SLICE_LIT("Subject: b\r\n\r\nx\r\n"));
+	char no_such[64];
 
 	(void)state;
 	json_decref(ask("{s:s, s:s}", "ask", "queue.hold", "id", a.text));
@@ -47,10 +48,11 @@ static void test_hold_and_remove(void **state)
 	assert_int_equal(listed("recipient", "BOB@example.org"), 1);
 	assert_int_equal(listed("recipient", "nobody@example.org"), 0);
 	json_decref(ask("{s:s, s:b, s:s}", "ask", "queue.remove", "all", 1, "recipient", "eve@example.org"));
-	assert_answer(ask("{s:s, s:s}", "ask", "queue.show", "id", b.text), 0, "error", "no such message");
+	snprintf(no_such, sizeof(no_such), "no such message: %s", b.text);
+	assert_answer(ask("{s:s, s:s}", "ask", "queue.show", "id", b.text), 0, "error", no_such);
 	assert_answer(ask("{s:s, s:s}", "ask", "queue.hold", "id", "nonsense"), 0, "error",
-		      "not a message id");
-	assert_answer(ask("{s:s, s:s}", "ask", "queue.hold", "id", b.text), 0, "error", "no such message");
+		      "not a message id: nonsense");
+	assert_answer(ask("{s:s, s:s}", "ask", "queue.hold", "id", b.text), 0, "error", no_such);
 	json_decref(ask("{s:s, s:s}", "ask", "queue.release", "id", a.text));
 	assert_int_equal(wait_mailbox("bob", 1), 1);
 	wait_empty();

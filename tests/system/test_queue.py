@@ -147,7 +147,19 @@ def test_usage(server):
     bad = server.cli('queue', 'list', '--state', 'lost', check=False)
     assert bad.returncode == 1 and 'no such state' in bad.stderr
     bad = server.cli('queue', 'cat', 'x', check=False)
-    assert bad.returncode == 1 and 'not a message id' in bad.stderr
+    assert bad.returncode == 1 and 'not a message id: x\n' in bad.stderr
+    bad = server.cli('queue', 'hold', '1JM9GSR600V5N', 'y', check=False)
+    assert bad.returncode == 1
+    assert 'no such message: 1JM9GSR600V5N\n' in bad.stderr and 'not a message id: y\n' in bad.stderr
+
+
+def test_a_cut_list_says_so(server, password):
+    idents = [send(server, password, f'cut{i}@example.net', 'cut') for i in range(2)]
+    cut = server.cli('queue', 'list', '--domain', 'example.net', '--limit', '1')
+    assert idents[0] in cut.stdout and idents[1] not in cut.stdout and 'the first 1;' in cut.stderr
+    whole = server.cli('queue', 'list', '--domain', 'example.net', '--limit', '3')
+    assert idents[1] in whole.stdout and whole.stderr == ''
+    server.cli('queue', 'remove', *idents)
 
 
 def test_five_megabytes(server, password):
