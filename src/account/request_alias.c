@@ -31,6 +31,25 @@ static int find_alias(struct request *rq, struct account_address *ret_name, int6
 	return r;
 }
 
+/* NULL: mail for it arrives. Not an error: its targets may be about to be made. */
+static const char *trouble(struct request *rq, struct slice alias)
+{
+	struct account_targets targets;
+	enum account_verdict v = account_resolve(rq->store, alias, &targets);
+
+	account_targets_done(&targets);
+	switch (v) {
+	case ACCOUNT_LOOP:
+		return "it leads in a circle, or too far: mail for it is refused";
+	case ACCOUNT_NO_SUCH_USER:
+		return "none of its targets exists: mail for it is refused";
+	case ACCOUNT_DISABLED:
+		return "its targets are switched off: mail for it is refused";
+	default:
+		return NULL;
+	}
+}
+
 static json_t *show_alias(struct request *rq, int64_t id)
 {
 	struct db_query *q =
@@ -38,6 +57,7 @@ static json_t *show_alias(struct request *rq, int64_t id)
 				 " (SELECT count(*) FROM alias_target WHERE alias = a.id)"
 				 " FROM alias a JOIN domain d ON d.id = a.domain WHERE a.id = ?");
 	json_t *j = NULL, *list;
+	const char *why;
 	int r;
 
 	db_put_i64(q, id);
@@ -47,6 +67,9 @@ static json_t *show_alias(struct request *rq, int64_t id)
 	db_end(q);
 	if (!j)
 		return request_db_error(rq, r < 0 ? r : -ENOMEM);
+	why = trouble(rq, slice_str(json_string_value(json_object_get(j, "alias"))));
+	if (why)
+		json_object_set_new(j, "warning", json_string(why));
 	q = db_query(rq->db, "SELECT text, key FROM alias_target WHERE alias = ? AND key > ? ORDER BY key");
 	db_put_i64(q, id);
 	db_put(q, request_slice(rq, "after"));

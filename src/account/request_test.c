@@ -189,14 +189,41 @@ static void long_words_stay_text(void **state)
 	}
 }
 
+static void warned(const char *question, const char *words)
+{
+	json_t *answer = test_ask(question, NULL);
+	const char *got = json_string_value(json_object_get(answer, "warning"));
+
+	if (words ? !got || !strstr(got, words) : got != NULL)
+		fail_msg("%s: expected '%s', got '%s'", question, words ? words : "nothing",
+			 got ? got : "nothing");
+	json_decref(answer);
+}
+
+/* An alias that brings mail nowhere is made, for its target may come; but not in silence. */
+static void alias_to_nowhere_is_told(void **state)
+{
+	(void)state;
+	warned("{'ask': 'alias.add', 'alias': 'a@example.org', 'targets': ['b@example.org']}",
+	       "none of its targets");
+	warned("{'ask': 'alias.add', 'alias': 'b@example.org', 'targets': ['a@example.org']}", "circle");
+	warned("{'ask': 'alias.show', 'alias': 'a@example.org'}", "circle");
+	warned("{'ask': 'alias.set', 'alias': 'b@example.org', 'targets': ['far@elsewhere.test']}", NULL);
+	warned("{'ask': 'alias.show', 'alias': 'a@example.org'}", NULL);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fill, test_close)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(long_words_stay_text),  TEST(refused_and_unchanged),
-		TEST(lists_come_in_pages),   TEST(removing_takes_along_what_belongs_to_it),
-		TEST(domains_change_owners), TEST(survives_a_restart),
+		TEST(long_words_stay_text),
+		TEST(alias_to_nowhere_is_told),
+		TEST(refused_and_unchanged),
+		TEST(lists_come_in_pages),
+		TEST(removing_takes_along_what_belongs_to_it),
+		TEST(domains_change_owners),
+		TEST(survives_a_restart),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -232,6 +232,8 @@ void cli_print_alias(const json_t *answer)
 
 	printf("%s leads to\n", text(answer, "alias"));
 	json_array_foreach(json_object_get(answer, "targets"), i, item) printf("  %s\n", text(item, "text"));
+	if (json_object_get(answer, "warning"))
+		fprintf(stderr, "warning: %s\n", text(answer, "warning"));
 }
 
 /* ---- keys ---- */
