@@ -22,10 +22,12 @@ class Raw:
             self.sock.settimeout(TIMEOUT)
             self.sock.connect(where)
         else:
+            # Made before: a client that speaks TLS first has little time for its first byte.
+            early = context() if tls else None
             self.sock = socket.create_connection((host, where), TIMEOUT)
         self.got = b''
         if tls:
-            self.tls()
+            self.tls(early)
         if greeting:
             self.expect(greeting)
 
@@ -35,8 +37,8 @@ class Raw:
     def __exit__(self, *_):
         self.sock.close()
 
-    def tls(self):
-        self.sock = context().wrap_socket(self.sock)
+    def tls(self, with_context=None):
+        self.sock = (with_context or context()).wrap_socket(self.sock)
 
     def send(self, data):
         self.sock.sendall(data if isinstance(data, bytes) else data.encode())

@@ -6,14 +6,6 @@ ALWAYS = {'PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'CHUNKING', 'ENHANCEDSTA
 ANN = 'ann@example.org'
 
 
-@pytest.fixture(scope='module', autouse=True)
-def seeded(server):
-    """One client here speaks TLS first, so the greeting stays held for this address."""
-    for name in ('submission', 'fallback'):
-        with Raw(server.port[name], tls=True, greeting=220):
-            pass
-
-
 def open_port(server, name, ready=True):
     """A client as far as TLS goes on that port."""
     if name == 'submissions':

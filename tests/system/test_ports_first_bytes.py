@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from raw import Raw
+from raw import PASSWORD, Raw
 
 ANN = 'ann@example.org'
 
@@ -22,19 +22,30 @@ def status_of(server, listener):
 
 
 @pytest.fixture(scope='module')
+def patient(make_server):
+    """On a loaded machine even the first byte of a client may take longer than the 250 ms of the default."""
+    with make_server({'listeners': {name: {'greeting_hold': '5s'} for name in ('submission', 'fallback')}}) as s:
+        s.cli('domain', 'add', 'example.org')
+        for address in (ANN, 'bob@example.org'):
+            s.account(address, PASSWORD)
+        yield s
+
+
+@pytest.fixture(scope='module')
 def explaining(make_server):
     """As a site has it that wants its clients set up properly; with a hold on 25, too."""
-    listeners = {'submission': {'wrong_port': 'explain'}, 'relay': {'greeting_hold': '200ms'},
+    listeners = {'submission': {'wrong_port': 'explain', 'greeting_hold': '5s'}, 'relay': {'greeting_hold': '5s'},
                  'submissions': {'tls_timeout': '1s'}}
     with make_server({'listeners': listeners}) as s:
         yield s
 
 
 @pytest.mark.parametrize('name', ['submission', 'fallback'])
-def test_tls_first_is_served(server, password, name):
+def test_tls_first_is_served(patient, name):
+    server = patient
     with Raw(server.port[name], tls=True, greeting=220) as c:
         assert 'STARTTLS' not in c.ehlo()
-        c.login(ANN, password)
+        c.login(ANN, PASSWORD)
         c.message(ANN, 'bob@example.org', f'Subject: TLS first on {name}\n\nhello')
     assert b'with ESMTPSA' in server.wait_message('bob@example.org', f'TLS first on {name}'.encode())
     line = server.wait_log(f'kind=tls-on-starttls listener={name}')
@@ -108,7 +119,7 @@ def test_hello_byte_by_byte(server):
 
 def test_greeting_is_held_then_not(make_server):
     """For an address that nobody knows; once it began in clear it is greeted at once."""
-    with make_server({'smtp_processes': 1, 'listeners': {'submission': {'greeting_hold': '300ms'}}}) as s:
+    with make_server({'smtp_processes': 1, 'listeners': {'submission': {'greeting_hold': '2s'}}}) as s:
         def time_of_greeting():
             begin = time.monotonic()
             with Raw(s.port['submission'], greeting=220) as c:
@@ -116,8 +127,8 @@ def test_greeting_is_held_then_not(make_server):
                 c.ehlo()
                 c.say('QUIT', 221)
             return took
-        assert time_of_greeting() >= 0.28
-        assert time_of_greeting() < 0.25
+        assert time_of_greeting() >= 1.9
+        assert time_of_greeting() < 1.8
         # A client there that speaks TLS first is too late once, and heard from then on.
         with Raw(s.port['submission'], greeting=220) as c:
             c.send(b'\x16\x03\x01\x00\xc0\x01\x00\x00\xbc\x03\x03')
@@ -126,7 +137,7 @@ def test_greeting_is_held_then_not(make_server):
         s.wait_log('kind=tls-too-late listener=submission')
         with Raw(s.port['submission'], tls=True, greeting=220):
             pass
-        assert time_of_greeting() >= 0.28
+        assert time_of_greeting() >= 1.9
 
 
 def test_talking_before_the_greeting_goes_on_in_clear(server):
