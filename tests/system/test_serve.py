@@ -281,8 +281,9 @@ def unprivileged(server, uid=NOBODY):
         os.setgid(uid)
         os.setuid(uid)
 
-    server.binary = shutil.copy(server.binary, server.folder)
-    os.chmod(server.binary, 0o755)
+    if subprocess.run(['test', '-x', server.binary], preexec_fn=change).returncode:
+        server.binary = shutil.copy(server.binary, server.folder)
+        os.chmod(server.binary, 0o755)
     os.chmod(server.config_file, 0o644)
     if not server.process:
         os.chown(server.folder, uid, uid)
