@@ -43,7 +43,8 @@ def found(server, words):
 def small(make_server):
     with make_server({'smtp_processes': 1}) as s:
         try:
-            next(memory(s.json('status')['roles'][0]['pid']))
+            for r in s.json('status')['roles']:
+                next(memory(r['pid']), None)
         except PermissionError:
             pytest.skip('other processes\' memory may not be read here')
         s.cli('domain', 'add', 'example.org')
