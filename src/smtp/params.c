@@ -103,14 +103,12 @@ static const struct slice mail_keys[MAIL_KEYS] = {
 	[MAIL_ENVID] = SLICE_INIT("ENVID"), [MAIL_AUTH] = SLICE_INIT("AUTH"),
 };
 
-static bool mail_offered(const struct smtp_params_offered *o, size_t key)
+/* A bit for each keyword that this session announced. */
+static unsigned mail_offered(const struct smtp_params_offered *o)
 {
-	const bool offered[MAIL_KEYS] = {
-		[MAIL_SIZE] = o->size, [MAIL_BODY] = o->eightbitmime, [MAIL_SMTPUTF8] = o->smtputf8,
-		[MAIL_RET] = o->dsn,   [MAIL_ENVID] = o->dsn,	      [MAIL_AUTH] = o->auth,
-	};
-
-	return offered[key];
+	return (unsigned)o->size << MAIL_SIZE | (unsigned)o->eightbitmime << MAIL_BODY |
+	       (unsigned)o->smtputf8 << MAIL_SMTPUTF8 | (unsigned)o->dsn << MAIL_RET |
+	       (unsigned)o->dsn << MAIL_ENVID | (unsigned)o->auth << MAIL_AUTH;
 }
 
 static bool set_body(struct slice v, struct smtp_mail_params *p)
@@ -199,14 +197,35 @@ static bool set_orcpt(struct slice v, bool smtputf8, struct smtp_rcpt_params *p)
 	return slice_eq_nocase(type, SLICE_LIT("utf-8")) ? is_utf8_xtext(c, smtputf8) : is_xtext(c);
 }
 
-/* The row of the keyword, or n. */
-static size_t find_key(const struct slice *keys, size_t n, struct slice key)
+static bool set_rcpt(size_t key, struct slice v, bool smtputf8, struct smtp_rcpt_params *p)
 {
+	return key == RCPT_NOTIFY ? set_notify(v, p) : set_orcpt(v, smtputf8, p);
+}
+
+/* Take the next parameter if it is one of n keys, offered (a bit each) and not seen
+ * yet.  A keyword that is none of it stays where it is. */
+static enum smtp_parse next_param(struct slice *cur, const struct slice *keys, size_t n, unsigned offered,
+				  unsigned *seen, size_t *ret_key, struct value *ret_value)
+{
+	struct slice at = *cur, key;
+	enum smtp_parse r = take_param(cur, &key, ret_value);
 	size_t i = 0;
 
+	if (r != SMTP_PARSE_OK)
+		return r;
 	while (i < n && !slice_eq_nocase(keys[i], key))
 		i++;
-	return i;
+	if (i == n || !(offered & 1U << i))
+		r = SMTP_PARSE_PARAM_UNKNOWN;
+	else if (*seen & 1U << i)
+		r = SMTP_PARSE_PARAM_TWICE;
+	if (r != SMTP_PARSE_OK) {
+		*cur = at;
+		return r;
+	}
+	*seen |= 1U << i;
+	*ret_key = i;
+	return SMTP_PARSE_OK;
 }
 
 /* "FROM:" or "TO:".  A blank behind the colon is forbidden (RFC 5321 3.3), yet
@@ -230,24 +249,15 @@ enum smtp_parse smtp_parse_mail(struct slice args, const struct smtp_params_offe
 							      : SMTP_PARSE_SYNTAX;
 
 	while (r == SMTP_PARSE_OK && cur_blanks(&c) && c.n > 0) {
-		struct slice key;
 		struct value value;
-		size_t i;
+		size_t key;
 
 		at = c;
-		r = take_param(&c, &key, &value);
-		if (r != SMTP_PARSE_OK)
-			break;
-		i = find_key(mail_keys, MAIL_KEYS, key);
-		if (i == MAIL_KEYS || !mail_offered(offered, i))
-			r = SMTP_PARSE_PARAM_UNKNOWN;
-		else if (seen & 1U << i)
-			r = SMTP_PARSE_PARAM_TWICE;
-		else if (!set_mail(i, value, &params))
+		r = next_param(&c, mail_keys, MAIL_KEYS, mail_offered(offered), &seen, &key, &value);
+		if (r == SMTP_PARSE_OK && !set_mail(key, value, &params)) {
 			r = SMTP_PARSE_PARAM_BAD;
-		if (r != SMTP_PARSE_OK)
 			c = at;
-		seen |= 1U << i;
+		}
 	}
 	if (r == SMTP_PARSE_OK && c.n > 0)
 		r = SMTP_PARSE_SYNTAX;
@@ -273,25 +283,15 @@ enum smtp_parse smtp_parse_rcpt(struct slice args, const struct smtp_params_offe
 							    : SMTP_PARSE_SYNTAX;
 
 	while (r == SMTP_PARSE_OK && cur_blanks(&c) && c.n > 0) {
-		struct slice key;
 		struct value value;
-		size_t i;
+		size_t key;
 
 		at = c;
-		r = take_param(&c, &key, &value);
-		if (r != SMTP_PARSE_OK)
-			break;
-		i = find_key(rcpt_keys, RCPT_KEYS, key);
-		if (i == RCPT_KEYS || !offered->dsn)
-			r = SMTP_PARSE_PARAM_UNKNOWN;
-		else if (seen & 1U << i)
-			r = SMTP_PARSE_PARAM_TWICE;
-		else if (!(i == RCPT_NOTIFY ? set_notify(value.text, &params)
-					    : set_orcpt(value.text, smtputf8, &params)))
+		r = next_param(&c, rcpt_keys, RCPT_KEYS, offered->dsn ? ~0U : 0, &seen, &key, &value);
+		if (r == SMTP_PARSE_OK && !set_rcpt(key, value.text, smtputf8, &params)) {
 			r = SMTP_PARSE_PARAM_BAD;
-		if (r != SMTP_PARSE_OK)
 			c = at;
-		seen |= 1U << i;
+		}
 	}
 	if (r == SMTP_PARSE_OK && c.n > 0)
 		r = SMTP_PARSE_SYNTAX;
