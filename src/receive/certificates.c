@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "ipc/memory.h"
 #include "receive/private.h"
 
 #define PEM_MAX (1U << 20)
@@ -14,25 +15,6 @@ void receive_certificates_forget(struct receive *rx)
 	free(rx->certificates.pem);
 	rx->certificates.pem = NULL;
 	rx->certificates.count = rx->certificates.n = 0;
-}
-
-static int read_pem(int fd, struct buf *to)
-{
-	unsigned char *p;
-	off_t at = 0;
-
-	for (;;) {
-		size_t room = buf_reserve(to, 16384, &p);
-		ssize_t n;
-
-		if (room == 0)
-			return -EFBIG;
-		n = pread(fd, p, room, at);
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		buf_filled(to, (size_t)n);
-		at += n;
-	}
 }
 
 static int load_certificates(struct receive *rx)
@@ -77,7 +59,7 @@ int receive_certificate(struct receive *rx, const struct ipc_certificate *m, int
 	}
 	if (rx->certificates.pem[m->index].n > 0)
 		return -EEXIST;
-	r = read_pem(fd, &rx->certificates.pem[m->index]);
+	r = ipc_memory_read(fd, &rx->certificates.pem[m->index]);
 	if (r < 0)
 		return r;
 	if (++rx->certificates.n < m->count)

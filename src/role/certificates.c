@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "conf/file.h"
+#include "ipc/memory.h"
 #include "net/tls.h"
 #include "role/server.h"
 
@@ -101,8 +102,8 @@ static int load_one(const char *cert, const char *key, struct certificate_file *
 		f->key = key && *key ? strdup(key) : NULL;
 		tls_certificate_info(buf_slice(&pem), &f->not_after, f->sha256);
 		f->names = names_of(buf_slice(&pem));
-		f->pem_fd = server_memory_file("certificate", buf_slice(&pem));
-		r = f->pem_fd < 0 ? -errno : f->cert ? 0 : -ENOMEM;
+		f->pem_fd = ipc_memory_file("certificate", buf_slice(&pem));
+		r = f->pem_fd < 0 ? f->pem_fd : f->cert ? 0 : -ENOMEM;
 	}
 	buf_wipe(&pem);
 	if (r < 0)

@@ -1,7 +1,5 @@
 /* The configuration's file, as main reads it. */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
 
 #include "conf/file.h"
 #include "role/server.h"
@@ -42,26 +40,4 @@ int server_config_read(const struct supervisor_setup *setup, bool root, struct b
 		return r;
 	}
 	return conf_parse(buf_slice(text), &cs, ret, ret_findings);
-}
-
-int server_memory_file(const char *name, struct slice content)
-{
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (fd < 0)
-		return -1;
-	while (content.n > 0) {
-		ssize_t n = write(fd, content.p, content.n);
-
-		if (n < 0) {
-			int err = errno;
-
-			close(fd);
-			errno = err;
-			return -1;
-		}
-		content = slice_tail(content, (size_t)n);
-	}
-	fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
-	return fd;
 }

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 
 #include "base/log.h"
+#include "ipc/memory.h"
 #include "role/request.h"
 #include "role/walls.h"
 
@@ -129,25 +130,6 @@ static void on_peer(struct role *r, const struct ipc_peer *m, int *fd)
 
 /* ---- configuration ---- */
 
-static int read_text(int fd, struct buf *to)
-{
-	unsigned char *p;
-	ssize_t n;
-	off_t at = 0;
-
-	for (;;) {
-		size_t room = buf_reserve(to, 65536, &p);
-
-		if (room == 0)
-			return -EFBIG;
-		n = pread(fd, p, room, at);
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		buf_filled(to, (size_t)n);
-		at += n;
-	}
-}
-
 static int parse_conf(const struct ipc_conf *m, int fd, struct conf **ret)
 {
 	struct conf_finding *findings = NULL;
@@ -160,7 +142,7 @@ static int parse_conf(const struct ipc_conf *m, int fd, struct conf **ret)
 		return -EINVAL;
 	setup.file = file;
 	buf_init(&text, CONF_TEXT_MAX);
-	r = read_text(fd, &text);
+	r = ipc_memory_read(fd, &text);
 	if (r == 0)
 		r = conf_parse(buf_slice(&text), &setup, ret, &findings);
 	conf_findings_free(findings); /* main has shown them */

@@ -118,8 +118,6 @@ void server_answer(struct server *s, uint64_t req, json_t *answer); /* takes the
 int server_config_read(const struct supervisor_setup *setup, bool root, struct buf *text, struct conf **ret,
 		       struct conf_finding **ret_findings);
 const char *server_config_path(const struct supervisor_setup *setup, bool root, char *room, size_t size);
-/* A sealed file in memory; -1 with errno. */
-int server_memory_file(const char *name, struct slice content);
 
 /* ---- children.c ---- */
 int children_plan(struct server *s); /* which there are, and as whom; says what is missing */

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "ipc/memory.h"
 #include "role/server.h"
 
 #define DRAIN_GRACE_MS	  2000 /* beyond the time that a role was given */
@@ -88,9 +89,9 @@ static int try_reload(struct server *s, struct reload *rl)
 	r = server_config_read(s->setup, s->root, &text, &now, &findings);
 	add_findings(rl, server_config_path(s->setup, s->root, room, sizeof(room)), findings);
 	if (r == 0) {
-		fd = server_memory_file("configuration", buf_slice(&text));
+		fd = ipc_memory_file("configuration", buf_slice(&text));
 		if (fd < 0)
-			r = -errno;
+			r = fd;
 	}
 	if (r == 0)
 		r = listeners_open(s, now, say_to_reload, rl);
@@ -370,10 +371,10 @@ static int read_conf(struct server *s)
 	conf_findings_free(findings);
 	if (r == 0) {
 		s->generation = 1;
-		s->conf_fd = server_memory_file("configuration", buf_slice(&text));
+		s->conf_fd = ipc_memory_file("configuration", buf_slice(&text));
 		if (s->conf_fd < 0) {
-			r = -errno;
-			fprintf(stderr, "postern: no memory for the configuration: %s\n", strerror(errno));
+			r = s->conf_fd;
+			fprintf(stderr, "postern: no memory for the configuration: %s\n", strerror(-r));
 		}
 	}
 	buf_done(&text);
