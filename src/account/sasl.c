@@ -241,11 +241,25 @@ static enum account_sasl_step challenge(struct account_sasl_session *s, struct s
 	return buf_ok(&s->challenge) ? ACCOUNT_SASL_CHALLENGE : ACCOUNT_SASL_FAILED;
 }
 
+/* RFC 4616 2: names are compared as SASLprep makes them, and libgsasl does so for PLAIN.
+ * One that it does not allow is nobody's, and stays as it is. */
+static void put_name(struct slice raw, struct buf *to)
+{
+	char *text = slice_dup(raw), *prepared = NULL;
+
+	if (text && gsasl_saslprep(text, GSASL_ALLOW_UNASSIGNED, &prepared, NULL) == GSASL_OK)
+		buf_put(to, slice_str(prepared));
+	else
+		buf_put(to, raw);
+	gsasl_free(prepared);
+	free(text);
+}
+
 static enum account_sasl_step step_login(struct account_sasl_session *s, struct slice data)
 {
 	if (s->steps == 0) {
 		s->steps = 1;
-		buf_put(&s->name, data);
+		put_name(data, &s->name);
 		return challenge(s, SLICE_LIT("Password:"));
 	}
 	buf_put(&s->password, data);
@@ -308,17 +322,17 @@ struct slice account_sasl_password(const struct account_sasl_session *s)
 	return buf_slice(&s->password);
 }
 
-bool account_sasl_exposed_name(struct slice mech, struct slice data, struct slice *ret)
+bool account_sasl_exposed_name(struct slice mech, struct slice data, struct buf *to)
 {
 	struct slice authzid, name;
 
 	if (slice_eq_nocase(mech, SLICE_LIT("LOGIN")) && data.n > 0) {
-		*ret = data;
+		put_name(data, to);
 		return true;
 	}
 	if (!slice_eq_nocase(mech, SLICE_LIT("PLAIN")) || !cur_until(&data, 0, &authzid) ||
 	    !cur_until(&data, 0, &name) || name.n == 0)
 		return false;
-	*ret = name;
+	put_name(name, to);
 	return true;
 }

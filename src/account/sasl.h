@@ -38,11 +38,11 @@ void account_sasl_end(struct account_sasl_session *s); /* wipes; NULL is fine */
 
 /* Valid until the next step. */
 struct slice account_sasl_challenge(const struct account_sasl_session *s);
-struct slice account_sasl_name(const struct account_sasl_session *s); /* as the client wrote it */
+struct slice account_sasl_name(const struct account_sasl_session *s); /* as SASLprep makes it */
 struct slice account_sasl_password(const struct account_sasl_session *s);
 
-/* The name in the first data of PLAIN or LOGIN, for a password that came in clear text;
- * false if there is none.  Nothing is tested. */
-bool account_sasl_exposed_name(struct slice mech, struct slice data, struct slice *ret);
+/* Appends the name in the first data of PLAIN or LOGIN, for a password that came in clear
+ * text; false if there is none.  Nothing is tested. */
+bool account_sasl_exposed_name(struct slice mech, struct slice data, struct buf *to);
 
 #endif

@@ -69,10 +69,13 @@ static void check_address(struct slice text)
 
 static void check_name(struct account_sasl_session *s, struct slice mech, struct slice first)
 {
-	struct slice name;
-	bool has = account_sasl_exposed_name(mech, first, &name);
+	struct buf name;
+	bool has;
 
-	must(has ? slice_eq(name, account_sasl_name(s)) : account_sasl_name(s).n == 0);
+	buf_init(&name, ACCOUNT_SASL_MAX);
+	has = account_sasl_exposed_name(mech, first, &name);
+	must(has ? slice_eq(buf_slice(&name), account_sasl_name(s)) : account_sasl_name(s).n == 0);
+	buf_done(&name);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

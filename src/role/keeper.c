@@ -167,10 +167,15 @@ static void on_exposed(const struct ipc_exposed *m)
 	struct ip ip = ip_of(m->ip);
 	char text[IP_TEXT_MAX];
 	struct slice name;
+	struct buf b;
 	int err;
 
-	if (!m->has_initial || !account_sasl_exposed_name(m->mech, m->data, &name))
+	buf_init(&b, ACCOUNT_SASL_MAX);
+	if (!m->has_initial || !account_sasl_exposed_name(m->mech, m->data, &b) || !buf_ok(&b)) {
+		buf_done(&b);
 		return;
+	}
+	name = buf_slice(&b);
 	err = account_note_exposed(self.store, name, m->listener, &ip, now());
 	if (err > 0) {
 		self.exposed++;
@@ -180,6 +185,7 @@ static void on_exposed(const struct ipc_exposed *m)
 		LOG(LOG_ERR, "accounts-failed", LOG_STR("why", db_error(account_store_db(self.store))),
 		    LOG_ERRNO(err));
 	}
+	buf_done(&b);
 }
 
 /* ---- senders and recipients ---- */
