@@ -184,8 +184,7 @@ def main():
         unit(tally, 'plain', False, ['valgrind', '-q', '--error-exitcode=9', '--leak-check=full',
                                      '--errors-for-leak-kinds=definite', '--fair-sched=yes',
                                      '--suppressions=tests/valgrind/unit.supp'], 'valgrind')
-        pytests(tally, 'valgrind, a whole server', {'POSTERN_BIN': os.path.join(TOP, 'build/plain/postern')},
-                ['tests/valgrind'])
+        pytests(tally, ['tests/valgrind'], 'build/plain/postern')
     skip = f', {tally.skipped} skipped' if tally.skipped else ''
     if tally.failures:
         print('failed: ' + ', '.join(tally.failures))
