@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "role/server.h"
+#include "sandbox/sandbox.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS	 10000
@@ -250,27 +251,39 @@ static void link_up(struct child *c)
 /* ---- processes ---- */
 
 /* Only what a role may need: no PATH, no LD_ anything, no secrets of whoever started us. */
-static char **clean_environment(char *room[static 10])
+static const char *const passed_on[] = {
+	"HOME",
+	"XDG_STATE_HOME",
+	"TZ",
+	"LANG",
+#ifdef SANDBOX_SANITIZER
+	"ASAN_SYMBOLIZER_PATH",
+	"UBSAN_OPTIONS",
+	"LLVM_PROFILE_FILE",
+#endif
+};
+
+#define ENVIRONMENT_MAX (sizeof(passed_on) / sizeof(passed_on[0]) + 2)
+
+static void clean_environment(char *room[static ENVIRONMENT_MAX])
 {
-	static const char *const names[] = {
-		"HOME",		 "XDG_STATE_HOME",   "TZ", "LANG", "ASAN_SYMBOLIZER_PATH",
-		"UBSAN_OPTIONS", "LLVM_PROFILE_FILE"
-	};
-	const char *asan = getenv("ASAN_OPTIONS");
 	size_t n = 0;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const char *v = getenv(names[i]);
+	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++) {
+		const char *v = getenv(passed_on[i]);
 
-		if (v && asprintf(&room[n], "%s=%s", names[i], v) > 0)
+		if (v && asprintf(&room[n], "%s=%s", passed_on[i], v) > 0)
 			n++;
 	}
+#ifdef SANDBOX_SANITIZER
 	/* LeakSanitizer stops its own process with ptrace, which the sandbox forbids. */
+	const char *asan = getenv("ASAN_OPTIONS");
+
 	if (asprintf(&room[n], "ASAN_OPTIONS=%s%sdetect_leaks=0", asan ? asan : "",
 		     asan && *asan ? ":" : "") > 0)
 		n++;
+#endif
 	room[n] = NULL;
-	return room;
 }
 
 static void reset_signals(void)
@@ -296,7 +309,7 @@ static _Noreturn void become_role(struct child *c, int control)
 	struct server *s = c->server;
 	int null = open("/dev/null", O_RDWR);
 	char role[16], index[8], fd[8];
-	char *env[10];
+	char *env[ENVIRONMENT_MAX];
 	char *argv[] = { (char *)"postern",
 			 (char *)"role",
 			 role,

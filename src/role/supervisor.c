@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "ipc/memory.h"
 #include "role/server.h"
+#include "sandbox/sandbox.h"
 
 #define DRAIN_GRACE_MS	  2000 /* beyond the time that a role was given */
 #define INNER_DRAIN_S	  5    /* for roles that no stranger can delay */
@@ -409,15 +410,20 @@ static int start_children(struct server *s)
 static int prepare(struct server *s)
 {
 	umask(022);
-	if (read_conf(s) < 0)
-		return EX_CONFIG;
-	log_open((enum log_to)s->conf->log_to, (enum log_format)s->conf->log_format, "main", -1);
-	log_level(s->conf->log_level);
+	/* Private keys pass here.  The program is opened first: it is looked up as "who am I". */
 	s->exe_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (s->exe_fd < 0) {
 		fprintf(stderr, "postern: cannot open /proc/self/exe: %s\n", strerror(errno));
 		return EXIT_FAILURE;
 	}
+	if (!s->setup->no_sandbox && sandbox_close_memory() < 0) {
+		fprintf(stderr, "postern: the memory cannot be closed: %s\n", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	if (read_conf(s) < 0)
+		return EX_CONFIG;
+	log_open((enum log_to)s->conf->log_to, (enum log_format)s->conf->log_format, "main", -1);
+	log_level(s->conf->log_level);
 	raise_limits();
 	if (children_plan(s) < 0)
 		return EX_CONFIG;

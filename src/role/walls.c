@@ -46,8 +46,7 @@ int walls_enter(struct role *r, bool sandboxed)
 	const char *folders[] = { folder };
 	struct sandbox_rules rules = { .folders = folders,
 				       .moves = r->ops->id == IPC_LOCAL, /* tmp/ to new/ */
-				       .log_sockets = r->conf->log_to == LOG_TO_SYSLOG,
-				       .secrets = r->ops->id == IPC_KEEPER || r->ops->id == IPC_SMTP };
+				       .log_sockets = r->conf->log_to == LOG_TO_SYSLOG };
 	struct sandbox_report report;
 	int err;
 

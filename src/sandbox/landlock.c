@@ -41,14 +41,6 @@ struct path_rule {
 #define NET_ALL	     3U		/* bind and connect TCP */
 #define SCOPE_ALL    3U		/* abstract sockets and signals */
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_SANITIZER
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_SANITIZER
-#endif
-#endif
-
 static uint64_t known_fs(int abi)
 {
 	return FS_ABI1 | (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) |
@@ -102,7 +94,7 @@ int landlock_enter(const struct sandbox_rules *rules, int abi)
 		~(uint64_t)(FS_EXECUTE | FS_CHAR | FS_SOCK | FS_FIFO | FS_BLOCK | FS_SYM | FS_IOCTL_DEV);
 	for (size_t i = 0; i < rules->n_folders && r == 0; i++)
 		r = allow(set, rules->folders[i], usual);
-#ifdef UNDER_SANITIZER
+#ifdef SANDBOX_SANITIZER
 	/* To print where it happened, a sanitizer reads the process's own map. */
 	if (r == 0)
 		r = allow(set, "/proc/self", FS_READ_FILE | FS_READ_DIR);

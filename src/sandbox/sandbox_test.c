@@ -215,7 +215,7 @@ static const struct wall {
 	{ "no netlink socket", t_netlink, EACCES, 0, 0, true },
 	{ "no Unix socket", t_unix, EACCES, 0, 0, false },
 	{ "a Unix socket for the log", t_unix, 0, 0, 0, true },
-	{ "socketpairs", t_socketpair, 0, 0, 0, false },
+	{ "no socketpair", t_socketpair, EPERM, 0, 0, false },
 	{ "accepting", t_accept, 0, 0, 0, false },
 	{ "no program", t_exec, 0, SIGSYS, 0, false },
 	{ "no tracing", t_ptrace, 0, SIGSYS, 0, false },
@@ -226,7 +226,7 @@ static const struct wall {
 	{ "no other user", t_setuid, EPERM, 0, 0, false },
 	{ "no process", t_fork, EPERM, 0, 0, false },
 	{ "threads", t_thread, 0, 0, 0, false },
-	{ "no signal to others", t_signal_outside, EPERM, 0, 6, false },
+	{ "no signal to others", t_signal_outside, EPERM, 0, 0, false },
 	{ "signals to itself", t_signal_self, 0, 0, 0, false },
 	{ "no core, no look from outside", t_undumpable, 0, 0, 0, false },
 	{ "no new privileges", t_privileges, 0, 0, 0, false },
@@ -238,9 +238,9 @@ static const struct wall {
 static int in_child(const struct wall *w, int *ret_landlock)
 {
 	const char *folders[] = { inside };
-	const struct sandbox_rules rules = {
-		.folders = folders, .n_folders = 1, .log_sockets = w->log_sockets, .secrets = true
-	};
+	const struct sandbox_rules rules = { .folders = folders,
+					     .n_folders = 1,
+					     .log_sockets = w->log_sockets };
 	struct sandbox_report report = { 0 };
 	int status, tell[2];
 	pid_t pid;
