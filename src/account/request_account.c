@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "account/request_private.h"
+#include "account/sasl.h"
 
 #define ADDRESSES_MAX 64 /* an account; they are shown in one answer */
 
@@ -285,6 +286,13 @@ json_t *account_add(struct request *rq)
 	if (!account_local_is_safe(account_address_local(&a)))
 		return request_error("an account's name becomes a folder: no '/', no quotes, no '.' in front",
 				     "%s cannot be an account", a.text);
+	if (!account_sasl_name_stays(slice_str(a.text)))
+		return request_error(
+			"write its letters as they are usually typed (Unicode NFKC), without "
+			"invisible or decorated forms of them",
+			"%s cannot be an account: programs that log in change this name (SASLprep), "
+			"and would not be found by it",
+			a.text);
 	r = db_begin(rq->db);
 	if (r < 0)
 		return request_db_error(rq, r);

@@ -24,6 +24,12 @@ static const struct {
 	{ "{'ask': 'account.add', 'account': 'x'}", "not a mail address" },
 	{ "{'ask': 'account.add', 'account': 'x@nowhere.test'}", "no such domain nowhere.test" },
 	{ "{'ask': 'account.add', 'account': 'ADA@example.org'}", "exists already" },
+	/* SASLprep would make "fi" and "a1" of them, and drop the soft hyphen */
+	{ "{'ask': 'account.add', 'account': '\xef\xac\x81@example.org'}", "SASLprep" },
+	{ "{'ask': 'account.add', 'account': 'a\xc2\xb9@example.org'}", "SASLprep" },
+	{ "{'ask': 'account.add', 'account': 'so\xc2\xad"
+	  "ft@example.org'}",
+	  "SASLprep" },
 	{ "{'ask': 'account.add', 'account': 'info@example.org'}",
 	  "an address of account Ada@example.org already" },
 	{ "{'ask': 'account.add', 'account': 'y@example.org', 'addresses': ['ada@example.org']}",

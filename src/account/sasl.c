@@ -255,6 +255,17 @@ static void put_name(struct slice raw, struct buf *to)
 	free(text);
 }
 
+bool account_sasl_name_stays(struct slice name)
+{
+	char *text = slice_dup(name), *prepared = NULL;
+	bool stays = text && gsasl_saslprep(text, GSASL_ALLOW_UNASSIGNED, &prepared, NULL) == GSASL_OK &&
+		     slice_eq(slice_str(prepared), name);
+
+	gsasl_free(prepared);
+	free(text);
+	return stays;
+}
+
 static enum account_sasl_step step_login(struct account_sasl_session *s, struct slice data)
 {
 	if (s->steps == 0) {

@@ -41,6 +41,10 @@ struct slice account_sasl_challenge(const struct account_sasl_session *s);
 struct slice account_sasl_name(const struct account_sasl_session *s); /* as SASLprep makes it */
 struct slice account_sasl_password(const struct account_sasl_session *s);
 
+/* Does SASLprep (RFC 4013) leave this name as it is?  PLAIN and LOGIN look only for names
+ * that it leaves: an account by another one could never log in. */
+bool account_sasl_name_stays(struct slice name);
+
 /* Appends the name in the first data of PLAIN or LOGIN, for a password that came in clear
  * text; false if there is none.  Nothing is tested. */
 bool account_sasl_exposed_name(struct slice mech, struct slice data, struct buf *to);
