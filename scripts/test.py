@@ -104,14 +104,14 @@ def unit(tally, kind, full, wrap=(), label='unit'):
             tally.add(f'{label} {os.path.basename(program)}', *tap(out, status), seconds, out)
 
 
-def pytests(tally, folders, binary):
+def pytests(tally, folders, binary, full=False):
     """Each file by itself: its result is seen at once, and it has a time-out of its own."""
-    env = dict(ENV, POSTERN_BIN=os.path.join(TOP, binary))
+    env = dict(ENV, POSTERN_BIN=os.path.join(TOP, binary), **({'POSTERN_FULL': '1'} if full else {}))
     for path in [p for folder in folders for p in sorted(glob.glob(f'{folder}/test_*.py'))]:
         with tempfile.TemporaryDirectory() as tmp:
             report = os.path.join(tmp, 'report.xml')
             status, out, seconds = run(['/usr/bin/python3', '-m', 'pytest', '-q', '--tb=short', '-p', 'no:cacheprovider',
-                                        '--junitxml', report, path], 900, env)
+                                        '--junitxml', report, path], 3600 if full else 900, env)
             passed = failed = skipped = 0
             if os.path.exists(report):
                 for suite in ET.parse(report).getroot().iter('testsuite'):
@@ -175,7 +175,7 @@ def main():
     if 'unit' in parts and 'test' in built:
         unit(tally, 'test', args.full)
     if 'system' in parts and 'test' in built:
-        pytests(tally, ['tests/system', 'tests/interop'], 'build/test/postern')
+        pytests(tally, ['tests/system', 'tests/fault', 'tests/interop'], 'build/test/postern', args.full)
     if 'fuzz' in parts and 'fuzz' in built:
         fuzz(tally, fuzz_seconds)
     if 'mutants' in parts and 'fuzz' in built:
