@@ -145,15 +145,15 @@ static int print_error(const json_t *part, const char *error)
 	return CLI_FAILED;
 }
 
-/* One packet of the answer; *ret_last when it ends it. */
-static int one_part(struct slice packet, int (*part)(void *arg, json_t *part), void *arg, bool *ret_last)
+/* One part of the answer; *ret_last when it ends it. */
+static int one_part(struct slice *packet, int (*part)(void *arg, json_t *part), void *arg, bool *ret_last)
 {
 	struct ipc_message m;
 	const char *error;
 	json_t *j;
 	int r;
 
-	if (!ipc_decode(packet, &m) || m.type != IPC_TYPE_response) {
+	if (!ipc_take(packet, &m) || m.type != IPC_TYPE_response) {
 		fputs("postern: the server's answer is not understood; are its version and this program's "
 		      "the same?\n",
 		      stderr);
@@ -179,6 +179,7 @@ static int receive_answer(int fd, int (*part)(void *arg, json_t *part), void *ar
 	int r = CLI_OK;
 
 	while (r == CLI_OK && !last) {
+		struct slice rest;
 		ssize_t n;
 
 		if (poll(&p, 1, ANSWER_TIMEOUT_MS) <= 0) {
@@ -192,7 +193,9 @@ static int receive_answer(int fd, int (*part)(void *arg, json_t *part), void *ar
 			      stderr);
 			return CLI_NO_SERVER;
 		}
-		r = one_part(slice_of(packet, (size_t)n), part, arg, &last);
+		rest = slice_of(packet, (size_t)n);
+		while (r == CLI_OK && !last && rest.n > 0)
+			r = one_part(&rest, part, arg, &last);
 		explicit_bzero(packet, (size_t)n);
 	}
 	return r;

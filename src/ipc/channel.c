@@ -12,24 +12,32 @@
  * The kernel doubles the value and cuts it to net.core.wmem_max, whose usual
  * value is this one. */
 #define SOCKET_BUFFER	 212992
-#define FDS_MAX		 8  /* a broken peer may send more than the one we take */
-#define MESSAGES_A_TURN	 32 /* so that one busy channel does not starve the loop */
+#define FDS_MAX		 8   /* a broken peer may send more than the one we take */
+#define MESSAGES_A_TURN	 256 /* so that one busy channel does not starve the loop */
+#define PACKETS_A_TURN	 32
+#define GATHER_KEPT	 16384 /* octets of memory that the gathering buffer may keep */
 #define PACKET_OVERHEAD	 128
 #define FLUSH_TIMEOUT_MS 5000
 
 struct packet {
 	struct list link;
 	int fd; /* ours; -1: none */
+	unsigned messages;
 	size_t n;
 	unsigned char bytes[];
 };
 
 struct channel {
 	uv_poll_t poll;
+	uv_prepare_t turn; /* runs before the loop sleeps, while something is gathered */
+	int open_handles;
 	int fd;
 	int events; /* that poll waits for */
 	const struct channel_handlers *handlers;
 	void *arg;
+	struct buf gathered; /* what was sent in this turn */
+	unsigned n_gathered; /* messages in it */
+	bool wipe;	     /* a secret is among it */
 	struct list waiting;
 	size_t max_waiting;
 	const char *dead; /* why nothing more is sent or received; NULL: alive */
@@ -160,7 +168,7 @@ static void wait_for(struct channel *ch, int events)
 
 static void send_waiting(struct channel *ch)
 {
-	for (int i = 0; i < MESSAGES_A_TURN && !list_empty(&ch->waiting); i++) {
+	for (int i = 0; i < PACKETS_A_TURN && !list_empty(&ch->waiting); i++) {
 		struct packet *p = container_of(ch->waiting.next, struct packet, link);
 		int r = send_packet(ch->fd, slice_of(p->bytes, p->n), p->fd);
 
@@ -171,19 +179,19 @@ static void send_waiting(struct channel *ch)
 			return;
 		}
 		ch->count.waiting -= p->n + PACKET_OVERHEAD;
-		ch->count.sent++;
+		ch->count.sent += p->messages;
 		packet_free(p);
 	}
 	if (list_empty(&ch->waiting))
 		wait_for(ch, UV_READABLE);
 }
 
-static int keep_packet(struct channel *ch, struct slice bytes, int fd)
+static int keep_packet(struct channel *ch, struct slice bytes, unsigned messages, int fd)
 {
 	size_t cost = bytes.n + PACKET_OVERHEAD;
 	struct packet *p;
 
-	if (cost > channel_room(ch)) {
+	if (cost + ch->count.waiting > ch->max_waiting) {
 		die(ch, "stalled: too much waits to be sent");
 		return -EPIPE;
 	}
@@ -201,6 +209,7 @@ static int keep_packet(struct channel *ch, struct slice bytes, int fd)
 			return -EPIPE;
 		}
 	}
+	p->messages = messages;
 	p->n = bytes.n;
 	memcpy(p->bytes, bytes.p, bytes.n);
 	list_push_back(&ch->waiting, &p->link);
@@ -211,39 +220,88 @@ static int keep_packet(struct channel *ch, struct slice bytes, int fd)
 	return 0;
 }
 
-static int send_bytes(struct channel *ch, struct slice bytes, int fd)
+static int send_bytes(struct channel *ch, struct slice bytes, unsigned messages, int fd)
 {
 	int r;
 
 	/* Order: nothing may overtake what waits. */
 	if (!list_empty(&ch->waiting))
-		return keep_packet(ch, bytes, fd);
+		return keep_packet(ch, bytes, messages, fd);
 	r = send_packet(ch->fd, bytes, fd);
 	if (r == -EAGAIN || r == -EWOULDBLOCK)
-		return keep_packet(ch, bytes, fd);
+		return keep_packet(ch, bytes, messages, fd);
 	if (r < 0) {
 		unhear(ch);
 		return -EPIPE;
 	}
-	ch->count.sent++;
+	ch->count.sent += messages;
 	return 0;
+}
+
+static void forget_gathered(struct channel *ch)
+{
+	if (ch->wipe)
+		buf_wipe(&ch->gathered);
+	else if (ch->gathered.cap > GATHER_KEPT)
+		buf_done(&ch->gathered);
+	else
+		buf_reset(&ch->gathered);
+	ch->wipe = false;
+	ch->n_gathered = 0;
+}
+
+/* Out with what this turn has gathered. */
+static int send_gathered(struct channel *ch, int fd)
+{
+	int r = 0;
+
+	if (ch->n_gathered > 0 && !ch->dead && !ch->unheard)
+		r = send_bytes(ch, buf_slice(&ch->gathered), ch->n_gathered, fd);
+	forget_gathered(ch);
+	return r;
+}
+
+static void on_turn(uv_prepare_t *h)
+{
+	uv_prepare_stop(h);
+	send_gathered(h->data, -1);
+}
+
+/* False: it does not fit behind what is there, or at all. */
+static bool gather(struct channel *ch, const struct ipc_message *m)
+{
+	size_t before = ch->gathered.n;
+
+	ch->wipe |= carries_secret(m->type); /* even if it fits only in part */
+	ipc_encode(m, &ch->gathered);
+	if (buf_ok(&ch->gathered)) {
+		ch->n_gathered++;
+		return true;
+	}
+	ch->gathered.failed = false;
+	ch->gathered.n = before;
+	return false;
 }
 
 int channel_send(struct channel *ch, const struct ipc_message *m, int fd)
 {
-	struct buf b;
-	int r;
-
 	if (ch->dead || ch->unheard || ch->freed)
 		return -EPIPE;
-	buf_init(&b, IPC_PACKET_MAX);
-	ipc_encode(m, &b);
-	r = buf_ok(&b) ? send_bytes(ch, buf_slice(&b), fd) : -EMSGSIZE;
-	if (carries_secret(m->type))
-		buf_wipe(&b);
-	else
-		buf_done(&b);
-	return r;
+	/* The receiver could not tell whose descriptor it is. */
+	if ((fd >= 0 || ch->n_gathered == IPC_TOGETHER) && send_gathered(ch, -1) < 0)
+		return -EPIPE;
+	if (!gather(ch, m)) {
+		if (send_gathered(ch, -1) < 0)
+			return -EPIPE;
+		if (!gather(ch, m)) {
+			forget_gathered(ch);
+			return -EMSGSIZE;
+		}
+	}
+	if (fd >= 0)
+		return send_gathered(ch, fd);
+	uv_prepare_start(&ch->turn, on_turn);
+	return 0;
 }
 
 /* Descriptors of one packet: the first is the message's, more are refused. */
@@ -275,7 +333,43 @@ static bool take_descriptors(struct msghdr *msg, int *ret)
 	return false;
 }
 
-/* One message from the socket to the handler.  False when there is no more to do now. */
+/* All messages of a packet are tested before the first one is believed.  0: it is malformed. */
+static unsigned take_apart(struct slice packet, struct ipc_message to[static IPC_TOGETHER])
+{
+	unsigned n = 0;
+
+	while (packet.n > 0)
+		if (n == IPC_TOGETHER || !ipc_take(&packet, &to[n++]))
+			return 0;
+	return n;
+}
+
+static void hand_on(struct channel *ch, struct slice packet, int *fd)
+{
+	/* One for all channels: no handler receives. */
+	static _Thread_local struct ipc_message messages[IPC_TOGETHER];
+	unsigned n = take_apart(packet, messages);
+	bool secret = false;
+
+	if (n == 0) {
+		die(ch, "a message that does not decode");
+		return;
+	}
+	if (n > 1 && *fd >= 0) {
+		die(ch, "a descriptor for several messages");
+		return;
+	}
+	for (unsigned i = 0; i < n && !ch->dead && !ch->freed; i++) {
+		ch->count.received++;
+		ch->handlers->message(ch->arg, ch, &messages[i], fd);
+	}
+	for (unsigned i = 0; i < n; i++)
+		secret |= carries_secret(messages[i].type);
+	if (secret)
+		explicit_bzero(ch->packet, packet.n);
+}
+
+/* One packet from the socket to the handler.  False when there is no more to do now. */
 static bool receive(struct channel *ch)
 {
 	union {
@@ -287,7 +381,6 @@ static bool receive(struct channel *ch)
 			      .msg_iovlen = 1,
 			      .msg_control = control.room,
 			      .msg_controllen = sizeof(control.room) };
-	struct ipc_message m;
 	ssize_t n = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fd;
 
@@ -308,17 +401,20 @@ static bool receive(struct channel *ch)
 		die(ch, channel_eof);
 	else if (msg.msg_flags & MSG_TRUNC)
 		die(ch, "a message over the size limit");
-	else if (!ipc_decode(slice_of(ch->packet, (size_t)n), &m))
-		die(ch, "a message that does not decode");
-	else {
-		ch->count.received++;
-		ch->handlers->message(ch->arg, ch, &m, &fd);
-		if (carries_secret(m.type))
-			explicit_bzero(ch->packet, (size_t)n);
-	}
+	else
+		hand_on(ch, slice_of(ch->packet, (size_t)n), &fd);
 	if (fd >= 0)
 		close(fd);
 	return true;
+}
+
+static void receive_all(struct channel *ch)
+{
+	uint64_t enough = ch->count.received + MESSAGES_A_TURN;
+
+	for (int i = 0; i < PACKETS_A_TURN && ch->count.received < enough && !ch->dead && !ch->freed; i++)
+		if (!receive(ch))
+			break;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -336,9 +432,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	if (!ch->dead && (events & UV_WRITABLE))
 		send_waiting(ch);
 	if (events & UV_READABLE)
-		for (int i = 0; i < MESSAGES_A_TURN && !ch->dead && !ch->freed; i++)
-			if (!receive(ch))
-				break;
+		receive_all(ch);
 	if (ch->dead)
 		tell_closed(ch);
 }
@@ -356,8 +450,12 @@ int channel_new(uv_loop_t *loop, int fd, size_t max_waiting, const struct channe
 		free(ch);
 		return r;
 	}
-	ch->poll.data = ch;
+	uv_prepare_init(loop, &ch->turn);
+	uv_unref((uv_handle_t *)&ch->turn);
+	ch->open_handles = 2;
+	ch->poll.data = ch->turn.data = ch;
 	ch->fd = fd;
+	buf_init(&ch->gathered, IPC_PACKET_MAX);
 	ch->handlers = h;
 	ch->arg = arg;
 	ch->max_waiting = max_waiting;
@@ -367,10 +465,12 @@ int channel_new(uv_loop_t *loop, int fd, size_t max_waiting, const struct channe
 	return 0;
 }
 
-static void on_poll_closed(uv_handle_t *h)
+static void on_handle_closed(uv_handle_t *h)
 {
 	struct channel *ch = h->data;
 
+	if (--ch->open_handles > 0)
+		return;
 	explicit_bzero(ch->packet, sizeof(ch->packet));
 	free(ch);
 }
@@ -379,23 +479,30 @@ void channel_free(struct channel *ch)
 {
 	if (!ch || ch->freed)
 		return;
+	send_gathered(ch, -1);
+	buf_done(&ch->gathered);
 	ch->freed = true;
 	while (!list_empty(&ch->waiting))
 		packet_free(container_of(ch->waiting.next, struct packet, link));
 	ch->count.waiting = 0;
-	uv_close((uv_handle_t *)&ch->poll, on_poll_closed);
+	uv_close((uv_handle_t *)&ch->poll, on_handle_closed);
+	uv_close((uv_handle_t *)&ch->turn, on_handle_closed);
 	close(ch->fd);
 }
 
 size_t channel_room(const struct channel *ch)
 {
-	return ch->count.waiting < ch->max_waiting ? ch->max_waiting - (size_t)ch->count.waiting : 0;
+	uint64_t waiting = ch->count.waiting + ch->gathered.n;
+
+	return waiting < ch->max_waiting ? ch->max_waiting - (size_t)waiting : 0;
 }
 
 void channel_flush(struct channel *ch)
 {
 	uint64_t end = uv_hrtime() / 1000000 + FLUSH_TIMEOUT_MS;
 
+	if (!ch->freed)
+		send_gathered(ch, -1);
 	while (!ch->dead && !ch->freed && !list_empty(&ch->waiting)) {
 		uint64_t now = uv_hrtime() / 1000000;
 		struct pollfd p = { .fd = ch->fd, .events = POLLOUT };
@@ -409,4 +516,5 @@ void channel_flush(struct channel *ch)
 void channel_count(const struct channel *ch, struct channel_counters *ret)
 {
 	*ret = ch->count;
+	ret->waiting += ch->gathered.n;
 }

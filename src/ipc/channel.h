@@ -1,6 +1,11 @@
 /* channel.h - one end of a socketpair between two processes.
  *
- * SOCK_SEQPACKET, so a packet is a message and descriptors travel with it.
+ * SOCK_SEQPACKET: a packet is whole or not there, and descriptors travel with it.
+ * What is sent in one turn of the loop goes out at its end, before the loop may
+ * sleep, in as few packets as possible: a system call and a wake-up of the peer
+ * cost more than most messages.  Nothing waits for company longer than that.  A
+ * packet holds up to IPC_TOGETHER messages; one with a descriptor travels alone.
+ *
  * Runs on a libuv loop.  Messages that the kernel does not take wait here, up
  * to a ceiling; past it the peer counts as stalled and the channel is closed,
  * as it is on end of file and on a packet that does not decode.  Flow that may
@@ -35,10 +40,11 @@ int channel_pair(int ret_fd[2]);
 /* Takes the descriptor over.  max_waiting: octets that may wait to be sent. */
 int channel_new(uv_loop_t *loop, int fd, size_t max_waiting, const struct channel_handlers *h, void *arg,
 		struct channel **ret);
-/* Messages that still wait are lost; use channel_flush() first where that matters.  NULL is fine. */
+/* Messages that the kernel does not take at once are lost; use channel_flush() first where that
+ * matters.  NULL is fine. */
 void channel_free(struct channel *ch);
 
-/* Sends, or keeps for later.  fd: -1, or a descriptor to go with it, which stays
+/* Sends at the end of the turn.  fd: -1, or a descriptor to go with it, which stays
  * the caller's (it is duplicated).  0, or -EPIPE once the channel is closed (the
  * closed handler has run or will). Messages larger than IPC_PACKET_MAX: -EMSGSIZE. */
 int channel_send(struct channel *ch, const struct ipc_message *m, int fd);

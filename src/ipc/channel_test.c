@@ -106,6 +106,8 @@ static int send_credit(struct channel *ch, uint64_t n)
 	return channel_send(ch, &m, -1);
 }
 
+#define MANY 30000 /* more than a socket holds, however they are packed */
+
 static void order_and_counters(void **state)
 {
 	struct fixture *f = *state;
@@ -114,15 +116,15 @@ static void order_and_counters(void **state)
 	open_end(f, &f->a, f->fd[0], 1 << 20);
 	open_end(f, &f->b, f->fd[1], 1 << 20);
 	/* More than a socket holds, so that some wait here. */
-	for (uint64_t i = 1; i <= 3000; i++)
+	for (uint64_t i = 1; i <= MANY; i++)
 		assert_int_equal(send_credit(f->a.ch, i), 0);
 	channel_count(f->a.ch, &c);
 	assert_true(c.waiting > 0);
 	settle(f);
-	assert_int_equal(f->b.messages, 3000);
+	assert_int_equal(f->b.messages, MANY);
 	assert_true(f->b.in_order);
 	channel_count(f->a.ch, &c);
-	assert_int_equal(c.sent, 3000);
+	assert_int_equal(c.sent, MANY);
 	assert_int_equal(c.waiting, 0);
 	assert_true(c.waited_max > 0);
 	assert_int_equal(channel_room(f->a.ch), 1 << 20);
@@ -159,7 +161,7 @@ static void descriptor_that_waits_arrives(void **state)
 	int p[2];
 
 	open_end(f, &f->a, f->fd[0], 1 << 20);
-	for (uint64_t i = 1; i <= 2000; i++)
+	for (uint64_t i = 1; i <= MANY; i++)
 		assert_int_equal(send_credit(f->a.ch, i), 0);
 	channel_count(f->a.ch, &c);
 	assert_true(c.waiting > 0);
@@ -168,7 +170,7 @@ static void descriptor_that_waits_arrives(void **state)
 	close(p[0]);
 	open_end(f, &f->b, f->fd[1], 4096);
 	settle(f);
-	assert_int_equal(f->b.messages, 2001);
+	assert_int_equal(f->b.messages, MANY + 1);
 	assert_true(f->b.kept_fd >= 0);
 	close(f->b.kept_fd);
 	close(p[1]);
@@ -243,12 +245,15 @@ static void last_words_are_heard(void **state)
 
 	open_end(f, &f->a, f->fd[0], 4096);
 	open_end(f, &f->b, f->fd[1], 4096);
-	assert_int_equal(send_credit(f->b.ch, 1), 0); /* unread at b's end, so a sees a reset */
+	assert_int_equal(send_credit(f->b.ch, 1), 0);
+	channel_flush(f->b.ch); /* unread at a's end, so b sees a reset */
 	assert_int_equal(send_credit(f->a.ch, 1), 0);
 	assert_int_equal(send_credit(f->a.ch, 2), 0);
 	channel_free(f->a.ch);
 	f->a.ch = NULL;
-	assert_int_equal(send_credit(f->b.ch, 2), -EPIPE);
+	assert_int_equal(send_credit(f->b.ch, 2), 0);
+	channel_flush(f->b.ch); /* it hears of the reset */
+	assert_int_equal(send_credit(f->b.ch, 3), -EPIPE);
 	settle(f);
 	assert_int_equal(f->b.messages, 2);
 	assert_int_equal(f->b.closed, 1);
@@ -269,29 +274,75 @@ static void freed_inside_its_handler(void **state)
 	assert_int_equal(f->a.closed, 1);
 }
 
+/* Octets of the next packet; -1: none waits. */
+static ssize_t packet_waits(int socket)
+{
+	static unsigned char bytes[IPC_PACKET_MAX];
+
+	return recv(socket, bytes, sizeof(bytes), MSG_DONTWAIT);
+}
+
+#define CREDIT_OCTETS 14
+
+static void a_turn_goes_out_together(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_message conf = { .type = IPC_TYPE_conf };
+	struct channel_counters c;
+
+	open_end(f, &f->a, f->fd[0], 1 << 20);
+	assert_int_equal(send_credit(f->a.ch, 1), 0);
+	assert_int_equal(send_credit(f->a.ch, 2), 0);
+	assert_int_equal(packet_waits(f->fd[1]), -1);
+	channel_count(f->a.ch, &c);
+	assert_int_equal(c.waiting, 2 * CREDIT_OCTETS);
+	assert_int_equal(channel_room(f->a.ch), (1 << 20) - 2 * CREDIT_OCTETS);
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	assert_int_equal(packet_waits(f->fd[1]), 2 * CREDIT_OCTETS);
+	assert_int_equal(packet_waits(f->fd[1]), -1);
+
+	/* One with a descriptor travels alone, and in its place. */
+	assert_int_equal(send_credit(f->a.ch, 3), 0);
+	assert_int_equal(channel_send(f->a.ch, &conf, STDERR_FILENO), 0);
+	assert_int_equal(send_credit(f->a.ch, 4), 0);
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	assert_int_equal(packet_waits(f->fd[1]), CREDIT_OCTETS);
+	assert_true(packet_waits(f->fd[1]) > CREDIT_OCTETS);
+	assert_int_equal(packet_waits(f->fd[1]), CREDIT_OCTETS);
+
+	/* No more than may be in a packet. */
+	for (uint64_t i = 0; i < IPC_TOGETHER + 1; i++)
+		assert_int_equal(send_credit(f->a.ch, i), 0);
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	assert_int_equal(packet_waits(f->fd[1]), IPC_TOGETHER * CREDIT_OCTETS);
+	assert_int_equal(packet_waits(f->fd[1]), CREDIT_OCTETS);
+	close(f->fd[1]);
+}
+
 static void flush_sends_all(void **state)
 {
 	struct fixture *f = *state;
 	struct channel_counters c;
 
 	open_end(f, &f->a, f->fd[0], 1 << 20);
-	for (uint64_t i = 1; i <= 1000; i++)
+	for (uint64_t i = 1; i <= MANY; i++)
 		assert_int_equal(send_credit(f->a.ch, i), 0);
 	channel_count(f->a.ch, &c);
 	if (fork() == 0) { /* reads all of it slowly */
 		static unsigned char bytes[IPC_PACKET_MAX];
-		unsigned n = 0;
+		size_t octets = 0;
+		ssize_t n;
 
 		close(f->fd[0]);
 		fcntl(f->fd[1], F_SETFL, 0);
-		while (n < 1000 && recv(f->fd[1], bytes, sizeof(bytes), 0) > 0)
-			n++;
+		while (octets < MANY * CREDIT_OCTETS && (n = recv(f->fd[1], bytes, sizeof(bytes), 0)) > 0)
+			octets += (size_t)n;
 		_exit(0);
 	}
 	channel_flush(f->a.ch);
 	channel_count(f->a.ch, &c);
 	assert_int_equal(c.waiting, 0);
-	assert_int_equal(c.sent, 1000);
+	assert_int_equal(c.sent, MANY);
 	close(f->fd[1]);
 }
 
@@ -309,6 +360,10 @@ static const struct {
 	{ "bytes left over", SLICE_INIT("\x2c\x00"), 13, 0, "decode" },
 	{ "a string longer than its packet", SLICE_INIT("\x28\x00\1\1\1\1\1\1\1\1\xff\xff\xff\xff"), 0, 0,
 	  "decode" },
+	{ "a good message before a bad one", SLICE_INIT("\x2c\0\1\1\1\1\1\1\1\1\1\1\1\1\xff\xff"), 0, 0,
+	  "decode" },
+	{ "a descriptor for two messages", SLICE_INIT("\x2c\0\1\1\1\1\1\1\1\1\1\1\1\1\x2c\0"), 12, 1,
+	  "descriptor" },
 	{ "over the packet size", SLICE_INIT("\x28\x00"), IPC_PACKET_MAX + 1, 0, "size limit" },
 	{ "two descriptors", SLICE_INIT("\x2c\x00"), 12, 2, "descriptor" },
 	{ "many descriptors", SLICE_INIT("\x2c\x00"), 12, 20, "descriptor" },
@@ -370,6 +425,24 @@ static void broken_peer_is_closed(void **state)
 	}
 }
 
+static void too_many_messages_in_a_packet(void **state)
+{
+	struct fixture *f = *state;
+	static unsigned char bytes[(IPC_TOGETHER + 1) * CREDIT_OCTETS];
+
+	open_end(f, &f->a, f->fd[0], 4096);
+	for (size_t i = 0; i < sizeof(bytes); i += CREDIT_OCTETS)
+		bytes[i] = IPC_TYPE_credit;
+	send_raw(f->fd[1], bytes, IPC_TOGETHER * CREDIT_OCTETS, 0);
+	settle(f);
+	assert_int_equal(f->a.messages, IPC_TOGETHER);
+	send_raw(f->fd[1], bytes, sizeof(bytes), 0);
+	settle(f);
+	assert_int_equal(f->a.messages, IPC_TOGETHER);
+	assert_int_equal(f->a.closed, 1);
+	close(f->fd[1]);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -383,8 +456,10 @@ int main(void)
 		T(stalled_peer_is_closed),
 		T(last_words_are_heard),
 		T(freed_inside_its_handler),
+		T(a_turn_goes_out_together),
 		T(flush_sends_all),
 		T(broken_peer_is_closed),
+		T(too_many_messages_in_a_packet),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

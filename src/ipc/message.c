@@ -140,10 +140,11 @@ static bool get_field(const struct field *f, struct slice *cur, unsigned char *a
 	return false;
 }
 
-bool ipc_decode(struct slice packet, struct ipc_message *ret)
+bool ipc_take(struct slice *cur, struct ipc_message *ret)
 {
 	struct ipc_message m = { 0 };
 	unsigned char *base = (unsigned char *)&m.conf;
+	struct slice packet = *cur;
 	struct layout l;
 	uint16_t type;
 
@@ -153,6 +154,17 @@ bool ipc_decode(struct slice packet, struct ipc_message *ret)
 	for (size_t i = 0; i < l.n; i++)
 		if (!get_field(&l.fields[i], &packet, base + l.fields[i].offset))
 			return false;
+	*cur = packet;
+	*ret = m;
+	return true;
+}
+
+bool ipc_decode(struct slice packet, struct ipc_message *ret)
+{
+	struct ipc_message m;
+
+	if (!ipc_take(&packet, &m))
+		return false;
 	if (packet.n > 0)
 		return false;
 	*ret = m;

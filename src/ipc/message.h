@@ -11,7 +11,8 @@
 
 #include "base/buf.h"
 
-#define IPC_PACKET_MAX	65536 /* a whole message, encoded */
+#define IPC_PACKET_MAX	65536 /* one message, encoded, or several one behind the other */
+#define IPC_TOGETHER	64    /* messages in a packet */
 #define IPC_CHUNK_MAX	49152 /* of body or JSON in one message */
 #define IPC_SECRET_MAX	4096
 #define IPC_ADDRESS_MAX 1024 /* local@domain, canonical or as it came */
@@ -210,6 +211,8 @@ struct ipc_message {
 
 /* Appends one message; the buffer fails if a field is over its ceiling. */
 void ipc_encode(const struct ipc_message *m, struct buf *to);
+/* The next message of a packet; false, both untouched, when it is not well-formed. */
+bool ipc_take(struct slice *cur, struct ipc_message *ret);
 /* False unless the packet is exactly one well-formed message. */
 bool ipc_decode(struct slice packet, struct ipc_message *ret);
 const char *ipc_type_name(unsigned type); /* "auth_start"; "unknown" */

@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 
 #include "base/id.h"
+#include "ipc/raw.h"
 #include "role/role.h"
 
 #define WAIT_MS 20000
@@ -40,7 +41,6 @@ static struct world {
 	int smtp, admin; /* our ends of the channels to queue */
 	struct id_source ids;
 	uint64_t tx;
-	unsigned char packet[IPC_PACKET_MAX];
 } w;
 
 /* ---- messages ---- */
@@ -80,14 +80,12 @@ static __attribute__((unused)) void send_msg(int fd, const struct ipc_message *m
 /* The next message of that type; others are passed over.  False when none came. */
 static __attribute__((unused)) bool recv_msg(int fd, enum ipc_type type, struct ipc_message *ret, int wait_ms)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	while (raw_waits(fd, wait_ms)) {
+		int r = raw_take(fd, ret);
 
-	while (poll(&p, 1, wait_ms) > 0) {
-		ssize_t n = recv(fd, w.packet, sizeof(w.packet), MSG_DONTWAIT);
-
-		if (n <= 0)
+		if (r == -1)
 			return false;
-		assert_true(ipc_decode(slice_of(w.packet, (size_t)n), ret));
+		assert_int_equal(r, 0);
 		if (ret->type == type)
 			return true;
 	}

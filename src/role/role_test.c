@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "ipc/raw.h"
+
 /* ---- the role under test: keeps "later", answers it when "now" is asked ---- */
 
 static struct role_request *kept;
@@ -122,23 +124,16 @@ static void tell(int to, const struct ipc_message *m, int fd)
 /* The next message there; its slices stand until the next call. */
 static struct ipc_message hear(int from)
 {
-	static unsigned char packet[IPC_PACKET_MAX];
-	struct pollfd p = { .fd = from, .events = POLLIN };
 	struct ipc_message m;
-	ssize_t n;
 
-	assert_int_equal(poll(&p, 1, 10000), 1);
-	n = recv(from, packet, sizeof(packet), 0);
-	assert_true(n > 0);
-	assert_true(ipc_decode(slice_of(packet, (size_t)n), &m));
+	assert_true(raw_waits(from, 10000));
+	assert_int_equal(raw_take(from, &m), 0);
 	return m;
 }
 
 static bool silent(int from)
 {
-	struct pollfd p = { .fd = from, .events = POLLIN };
-
-	return poll(&p, 1, 200) == 0;
+	return !raw_waits(from, 200);
 }
 
 static void send_conf(struct fixture *f, uint64_t generation, const char *text)
