@@ -283,6 +283,22 @@ static bool gather(struct channel *ch, const struct ipc_message *m)
 	return false;
 }
 
+/* There is no memory to gather it in.  It goes by itself, from room that is always
+ * there: its receiver would wait for it, or miss it among others. */
+static int send_alone(struct channel *ch, const struct ipc_message *m, int fd)
+{
+	static _Thread_local unsigned char room[IPC_PACKET_MAX];
+	struct buf b = { .p = room, .cap = sizeof(room), .max = sizeof(room) };
+	int r;
+
+	forget_gathered(ch);
+	ipc_encode(m, &b);
+	r = buf_ok(&b) ? send_bytes(ch, buf_slice(&b), 1, fd) : -EMSGSIZE;
+	if (carries_secret(m->type))
+		explicit_bzero(room, b.n);
+	return r;
+}
+
 int channel_send(struct channel *ch, const struct ipc_message *m, int fd)
 {
 	if (ch->dead || ch->unheard || ch->freed)
@@ -293,10 +309,8 @@ int channel_send(struct channel *ch, const struct ipc_message *m, int fd)
 	if (!gather(ch, m)) {
 		if (send_gathered(ch, -1) < 0)
 			return -EPIPE;
-		if (!gather(ch, m)) {
-			forget_gathered(ch);
-			return -EMSGSIZE;
-		}
+		if (!gather(ch, m))
+			return send_alone(ch, m, fd);
 	}
 	if (fd >= 0)
 		return send_gathered(ch, fd);

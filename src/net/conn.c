@@ -365,15 +365,14 @@ static void learn_addresses(struct conn *c)
 		learn(&sa, &c->local, &c->local_port);
 }
 
-int conn_accept(const struct conn_setup *setup, uv_stream_t *listener, struct conn **ret)
+int conn_take(const struct conn_setup *setup, int fd, bool is_unix, struct conn **ret)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 	int r;
 
 	if (!c)
 		return -ENOMEM;
-	r = listener->type == UV_TCP ? uv_tcp_init(setup->loop, &c->tcp)
-				     : uv_pipe_init(setup->loop, &c->pipe, 0);
+	r = is_unix ? uv_pipe_init(setup->loop, &c->pipe, 0) : uv_tcp_init(setup->loop, &c->tcp);
 	if (r < 0) {
 		free(c);
 		return r;
@@ -388,12 +387,12 @@ int conn_accept(const struct conn_setup *setup, uv_stream_t *listener, struct co
 	buf_init(&c->cipher, setup->input_max + CONN_CIPHER_MIN);
 	buf_init(&c->output, setup->output_max);
 	buf_init(&c->wire, 2 * setup->output_max + CONN_WIRE_EXTRA);
-	r = uv_accept(listener, &c->stream);
+	r = is_unix ? uv_pipe_open(&c->pipe, fd) : uv_tcp_open(&c->tcp, fd);
 	if (r < 0) {
 		conn_close(c);
 		return r;
 	}
-	if (listener->type == UV_TCP) {
+	if (!is_unix) {
 		learn_addresses(c);
 		(void)uv_tcp_nodelay(&c->tcp, 1); /* output is gathered here already */
 	}

@@ -37,8 +37,8 @@ struct conn_setup {
 	void *arg;
 };
 
-/* Takes one connection from the listening stream.  0 or negative errno. */
-int conn_accept(const struct conn_setup *setup, uv_stream_t *listener, struct conn **ret);
+/* Takes over a connected socket.  Negative errno: it is still the caller's. */
+int conn_take(const struct conn_setup *setup, int fd, bool is_unix, struct conn **ret);
 /* Closes at once; the handler is not called again.  Memory goes when libuv is done.  NULL is fine. */
 void conn_close(struct conn *c);
 /* Closes when all output is written and, under TLS, close_notify is sent; the peer

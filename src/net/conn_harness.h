@@ -36,7 +36,8 @@ typedef void server_play(struct server *s, enum conn_event event);
 /* One accepted connection, what it saw, and how the test lets it behave. */
 struct server {
 	uv_loop_t loop;
-	uv_tcp_t listener;
+	int listening;
+	uv_poll_t listener;
 	uv_timer_t watchdog;
 	uint16_t port;
 	struct conn *conn;
@@ -103,14 +104,15 @@ static inline void end(struct server *s)
 	stop(s);
 }
 
-static inline void on_connection(uv_stream_t *l, int status)
+static inline void on_connection(uv_poll_t *l, int status, int events)
 {
 	struct server *s = l->data;
 	struct conn_setup setup = { &s->loop, INPUT_MAX, OUTPUT_MAX, on_event, s };
+	int fd = accept4(s->listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	assert_int_equal(status, 0);
+	assert_true(status == 0 && events == UV_READABLE && fd >= 0);
 	s->inside = true;
-	assert_int_equal(conn_accept(&setup, l, &s->conn), 0);
+	assert_int_equal(conn_take(&setup, fd, false, &s->conn), 0);
 	s->inside = false;
 }
 
@@ -126,18 +128,17 @@ static inline void server_init(struct server *s, server_play *play)
 {
 	struct ip lo = { 4, { 127, 0, 0, 1 } };
 	struct sockaddr_in sa;
-	int fd, n = sizeof(sa);
+	socklen_t n = sizeof(sa);
 
 	memset(s, 0, sizeof(*s));
 	s->play = play;
 	s->min = TLS_MIN_1_2;
 	assert_int_equal(uv_loop_init(&s->loop), 0);
-	assert_int_equal(listen_tcp(&lo, 0, &fd), 0);
-	uv_tcp_init(&s->loop, &s->listener);
+	assert_int_equal(listen_tcp(&lo, 0, &s->listening), 0);
+	assert_int_equal(uv_poll_init(&s->loop, &s->listener, s->listening), 0);
 	s->listener.data = s;
-	assert_int_equal(uv_tcp_open(&s->listener, fd), 0);
-	assert_int_equal(uv_listen((uv_stream_t *)&s->listener, 16, on_connection), 0);
-	assert_int_equal(uv_tcp_getsockname(&s->listener, (struct sockaddr *)&sa, &n), 0);
+	assert_int_equal(uv_poll_start(&s->listener, UV_READABLE, on_connection), 0);
+	assert_int_equal(getsockname(s->listening, (struct sockaddr *)&sa, &n), 0);
 	s->port = ntohs(sa.sin_port);
 	uv_timer_init(&s->loop, &s->watchdog);
 	s->watchdog.data = s;
@@ -147,6 +148,7 @@ static inline void server_init(struct server *s, server_play *play)
 static inline void server_done(struct server *s)
 {
 	uv_close((uv_handle_t *)&s->listener, NULL);
+	close(s->listening);
 	uv_close((uv_handle_t *)&s->watchdog, NULL);
 	conn_close(s->conn);
 	uv_run(&s->loop, UV_RUN_DEFAULT); /* also waits for gentle closes */

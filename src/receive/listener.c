@@ -8,7 +8,8 @@
 #include "receive/private.h"
 #include "receive/session.h"
 
-#define BACKLOG		    1024
+#define ACCEPTS_A_TURN	    64
+#define ACCEPT_PAUSE_MS	    100
 #define ACCEPT_LOG_EVERY_MS 10000
 #define KNOWN_MAX	    65536
 #define KNOWN_AGE	    (UINT64_C(24) * 3600 * 1000)
@@ -18,11 +19,10 @@ struct listener_socket {
 	struct listener *l;
 	char address[128 + 1];
 	uint16_t port;
-	union {
-		uv_stream_t stream;
-		uv_tcp_t tcp;
-		uv_pipe_t pipe;
-	};
+	int fd;
+	uv_poll_t poll;
+	uv_timer_t pause;
+	unsigned handles; /* that are not closed yet */
 };
 
 int listener_new(struct receive *rx, struct slice name, struct listener **ret)
@@ -71,46 +71,119 @@ static void accept_failed(struct listener *l, int err)
 	    LOG_U("so_far", l->count.accept_errors));
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+void listener_sorry(const struct listener *l, int fd)
 {
-	struct listener_socket *sock = stream->data;
-	int r = status;
+	char text[512];
+	int n = snprintf(text, sizeof(text), "421 %.*s 4.3.2 out of resources, please try again later\r\n",
+			 SLICE_ARG(l->rules->engine.hostname));
 
+	if (l->rules->kind != WRONG_PORT_IMPLICIT && n > 0 && (size_t)n < sizeof(text))
+		(void)!send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void on_pause_over(uv_timer_t *t)
+{
+	struct listener_socket *sock = t->data;
+
+	(void)uv_poll_start(&sock->poll, UV_READABLE, on_readable);
+}
+
+/* The next attempt would fail as this one did, and the socket stays readable: without
+ * a pause the loop would do nothing else. */
+static void pause_accepting(struct listener_socket *sock)
+{
+	uv_poll_stop(&sock->poll);
+	uv_timer_start(&sock->pause, on_pause_over, ACCEPT_PAUSE_MS, 0);
+}
+
+/* One descriptor is kept for this: it is lent to the connection that waits first. */
+static bool turn_next_away(struct listener_socket *sock)
+{
+	struct receive *rx = sock->l->rx;
+	int fd = -1;
+
+	if (rx->reserve_fd >= 0) {
+		close(rx->reserve_fd);
+		fd = accept4(sock->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			listener_sorry(sock->l, fd);
+			close(fd);
+		}
+	}
+	receive_reserve(rx);
+	return fd >= 0;
+}
+
+/* False: enough for this turn. */
+static bool accept_one(struct listener_socket *sock)
+{
+	int fd = accept4(sock->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), r;
+
+	if (fd >= 0) {
+		r = session_accept(sock->l, fd);
+		if (r == -EUSERS)
+			r = 0; /* over the limits and more: counted there */
+		else if (r < 0)
+			accept_failed(sock->l, r);
+		return true;
+	}
+	switch (errno) {
+	case EAGAIN:
+		return false;
+	case EMFILE:
+	case ENFILE:
+		accept_failed(sock->l, -errno);
+		if (turn_next_away(sock))
+			return true;
+		break;
+	case ENOMEM:
+	case ENOBUFS:
+	case EBADF:
+	case EINVAL:
+	case ENOTSOCK:
+		accept_failed(sock->l, -errno);
+		break;
+	default: /* accept(2): an error of that connection, or a signal */
+		return true;
+	}
+	pause_accepting(sock);
+	return false;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct listener_socket *sock = poll->data;
+
+	(void)events;
 	/* A reload took the listener away; main closes its socket presently. */
 	if (!sock->l->rules)
 		return;
-	if (r == 0)
-		r = session_accept(sock->l, stream);
-	if (r < 0)
-		accept_failed(sock->l, r);
-}
-
-static int open_stream(struct receive *rx, struct listener_socket *sock, int fd)
-{
-	struct sockaddr_storage sa = { 0 };
-	socklen_t n = sizeof(sa);
-	int r;
-
-	if (getsockname(fd, (struct sockaddr *)&sa, &n) < 0)
-		return -errno;
-	if (sa.ss_family == AF_UNIX) {
-		r = uv_pipe_init(rx->loop, &sock->pipe, 0);
-		return r < 0 ? r : uv_pipe_open(&sock->pipe, fd);
+	if (status < 0) {
+		accept_failed(sock->l, status);
+		pause_accepting(sock);
+		return;
 	}
-	r = uv_tcp_init(rx->loop, &sock->tcp);
-	return r < 0 ? r : uv_tcp_open(&sock->tcp, fd);
+	for (int i = 0; i < ACCEPTS_A_TURN; i++)
+		if (!accept_one(sock))
+			break;
 }
 
-static void on_socket_closed(uv_handle_t *h)
+static void on_handle_closed(uv_handle_t *h)
 {
-	free(h->data);
+	struct listener_socket *sock = h->data;
+
+	if (--sock->handles == 0)
+		free(sock);
 }
 
 static void socket_close(struct listener_socket *sock)
 {
 	list_remove(&sock->link);
-	sock->stream.data = sock;
-	uv_close((uv_handle_t *)&sock->stream, on_socket_closed);
+	uv_close((uv_handle_t *)&sock->poll, on_handle_closed);
+	uv_close((uv_handle_t *)&sock->pause, on_handle_closed);
+	close(sock->fd); /* not before the loop has let go of it: main has another one */
 }
 
 int listener_add(struct listener *l, int fd, struct slice address, uint16_t port)
@@ -124,21 +197,21 @@ int listener_add(struct listener *l, int fd, struct slice address, uint16_t port
 	}
 	sock->l = l;
 	sock->port = port;
+	sock->fd = fd;
 	list_init(&sock->link);
 	if (!slice_copy(address, sock->address, sizeof(sock->address)))
 		sock->address[0] = 0;
-	r = open_stream(l->rx, sock, fd);
+	r = uv_poll_init(l->rx->loop, &sock->poll, fd);
 	if (r < 0) {
 		close(fd);
-		if (sock->stream.type == UV_UNKNOWN_HANDLE)
-			free(sock);
-		else
-			socket_close(sock);
+		free(sock);
 		return r;
 	}
-	sock->stream.data = sock;
+	uv_timer_init(l->rx->loop, &sock->pause);
+	sock->handles = 2;
+	sock->poll.data = sock->pause.data = sock;
 	list_push_back(&l->sockets, &sock->link);
-	r = uv_listen(&sock->stream, BACKLOG, on_connection);
+	r = uv_poll_start(&sock->poll, UV_READABLE, on_readable);
 	if (r < 0)
 		socket_close(sock);
 	return r;

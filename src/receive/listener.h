@@ -72,6 +72,9 @@ int listener_add(struct listener *l, int fd, struct slice address, uint16_t port
 /* False if there is no such socket. */
 bool listener_remove(struct listener *l, struct slice address, uint16_t port);
 void listener_remove_all(struct listener *l);
+/* For a session there is no memory or no descriptor, and whoever came is told as much.  On
+ * an implicit TLS port such words mean nothing, and are not said. */
+void listener_sorry(const struct listener *l, int fd);
 json_t *listener_json(const struct listener *l);
 
 #endif

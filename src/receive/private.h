@@ -28,6 +28,7 @@ struct receive {
 
 	struct list listeners;
 	size_t n_sessions;
+	int reserve_fd; /* for when there is no other; -1: not even this */
 	struct buf mechs, mechs_tls;
 
 	/* Who waits for which answer.  Numbers are never used twice, so a late
@@ -43,6 +44,7 @@ struct receive {
 
 	bool draining, drain_hard;
 	uv_timer_t drain_timer;
+	uv_tcp_t first_stream;
 	int closing; /* handles */
 	bool freed;  /* and gone when they are closed */
 };
@@ -60,6 +62,9 @@ uint64_t receive_wall_ms(void);			   /* since 1970 */
 /* A session's life ended; a handle that rx->closing counted is closed. */
 void receive_session_gone(struct receive *rx);
 void receive_handle_closed(struct receive *rx);
+
+/* Takes a descriptor as reserve_fd, if there is one. */
+void receive_reserve(struct receive *rx);
 
 void receive_certificates_forget(struct receive *rx);
 

@@ -1,6 +1,7 @@
 #include "receive/receive.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,11 @@ void receive_wait_end(struct map *map, struct receive_wait *w)
 		return;
 	map_remove(map, &w->node);
 	w->number = 0;
+}
+
+void receive_reserve(struct receive *rx)
+{
+	rx->reserve_fd = fcntl(uv_backend_fd(rx->loop), F_DUPFD_CLOEXEC, 3);
 }
 
 static void on_idle(uv_idle_t *h)
@@ -97,6 +103,18 @@ void receive_starved(struct receive *rx, struct session *s)
 
 /* ---- life ---- */
 
+void receive_handle_closed(struct receive *rx)
+{
+	rx->closing--;
+	if (rx->freed && rx->closing == 0)
+		free(rx);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	receive_handle_closed(h->data);
+}
+
 int receive_new(const struct receive_setup *setup, struct receive **ret)
 {
 	struct receive *rx = calloc(1, sizeof(*rx));
@@ -118,13 +136,23 @@ int receive_new(const struct receive_setup *setup, struct receive **ret)
 		r = map_init(&rx->transactions);
 	if (r == 0)
 		r = tls_server_new(&rx->tls);
+	if (r == 0 && !buf_ok(&rx->mechs))
+		r = -ENOMEM;
 	if (r < 0) {
+		tls_server_free(rx->tls);
 		map_done(&rx->asks);
 		map_done(&rx->transactions);
 		buf_done(&rx->mechs);
 		free(rx);
 		return r;
 	}
+	receive_reserve(rx);
+	/* libuv keeps a descriptor of its own for a lack of them, and opens it with its
+	 * first stream: now, while files may be opened, and not for each connection in vain. */
+	uv_tcp_init(rx->loop, &rx->first_stream);
+	rx->first_stream.data = rx;
+	rx->closing++;
+	uv_close((uv_handle_t *)&rx->first_stream, on_closed);
 	uv_idle_init(rx->loop, &rx->idle);
 	uv_timer_init(rx->loop, &rx->starved_timer);
 	uv_timer_init(rx->loop, &rx->drain_timer);
@@ -149,18 +177,6 @@ static void end_all_sessions(struct receive *rx)
 	}
 }
 
-void receive_handle_closed(struct receive *rx)
-{
-	rx->closing--;
-	if (rx->freed && rx->closing == 0)
-		free(rx);
-}
-
-static void on_closed(uv_handle_t *h)
-{
-	receive_handle_closed(h->data);
-}
-
 void receive_free(struct receive *rx)
 {
 	struct list *at, *after;
@@ -181,6 +197,8 @@ void receive_free(struct receive *rx)
 	buf_done(&rx->mechs_tls);
 	map_done(&rx->asks);
 	map_done(&rx->transactions);
+	if (rx->reserve_fd >= 0)
+		close(rx->reserve_fd);
 	rx->freed = true;
 	rx->closing += 3;
 	uv_close((uv_handle_t *)&rx->idle, on_closed);

@@ -433,7 +433,7 @@ static int set_up(struct session *s)
 	return transaction_init(&s->tx);
 }
 
-int session_accept(struct listener *l, uv_stream_t *stream)
+int session_accept(struct listener *l, int fd)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	struct conn_setup setup = { .loop = l->rx->loop,
@@ -441,12 +441,11 @@ int session_accept(struct listener *l, uv_stream_t *stream)
 				    .output_max = OUTPUT_MAX,
 				    .handler = on_conn,
 				    .arg = s };
-	int r;
+	int r = s ? conn_take(&setup, fd, l->rules->role == SMTP_LOCAL, &s->conn) : -ENOMEM;
 
-	if (!s)
-		return -ENOMEM;
-	r = conn_accept(&setup, stream, &s->conn);
 	if (r < 0) {
+		listener_sorry(l, fd);
+		close(fd);
 		free(s);
 		return r;
 	}
@@ -462,6 +461,8 @@ int session_accept(struct listener *l, uv_stream_t *stream)
 	if (r == 0)
 		r = count_in(s);
 	if (r < 0) {
+		if (r == -ENOMEM)
+			listener_sorry(l, fd);
 		conn_close(s->conn);
 		smtp_server_free(s->engine);
 		transaction_done(&s->tx, s->rx);

@@ -87,8 +87,8 @@ struct session {
 	enum ipc_mishap_kind served; /* to be reported once the account is known */
 };
 
-/* Takes one connection.  0 or negative errno. */
-int session_accept(struct listener *l, uv_stream_t *stream);
+/* Takes one connection over.  Negative errno: there is no session, and fd is closed. */
+int session_accept(struct listener *l, int fd);
 void session_run(struct session *s);
 /* The server is being stopped: go as soon as no transaction is under way; now, when hard. */
 void session_leave(struct session *s, bool hard);
