@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/state.h"
 
 #define CHUNK_FIRST 4096U

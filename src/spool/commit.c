@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/state.h"
 
 struct job *job_new(enum job_kind kind)

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/state.h"
 
 #define MOVES_MAX      256U

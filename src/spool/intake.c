@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/state.h"
 
 #define SPACE_EVERY (8U << 20) /* octets written between two looks at the free space */

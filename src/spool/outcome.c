@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/wire.h"
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/state.h"
 
 #define DETAIL_MAX 1024

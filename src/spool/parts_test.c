@@ -7,7 +7,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/index.h"
 
 struct known {

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/state.h"
 
 static struct entry *living(const struct spool *sp, const struct id *id)

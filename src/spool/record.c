@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/wire.h"
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 
 static const char file_magic[8] = { 'P', 'o', 's', 't', 'e', 'r', 'n', '1' };
 static const char seal_magic[8] = { 'P', 'o', 's', 't', 'S', 'e', 'a', 'l' };

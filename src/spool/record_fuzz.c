@@ -7,7 +7,7 @@
  * down. */
 #include <sodium.h>
 
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/disk_sim.h"
 #include "spool/record.h"
 #include "spool/spool.h"

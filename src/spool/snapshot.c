@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/state.h"
 
 #define PIECE_BYTES   (256U << 10)

@@ -1,7 +1,7 @@
 /* writer.c - the open segment, on the sync thread: begun, cut back, sealed. */
 #include <errno.h>
 
-#include "spool/crc32c.h"
+#include "base/crc32c.h"
 #include "spool/state.h"
 
 void commit_fail(struct spool *sp, int r)

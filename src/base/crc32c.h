@@ -3,8 +3,8 @@
  * Start with 0 and pass the result on: crc32c(crc32c(0, a), b) is that of both.
  * Detects decay, not malice.
  */
-#ifndef POSTERN_SPOOL_CRC32C_H
-#define POSTERN_SPOOL_CRC32C_H
+#ifndef POSTERN_BASE_CRC32C_H
+#define POSTERN_BASE_CRC32C_H
 
 #include "base/slice.h"
 
