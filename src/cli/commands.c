@@ -30,7 +30,7 @@ const struct cli_command cli_commands[] = {
 	  "  --kind KIND          only this: tls-on-starttls, tls-on-relay, plain-on-implicit, "
 	  "silent-on-implicit,\n"
 	  "                       tls-too-late, auth-on-relay, no-starttls, no-auth, password-in-clear,\n"
-	  "                       relay-denied, not-smtp or tls-failed\n"
+	  "                       relay-denied, not-smtp, tls-failed, proxy-missing or proxy-unexpected\n"
 	  "  --limit N            at most so many, the last seen first; 100 unless told, 1000 at most\n"
 	  "  --json               for programs\n"
 	  "  -c, --config FILE    ask the server of this configuration\n"

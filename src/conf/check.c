@@ -48,6 +48,22 @@ static void check_relay_from(const struct check *c, size_t row, const struct con
 		       l->name);
 }
 
+/* Whoever may send a PROXY header may say that he is anybody. */
+static void check_proxy_from(const struct check *c, size_t row, const struct conf_listener *l)
+{
+	char text[IP_TEXT_MAX];
+
+	for (size_t i = 0; i < l->n_proxy_from; i++) {
+		const struct ip_net *n = &l->proxy_from[i];
+
+		if (n->bits < (n->ip.family == 4 ? 8 : 16))
+			DANGER(c, row, "proxy_from",
+			       "listeners.%s.proxy_from: %s/%u would let strangers pass for any address; "
+			       "allowed: at most a /8 of IPv4, a /16 of IPv6" OVERRIDE,
+			       l->name, ip_format(&n->ip, text), n->bits);
+	}
+}
+
 static void check_relay(const struct check *c, size_t row, const struct conf_listener *l)
 {
 	if (l->auth)
@@ -100,6 +116,7 @@ static void check_listener(const struct check *c, size_t row, const struct conf_
 		check_relay(c, row, l);
 	else
 		check_submission(c, row, l);
+	check_proxy_from(c, row, l);
 	if (l->tls == CONF_TLS_OFF && l->tls_required)
 		conf_error(c->f, line(c, row, "tls_required"),
 			   "listeners.%s.tls_required: yes, but tls is off: nobody could send", l->name);

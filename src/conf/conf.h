@@ -34,13 +34,15 @@ struct conf_listener {
 	bool auth;	   /* default: yes on submission, never on relay */
 	struct ip_net *relay_from;
 	size_t n_relay_from;
+	struct ip_net *proxy_from; /* their connections begin with a PROXY header */
+	size_t n_proxy_from;
 	enum conf_wrong_port wrong_port;
 	unsigned greeting_hold_ms; /* 250 on submission with STARTTLS, 0 on relay */
 	enum conf_bare bare_line_ends;
 	uint64_t max_size; /* octets */
 	uint32_t max_recipients, max_errors, max_commands, max_transactions, max_sessions;
 	uint32_t max_sessions_per_ip;
-	unsigned command_timeout_s, data_timeout_s, session_timeout_s, tls_timeout_s;
+	unsigned command_timeout_s, data_timeout_s, session_timeout_s, tls_timeout_s, proxy_timeout_s;
 };
 
 struct conf_certificate {

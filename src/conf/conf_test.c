@@ -26,6 +26,7 @@ static const struct {
 	{ "recipient_delimiter: \"\"", "" },
 	{ "mailboxes: {dir: /srv/mail, user: vmail, group: vmail}", "" },
 	{ "passwords: {remember: 0}", "" },
+	{ "listeners: {relay: {proxy_from: [10.0.0.5, \"2001:db8::/64\"], proxy_timeout: 3s}}", "" },
 
 	/* Names */
 	{ "hostnme: a.example", "1 hostnme: no such directive; did you mean 'hostname'?\n" },
@@ -117,6 +118,10 @@ static const struct {
 	  "1 listeners.relay.relay_from: all its networks together would relay for strangers "
 	  "(insecure_test_network "
 	  "allows it, in a closed test network)\n" },
+	{ "listeners: {submission: {proxy_from: [0.0.0.0/0]}}",
+	  "1 listeners.submission.proxy_from: 0.0.0.0/0 would let strangers pass for any address; allowed: "
+	  "at most a /8 of IPv4, a /16 of IPv6 (insecure_test_network allows it, in a closed test "
+	  "network)\n" },
 	{ "listeners: {submission: {auth: no}}",
 	  "1 listeners.submission.auth: a submission listener without login would relay for strangers "
 	  "(insecure_test_network allows it, in a closed test network)\n" },

@@ -154,6 +154,10 @@ const struct conf_directive conf_directives[] = {
 	  .help = "Whether clients log in. Never on a relay." },
 	{ LISTENER_N("relay_from", CONF_T_NETWORKS, relay_from), .def = "", .max = CONF_NETWORKS_MAX,
 	  .help = "Networks whose hosts may send to any domain without login. Only on a relay." },
+	{ LISTENER_N("proxy_from", CONF_T_NETWORKS, proxy_from), .def = "", .max = CONF_NETWORKS_MAX,
+	  .help = "Networks of proxies (HAProxy, nginx). A connection from there must begin with a header of the PROXY "
+		  "protocol, version 1 or 2, and the client that it names is the one for limits, rules, headers and the log; "
+		  "the proxy's own address gives no right. From everywhere else such a header is refused." },
 	{ LISTENER("wrong_port", CONF_T_WORD, wrong_port), .def = "explain", .def_submission = "serve", .words = wrong_port,
 	  .help = "What a client meets that begins with TLS where STARTTLS is the custom. "
 		  "serve: its session goes on inside TLS. explain: a refusal inside TLS that names the right setting. "
@@ -185,6 +189,8 @@ const struct conf_directive conf_directives[] = {
 	  .help = "The longest session." },
 	{ LISTENER("tls_timeout", CONF_T_SECONDS, tls_timeout_s), .def = "30s", .min = 1, .max = 600,
 	  .help = "How long the start of TLS may take." },
+	{ LISTENER("proxy_timeout", CONF_T_SECONDS, proxy_timeout_s), .def = "5s", .min = 1, .max = 60,
+	  .help = "How long a proxy of proxy_from may take for its header." },
 
 	/* A certificate */
 	{ CERTIFICATE("cert", CONF_T_PATH, cert), .max = 4095,

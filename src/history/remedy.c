@@ -58,6 +58,16 @@ static const struct {
 		"Mostly too old a TLS, or a certificate that it does not trust: the log line tls-failed says which. Bring "
 		"the client up to date, or set tls_min for that listener.",
 	},
+	[IPC_MISHAP_PROXY_MISSING] = {
+		"is a proxy that sends no good PROXY header to port %P",
+		"Switch it on in the proxy: send-proxy-v2 (HAProxy, on the server line) or proxy_protocol on (nginx); or take "
+		"its address out of proxy_from of that listener.",
+	},
+	[IPC_MISHAP_PROXY_UNEXPECTED] = {
+		"sends a PROXY header to port %P, which expects none from there",
+		"If it is a proxy of yours, add its address to proxy_from of that listener; or switch its header off. If it is "
+		"a stranger, nothing is to be done.",
+	},
 };
 
 static void put_where(const struct remedy_ports *ports, struct buf *to)

@@ -197,6 +197,8 @@ const char *ipc_mishap_name(unsigned kind)
 		[IPC_MISHAP_RELAY_DENIED] = "relay-denied",
 		[IPC_MISHAP_NOT_SMTP] = "not-smtp",
 		[IPC_MISHAP_TLS_FAILED] = "tls-failed",
+		[IPC_MISHAP_PROXY_MISSING] = "proxy-missing",
+		[IPC_MISHAP_PROXY_UNEXPECTED] = "proxy-unexpected",
 	};
 
 	return kind < IPC_MISHAP_KINDS && names[kind] ? names[kind] : "unknown";

@@ -183,7 +183,9 @@ enum ipc_mishap_kind {
 	IPC_MISHAP_RELAY_DENIED,
 	IPC_MISHAP_NOT_SMTP,
 	IPC_MISHAP_TLS_FAILED,
-	IPC_MISHAP_KINDS, /* one past the last */
+	IPC_MISHAP_PROXY_MISSING,    /* a proxy of proxy_from sent no PROXY header, or a bad one */
+	IPC_MISHAP_PROXY_UNEXPECTED, /* a PROXY header from elsewhere */
+	IPC_MISHAP_KINDS,	     /* one past the last */
 };
 const char *ipc_mishap_name(unsigned kind); /* "tls-on-starttls"; "unknown" */
 

@@ -30,11 +30,14 @@ struct rules {
 	bool serve;	/* wrong_port = serve */
 	bool trust_all; /* open to anywhere by the override for test networks */
 	unsigned hold_ms, tls_timeout_s, command_timeout_s, data_timeout_s, session_timeout_s;
+	unsigned proxy_timeout_s;
 	enum conf_tls_min tls_min;
 	uint32_t max_sessions, max_sessions_per_ip;
 	unsigned max_hops;
 	struct ip_net *relay_from;
 	size_t n_relay_from;
+	struct ip_net *proxy_from;
+	size_t n_proxy_from;
 	struct buf advice, hostname, mechs, mechs_tls; /* what engine points at */
 	struct smtp_server_setup engine;
 };
@@ -48,6 +51,8 @@ int rules_new(const struct conf *conf, struct slice name, struct slice mechs, st
 struct rules *rules_ref(struct rules *r);
 void rules_unref(struct rules *r); /* NULL is fine */
 bool rules_trust(const struct rules *r, const struct ip *ip);
+/* The network of proxy_from that the address is in; NULL: it is no proxy. */
+const struct ip_net *rules_proxy(const struct rules *r, const struct ip *ip);
 
 struct listener {
 	struct list link; /* of receive's listeners */
@@ -61,6 +66,7 @@ struct listener {
 	struct ip_count by_ip;
 	struct counters count;
 	uint64_t accept_logged_ms;
+	uint64_t proxy_logged_ms, proxy_unlogged; /* what is wrong with PROXY headers is said now and then */
 };
 
 int listener_new(struct receive *rx, struct slice name, struct listener **ret);

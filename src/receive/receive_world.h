@@ -40,10 +40,29 @@ static const char settings[] =
 	"  submission: {addresses: [127.0.0.1], greeting_hold: 60ms}\n"
 	"  fallback: {addresses: [127.0.0.1], greeting_hold: 60ms, wrong_port: explain}\n"
 	"  trusting: {role: relay, port: 26, addresses: [127.0.0.1], relay_from: [127.0.0.0/8], "
-	"max_sessions_per_ip: 2, greeting_hold: 60ms}\n";
+	"max_sessions_per_ip: 2, greeting_hold: 60ms}\n"
+	"  proxied: {role: relay, port: 27, addresses: [127.0.0.1], proxy_from: [127.0.0.0/8], "
+	"proxy_timeout: 1s, "
+	"relay_from: [127.0.0.0/8, 10.0.0.0/8], max_sessions_per_ip: 2}\n"
+	"  proxied465: {role: submission, port: 28, tls: implicit, addresses: [127.0.0.1], proxy_from: "
+	"[127.0.0.1], proxy_timeout: 1s}\n"
+	"  proxied587: {role: submission, port: 29, addresses: [127.0.0.1], proxy_from: [127.0.0.1], "
+	"proxy_timeout: 1s, greeting_hold: 60ms}\n";
 
-enum { RELAY, SUBMISSIONS, SUBMISSION, FALLBACK, TRUSTING, LOCAL, N_LISTENERS };
-static const char *const names[] = { "relay", "submissions", "submission", "fallback", "trusting", "@local" };
+enum {
+	RELAY,
+	SUBMISSIONS,
+	SUBMISSION,
+	FALLBACK,
+	TRUSTING,
+	PROXIED,
+	PROXIED465,
+	PROXIED587,
+	LOCAL,
+	N_LISTENERS
+};
+static const char *const names[] = { "relay",	"submissions", "submission", "fallback", "trusting",
+				     "proxied", "proxied465",  "proxied587", "@local" };
 
 /* The world around the sessions. */
 static struct world {
@@ -263,7 +282,8 @@ static void connect_peer(enum ipc_role who, const struct channel_handlers *h, st
 	receive_peer(w.rx, who, *theirs);
 }
 
-static void lose_peer(enum ipc_role who, struct channel **ours, struct channel **theirs)
+__attribute__((unused)) static void lose_peer(enum ipc_role who, struct channel **ours,
+					      struct channel **theirs)
 {
 	channel_free(*ours);
 	channel_free(*theirs);
@@ -540,7 +560,7 @@ static void play(struct client *c, const char *what, const char *script)
 	}
 }
 
-static void run(unsigned listener, const char *what, const char *script)
+__attribute__((unused)) static void run(unsigned listener, const char *what, const char *script)
 {
 	struct client c;
 

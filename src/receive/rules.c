@@ -42,6 +42,21 @@ static void fill_local(struct rules *r, const struct conf *conf)
 	r->engine.max_transactions = 1000;
 }
 
+static bool copy_networks(const struct ip_net *from, size_t n, struct ip_net **ret, size_t *ret_n)
+{
+	struct ip_net *copy;
+
+	if (n == 0)
+		return true;
+	copy = calloc(n, sizeof(*copy));
+	if (!copy)
+		return false;
+	memcpy(copy, from, n * sizeof(*copy));
+	*ret = copy;
+	*ret_n = n;
+	return true;
+}
+
 static bool fill_listener(struct rules *r, const struct conf *conf, const struct conf_listener *l)
 {
 	r->port = l->port;
@@ -53,6 +68,7 @@ static bool fill_listener(struct rules *r, const struct conf *conf, const struct
 	r->trust_all = l->role == CONF_SUBMISSION && !l->auth && conf->insecure_test_network;
 	r->hold_ms = l->tls == CONF_TLS_OFF ? 0 : l->greeting_hold_ms;
 	r->tls_timeout_s = l->tls_timeout_s;
+	r->proxy_timeout_s = l->proxy_timeout_s;
 	r->command_timeout_s = l->command_timeout_s;
 	r->data_timeout_s = l->data_timeout_s;
 	r->session_timeout_s = l->session_timeout_s;
@@ -68,14 +84,8 @@ static bool fill_listener(struct rules *r, const struct conf *conf, const struct
 	r->engine.max_errors = l->max_errors;
 	r->engine.max_commands = l->max_commands;
 	r->engine.max_transactions = l->max_transactions;
-	if (l->n_relay_from > 0) {
-		r->relay_from = calloc(l->n_relay_from, sizeof(*r->relay_from));
-		if (!r->relay_from)
-			return false;
-		memcpy(r->relay_from, l->relay_from, l->n_relay_from * sizeof(*r->relay_from));
-		r->n_relay_from = l->n_relay_from;
-	}
-	return true;
+	return copy_networks(l->relay_from, l->n_relay_from, &r->relay_from, &r->n_relay_from) &&
+	       copy_networks(l->proxy_from, l->n_proxy_from, &r->proxy_from, &r->n_proxy_from);
 }
 
 int rules_new(const struct conf *conf, struct slice name, struct slice mechs, struct slice mechs_tls,
@@ -131,15 +141,24 @@ void rules_unref(struct rules *r)
 	buf_done(&r->mechs);
 	buf_done(&r->mechs_tls);
 	free(r->relay_from);
+	free(r->proxy_from);
 	free(r);
+}
+
+static const struct ip_net *find_network(const struct ip_net *nets, size_t n, const struct ip *ip)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ip_net_has(&nets[i], ip))
+			return &nets[i];
+	return NULL;
 }
 
 bool rules_trust(const struct rules *r, const struct ip *ip)
 {
-	if (r->trust_all)
-		return true;
-	for (size_t i = 0; i < r->n_relay_from; i++)
-		if (ip_net_has(&r->relay_from[i], ip))
-			return true;
-	return false;
+	return r->trust_all || find_network(r->relay_from, r->n_relay_from, ip);
+}
+
+const struct ip_net *rules_proxy(const struct rules *r, const struct ip *ip)
+{
+	return find_network(r->proxy_from, r->n_proxy_from, ip);
 }

@@ -33,6 +33,13 @@ static void on_timer_closed(uv_handle_t *h)
 	receive_handle_closed(rx);
 }
 
+static void count_out(struct session *s)
+{
+	if (s->counted)
+		ip_count_remove(&s->listener->by_ip, &s->ip, s->uid);
+	s->listener->n_sessions--;
+}
+
 /* The one place where a session ends. */
 static void session_free(struct session *s)
 {
@@ -49,8 +56,7 @@ static void session_free(struct session *s)
 	transaction_done(&s->tx, rx);
 	smtp_server_free(s->engine);
 	buf_wipe(&s->login);
-	ip_count_remove(&s->listener->by_ip, &s->ip, s->uid);
-	s->listener->n_sessions--;
+	count_out(s);
 	list_remove(&s->link);
 	list_remove(&s->again);
 	list_remove(&s->starved);
@@ -82,7 +88,7 @@ static void arm(struct session *s)
 		uv_timer_start(&s->timer, on_timer, left, 0);
 }
 
-static void hang_up(struct session *s, const char *enhanced, const char *text)
+void session_hang_up(struct session *s, const char *enhanced, const char *text)
 {
 	if (s->hung_up)
 		return;
@@ -110,9 +116,9 @@ static void smtp_timed_out(struct session *s)
 		s->over = true;
 		return;
 	}
-	hang_up(s, "4.4.2",
-		smtp_server_in_body(s->engine) ? "timeout: the message did not come on"
-					       : "timeout: no command came");
+	session_hang_up(s, "4.4.2",
+			smtp_server_in_body(s->engine) ? "timeout: the message did not come on"
+						       : "timeout: no command came");
 }
 
 static void on_timer(uv_timer_t *t)
@@ -125,6 +131,9 @@ static void on_timer(uv_timer_t *t)
 		return;
 	}
 	switch (s->phase) {
+	case SESSION_PROXY:
+		session_proxy_timeout(s);
+		break;
 	case SESSION_SNIFF:
 		s->opening = wrong_port_silence(&s->wrong);
 		break;
@@ -138,7 +147,7 @@ static void on_timer(uv_timer_t *t)
 			s->listener->count.timeouts++;
 			s->why = "session-timeout";
 			session_deadline(s, 10);
-			hang_up(s, "4.4.2", "timeout: this session took too long in all");
+			session_hang_up(s, "4.4.2", "timeout: this session took too long in all");
 		} else {
 			/* An answer that is waited for is not given up because the session
 			 * is long: the message would be stored, and sent once more. */
@@ -156,7 +165,7 @@ static void on_timer(uv_timer_t *t)
 
 /* ---- the opening ---- */
 
-static void close_with_line(struct session *s, struct buf *line)
+void session_close_saying(struct session *s, struct buf *line)
 {
 	buf_str(line, "\r\n");
 	if (buf_ok(line))
@@ -171,7 +180,7 @@ static void explain_plain(struct session *s)
 	buf_init(&line, 1024);
 	buf_str(&line, "554 5.7.0 ");
 	smtp_advice_plain_on_implicit(s->port, s->rules->engine.advice, &line);
-	close_with_line(s, &line);
+	session_close_saying(s, &line);
 	buf_done(&line);
 }
 
@@ -236,10 +245,12 @@ void session_greet(struct session *s, bool tls)
 
 static bool sniff(struct session *s)
 {
+	if (session_proxy_unexpected(s))
+		return false;
 	if (s->opening == WRONG_PORT_WAIT)
 		s->opening = wrong_port_bytes(&s->wrong, conn_input(s->conn));
 	if (s->opening == WRONG_PORT_WAIT) {
-		uint64_t until = s->began_ms + wrong_port_wait_ms(&s->wrong);
+		uint64_t until = s->opened_ms + wrong_port_wait_ms(&s->wrong);
 
 		s->deadline_ms = until;
 		if (s->eof)
@@ -247,7 +258,7 @@ static bool sniff(struct session *s)
 		return false;
 	}
 	if (s->opening == WRONG_PORT_SERVE || s->opening == WRONG_PORT_EXPLAIN_TLS)
-		known_tls(&s->listener->known, &s->ip, s->began_ms);
+		known_tls(&s->listener->known, &s->ip, s->opened_ms);
 	if (s->wrong.mishap == IPC_MISHAP_TLS_ON_STARTTLS && s->opening == WRONG_PORT_SERVE)
 		s->served = s->wrong.mishap;
 	else if (s->wrong.mishap)
@@ -293,6 +304,27 @@ static void tls_done(struct session *s)
 	smtp_server_tls_started(s->engine, binding);
 }
 
+static void set_wrong_port(struct session *s)
+{
+	struct rules *r = s->rules;
+	struct wrong_port_setup setup = { .kind = r->kind,
+					  .serve = r->serve,
+					  .hold_ms = r->hold_ms,
+					  .silence_ms = SILENCE_MS,
+					  .rest_of_hello_ms = r->tls_timeout_s * 1000 };
+
+	if (setup.kind != WRONG_PORT_IMPLICIT && setup.hold_ms > 0) {
+		if (known_has(&s->listener->known, &s->ip, s->opened_ms)) {
+			if (setup.hold_ms > KNOWN_HOLD_MS)
+				setup.hold_ms = KNOWN_HOLD_MS;
+			s->listener->count.held_briefly++;
+		} else {
+			s->listener->count.held++;
+		}
+	}
+	s->opening = wrong_port_init(&s->wrong, &setup);
+}
+
 /* ---- the one entry point ---- */
 
 void session_run(struct session *s)
@@ -303,6 +335,11 @@ void session_run(struct session *s)
 	list_remove(&s->again);
 	while (!s->over && more) {
 		switch (s->phase) {
+		case SESSION_PROXY:
+			more = session_proxy(s);
+			if (more)
+				set_wrong_port(s);
+			break;
 		case SESSION_SNIFF:
 			more = sniff(s);
 			break;
@@ -360,7 +397,7 @@ void session_say_goodbye(struct session *s)
 {
 	session_deadline(s, 5);
 	s->why = "restart";
-	hang_up(s, "4.3.2", "the server is being restarted, please try again in a minute");
+	session_hang_up(s, "4.3.2", "the server is being restarted, please try again in a minute");
 }
 
 void session_leave(struct session *s, bool hard)
@@ -374,43 +411,34 @@ void session_leave(struct session *s, bool hard)
 
 /* ---- birth ---- */
 
-static void set_wrong_port(struct session *s)
+/* Each connection counts, whoever it is from; each client once it is known. */
+static int count_in(struct session *s)
 {
-	struct rules *r = s->rules;
-	struct wrong_port_setup setup = { .kind = r->kind,
-					  .serve = r->serve,
-					  .hold_ms = r->hold_ms,
-					  .silence_ms = SILENCE_MS,
-					  .rest_of_hello_ms = r->tls_timeout_s * 1000 };
+	struct listener *l = s->listener;
 
-	if (setup.kind != WRONG_PORT_IMPLICIT && setup.hold_ms > 0) {
-		if (known_has(&s->listener->known, &s->ip, s->began_ms)) {
-			if (setup.hold_ms > KNOWN_HOLD_MS)
-				setup.hold_ms = KNOWN_HOLD_MS;
-			s->listener->count.held_briefly++;
-		} else {
-			s->listener->count.held++;
-		}
+	if (l->n_sessions >= l->rules->max_sessions + REFUSED_MAX) {
+		l->count.sessions_refused++;
+		return -EUSERS;
 	}
-	s->opening = wrong_port_init(&s->wrong, &setup);
+	l->n_sessions++;
+	return 0;
 }
 
-static int count_in(struct session *s)
+int session_known(struct session *s)
 {
 	struct listener *l = s->listener;
 	uint32_t of_ip = ip_count_add(&l->by_ip, &s->ip, s->uid);
 
 	if (of_ip == 0)
 		return -ENOMEM;
-	if (of_ip > l->rules->max_sessions_per_ip + REFUSED_PER_IP_MAX ||
-	    l->n_sessions >= l->rules->max_sessions + REFUSED_MAX) {
-		ip_count_remove(&l->by_ip, &s->ip, s->uid);
+	s->counted = true;
+	s->facts.sessions_of_ip = of_ip;
+	if (of_ip > s->rules->max_sessions_per_ip + REFUSED_PER_IP_MAX) {
 		l->count.sessions_refused++;
 		return -EUSERS;
 	}
-	l->n_sessions++;
 	l->count.sessions++;
-	s->facts.sessions_of_ip = of_ip;
+	session_log_begin(s);
 	return 0;
 }
 
@@ -425,8 +453,9 @@ static int set_up(struct session *s)
 			return -EPERM;
 		s->uid = uid;
 	}
-	s->trusted = rules_trust(s->rules, &s->ip);
 	s->port = s->rules->port;
+	s->phase = rules_proxy(s->rules, &s->ip) ? SESSION_PROXY : SESSION_SNIFF;
+	s->trusted = s->phase == SESSION_SNIFF && rules_trust(s->rules, &s->ip);
 	s->engine = smtp_server_new(&s->rules->engine);
 	if (!s->engine)
 		return -ENOMEM;
@@ -460,6 +489,11 @@ int session_accept(struct listener *l, int fd)
 	r = set_up(s);
 	if (r == 0)
 		r = count_in(s);
+	if (r == 0 && s->phase != SESSION_PROXY) {
+		r = session_known(s);
+		if (r < 0)
+			count_out(s);
+	}
 	if (r < 0) {
 		if (r == -ENOMEM)
 			listener_sorry(l, fd);
@@ -474,10 +508,12 @@ int session_accept(struct listener *l, int fd)
 	s->rx->n_sessions++;
 	uv_timer_init(s->rx->loop, &s->timer);
 	s->timer.data = s;
-	s->began_ms = receive_now_ms(s->rx);
+	s->began_ms = s->opened_ms = receive_now_ms(s->rx);
 	s->end_ms = s->began_ms + (uint64_t)s->rules->session_timeout_s * 1000;
-	session_log_begin(s);
-	set_wrong_port(s);
+	if (s->phase == SESSION_PROXY)
+		session_deadline(s, s->rules->proxy_timeout_s);
+	else
+		set_wrong_port(s);
 	session_run(s);
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include "receive/wrong_port.h"
 
 enum session_phase {
+	SESSION_PROXY,	   /* a proxy is to say who its client is */
 	SESSION_SNIFF,	   /* what language does it speak? */
 	SESSION_HANDSHAKE, /* TLS */
 	SESSION_SMTP,
@@ -42,8 +43,9 @@ struct session {
 
 	struct ip ip; /* family 0: local, by uid */
 	uint16_t port, peer_port;
+	struct ip proxy; /* through which it came: ip is what that said; family 0: none */
 	uint32_t uid;
-	bool trusted;
+	bool trusted, counted; /* counted: by its address */
 
 	enum session_phase phase;
 	enum session_wait wait;
@@ -75,11 +77,13 @@ struct session {
 	uv_timer_t timer;
 	uint64_t deadline_ms, end_ms; /* of this step; of the session */
 	uint64_t began_ms;
-	size_t work;  /* done in this turn */
-	size_t fed;   /* octets of input that the engine took and may still point into */
-	bool eof;     /* the peer will send no more */
-	bool broken;  /* the connection is of no use any more */
-	bool hung_up; /* the engine was told to end it */
+	uint64_t opened_ms; /* since when its first words are waited for */
+	size_t work;	    /* done in this turn */
+	size_t fed;	    /* octets of input that the engine took and may still point into */
+	bool spoke;	    /* the engine got its first octets */
+	bool eof;	    /* the peer will send no more */
+	bool broken;	    /* the connection is of no use any more */
+	bool hung_up;	    /* the engine was told to end it */
 	bool over;
 	const char *why; /* it ended; NULL: as it should, or conn_error() */
 	uint32_t messages, rejected, auth_failures;
@@ -110,6 +114,18 @@ bool session_flush(struct session *s);
 void session_close(struct session *s); /* after all is written */
 void session_deadline(struct session *s, uint64_t seconds);
 bool session_start_tls(struct session *s); /* false: it is over */
+/* Says 421 and closes, once no question is open. */
+void session_hang_up(struct session *s, const char *enhanced, const char *text);
+void session_close_saying(struct session *s, struct buf *line); /* before any greeting */
+
+/* The PROXY header: true when it is there and understood. */
+bool session_proxy(struct session *s);
+void session_proxy_timeout(struct session *s);
+/* The client's first bytes are a PROXY header that nobody expects: says so, and the
+ * session ends. */
+bool session_proxy_unexpected(struct session *s);
+/* The client's address is known: it counts, and has its rights.  0, -ENOMEM, or -EUSERS. */
+int session_known(struct session *s);
 
 /* Questions to keeper, and what they end in. */
 bool session_auth(struct session *s, const struct smtp_server_ask *ask);

@@ -8,6 +8,12 @@ static struct slice ip_bytes(const struct ip *ip)
 	return slice_of(ip->byte, ip->family == 4 ? 4 : ip->family == 6 ? 16 : 0);
 }
 
+/* The proxy that it came through; empty if none. */
+static const char *via(const struct session *s, char text[static IP_TEXT_MAX])
+{
+	return s->proxy.family ? ip_format(&s->proxy, text) : "";
+}
+
 void session_log_tls(struct session *s)
 {
 	struct tls_facts tls;
@@ -56,7 +62,7 @@ void session_log_auth(struct session *s, int code, struct slice name)
 void session_log_accepted(struct session *s, uint32_t targets)
 {
 	struct tls_facts tls = { 0 };
-	char ip[IP_TEXT_MAX], uid[16] = "";
+	char ip[IP_TEXT_MAX], proxy[IP_TEXT_MAX], uid[16] = "";
 
 	if (s->rules->role == SMTP_LOCAL)
 		snprintf(uid, sizeof(uid), "%u", s->uid);
@@ -68,7 +74,8 @@ void session_log_accepted(struct session *s, uint32_t targets)
 	    LOG_S("account", buf_slice(&s->login)),
 	    LOG_STR("auth", smtp_server_authenticated(s->engine) ? s->mech : ""),
 	    LOG_STR("proto", smtp_server_protocol(s->engine)), LOG_S("helo", smtp_server_helo(s->engine)),
-	    LOG_STR("tls", tls.version), LOG_STR("cipher", tls.cipher), LOG_U("told", !s->broken));
+	    LOG_STR("tls", tls.version), LOG_STR("cipher", tls.cipher), LOG_U("told", !s->broken),
+	    LOG_STR("via", via(s, proxy)));
 }
 
 void session_refuse(struct session *s, enum count_stage stage, int code, const char *enhanced,
@@ -93,10 +100,10 @@ void session_refuse(struct session *s, enum count_stage stage, int code, const c
 
 void session_log_begin(struct session *s)
 {
-	char ip[IP_TEXT_MAX];
+	char ip[IP_TEXT_MAX], proxy[IP_TEXT_MAX];
 
 	LOG(LOG_DEBUG, "connect", LOG_STR("listener", s->listener->name),
-	    LOG_STR("ip", ip_format(&s->ip, ip)), LOG_U("port", s->peer_port),
+	    LOG_STR("ip", ip_format(&s->ip, ip)), LOG_U("port", s->peer_port), LOG_STR("via", via(s, proxy)),
 	    LOG_U("sessions", s->listener->n_sessions), LOG_U("of_ip", s->facts.sessions_of_ip));
 }
 

@@ -77,6 +77,11 @@ static bool on_input(struct session *s)
 	in = conn_input(s->conn);
 	if (smtp_server_output(s->engine).n >= OUTPUT_HIGH && !session_flush(s))
 		return false;
+	if (in.n > 0 && !s->spoke) {
+		s->spoke = true;
+		if (session_proxy_unexpected(s))
+			return true;
+	}
 	if (in.n > 0) {
 		size_t said = smtp_server_output(s->engine).n;
 
