@@ -22,10 +22,10 @@ def binary():
 
 @pytest.fixture(scope='session')
 def make_server(binary):
-    """A function that makes a server with a configuration of its own; the caller
-    uses it with 'with'."""
-    def make(config=None, **more):
-        return Server(binary, config, **more)
+    """A function that makes a server with a configuration of its own, and of another
+    program if one is named; the caller uses it with 'with'."""
+    def make(config=None, program=None, **more):
+        return Server(program or binary, config, **more)
     return make
 
 
