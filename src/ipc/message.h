@@ -82,7 +82,8 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 /* U8 U16 U32 U64: numbers; B(name, max): bytes. */
 /* file and what follows: struct conf_setup, so that every role parses as main did. */
 #define IPC_FIELDS_conf(U8, U16, U32, U64, B)	     U64(generation) B(file, 1024) U16(port_offset) U8(root)
-#define IPC_FIELDS_complain(U8, U16, U32, U64, B)    U8(role) U8(index)
+/* kind: enum ipc_complaint */
+#define IPC_FIELDS_complain(U8, U16, U32, U64, B)    U8(role) U8(index) U8(kind)
 /* listener: its name in the configuration, address its text.  Two Unix sockets have
  * names that none may have, their path as address and port 0: "@local" (submission,
  * to smtp 0) and "@control" (to admin). */
@@ -155,6 +156,13 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_mishap(U8, U16, U32, U64, B) \
 	U8(kind) U16(port) B(listener, 64) B(ip, 16) B(account, IPC_ADDRESS_MAX) B(helo, 255) U8(served)
 /* clang-format on */
+
+enum ipc_complaint {
+	IPC_COMPLAINT_BROKEN,	/* it says what no working peer says, or takes nothing more */
+	IPC_COMPLAINT_UNLINKED, /* its channel ended, and no other came */
+	IPC_COMPLAINT_SILENT,	/* it has not answered in any reasonable time */
+	IPC_COMPLAINTS,
+};
 
 enum ipc_target_kind { IPC_TARGET_MAILBOX = 1, IPC_TARGET_REMOTE = 2 };
 

@@ -71,5 +71,6 @@ void receive_certificates_forget(struct receive *rx);
 struct session;
 void receive_again(struct receive *rx, struct session *s);
 void receive_starved(struct receive *rx, struct session *s);
+void receive_peer_silent(struct receive *rx, enum ipc_role who);
 
 #endif

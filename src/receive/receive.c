@@ -327,6 +327,12 @@ void receive_peer(struct receive *rx, enum ipc_role who, struct channel *ch)
 	}
 }
 
+void receive_peer_silent(struct receive *rx, enum ipc_role who)
+{
+	if (rx->setup.peer_silent)
+		rx->setup.peer_silent(rx->setup.arg, who);
+}
+
 static struct receive_wait *find_wait(const struct map *map, uint64_t number)
 {
 	struct map_node *node = map_find(map, slice_of(&number, sizeof(number)));

@@ -22,6 +22,7 @@ struct receive_setup {
 	void (*drained)(void *arg);
 	/* A peer said what no working peer says. */
 	void (*peer_broken)(void *arg, enum ipc_role who, const char *why);
+	void (*peer_silent)(void *arg, enum ipc_role who); /* has not answered in time; may be NULL */
 	void *arg;
 };
 

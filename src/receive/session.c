@@ -99,10 +99,12 @@ void session_hang_up(struct session *s, const char *enhanced, const char *text)
 static void smtp_timed_out(struct session *s)
 {
 	if (s->wait == SESSION_WAITS_FOR_KEEPER) {
+		receive_peer_silent(s->rx, IPC_KEEPER);
 		session_keeper_failed(s);
 		return;
 	}
 	if (s->wait == SESSION_WAITS_FOR_QUEUE) {
+		receive_peer_silent(s->rx, IPC_QUEUE);
 		/* What it has of the message it may keep: nobody was told 250. */
 		s->tx.lost = true;
 		if (s->committing)

@@ -10,9 +10,14 @@
 #include "role/server.h"
 #include "sandbox/sandbox.h"
 
-#define BACKOFF_FIRST_MS 100
+/* A role that is killed now and then is back before anybody waits a second.  Only one
+ * that cannot live at all is given more and more time. */
+#define BACKOFF_FIRST_MS 20
+#define BACKOFF_USUAL_MS 320
 #define BACKOFF_MAX_MS	 10000
-#define STEADY_MS	 60000 /* so long alive, and the next crash starts from the first back-off */
+#define SHORT_MS	 2000 /* a life */
+#define SHORT_LIVES	 10   /* in a row, and it is no accident any more */
+#define EOF_GRACE_MS	 2000
 #define WAITING_MAX	 (1U << 20)
 
 /* ---- the plan ---- */
@@ -132,30 +137,12 @@ void child_send_conf(struct child *c)
 	child_send(c, &m, s->conf_fd);
 }
 
-static struct child *child_of(struct server *s, unsigned role, unsigned index)
+struct child *children_find(struct server *s, unsigned role, unsigned index)
 {
 	for (unsigned i = 0; i < s->n_children; i++)
 		if (s->child[i].role == role && s->child[i].index == index)
 			return &s->child[i];
 	return NULL;
-}
-
-/* Who is nearer to strangers: of a pair that cannot talk, that one is started anew,
- * so that a taken-over smtp cannot have queue killed. */
-static int exposure(enum ipc_role role)
-{
-	return role == IPC_SMTP ? 3 : role == IPC_ADMIN ? 2 : role == IPC_LOCAL ? 1 : 0;
-}
-
-static void on_complaint(struct child *from, const struct ipc_complain *m)
-{
-	struct child *about = child_of(from->server, m->role, m->index);
-	struct child *guilty = about && exposure(about->role) >= exposure(from->role) ? about : from;
-
-	LOG(LOG_ERR, "role-broken", LOG_STR("role", ipc_role_name(guilty->role)),
-	    LOG_U("index", guilty->index), LOG_STR("said_by", ipc_role_name(from->role)));
-	if (guilty->pid)
-		kill(guilty->pid, SIGKILL);
 }
 
 static void on_message(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
@@ -169,7 +156,7 @@ static void on_message(void *arg, struct channel *ch, const struct ipc_message *
 		c->generation = m->ready.generation;
 		server_child_ready(c->server, c);
 	} else if (m->type == IPC_TYPE_complain) {
-		on_complaint(c, &m->complain);
+		blame_complaint(c, &m->complain);
 	} else if (m->type == IPC_TYPE_request && c->role == IPC_ADMIN) {
 		server_request(c->server, &m->request);
 	} else {
@@ -185,7 +172,10 @@ static void on_closed(void *arg, struct channel *ch, const char *why)
 {
 	struct child *c = arg;
 
-	if (why != channel_eof) {
+	if (why == channel_eof) {
+		/* Unless it only says so. */
+		child_end(c, EOF_GRACE_MS);
+	} else {
 		LOG(LOG_ERR, "role-broken", LOG_STR("role", ipc_role_name(c->role)), LOG_U("index", c->index),
 		    LOG_STR("why", why));
 		if (c->pid)
@@ -199,7 +189,7 @@ static const struct channel_handlers handlers = { on_message, on_closed };
 
 /* ---- links ---- */
 
-static bool talk(enum ipc_role a, enum ipc_role b)
+bool children_talk(enum ipc_role a, enum ipc_role b)
 {
 	static const struct {
 		enum ipc_role a, b;
@@ -233,7 +223,7 @@ static void link_up(struct child *c)
 		struct child *other = &s->child[i];
 		int fd[2], r;
 
-		if (other == c || !other->ch || !talk(c->role, other->role))
+		if (other == c || !other->ch || !children_talk(c->role, other->role))
 			continue;
 		r = channel_pair(fd);
 		if (r < 0) {
@@ -401,6 +391,7 @@ static void on_kill(uv_timer_t *t)
 
 	if (!c->pid)
 		return;
+	c->condemned = true;
 	LOG(LOG_WARNING, "role-killed", LOG_STR("role", ipc_role_name(c->role)), LOG_U("index", c->index),
 	    LOG_STR("why", "it did not end when told to"));
 	kill(c->pid, SIGKILL);
@@ -412,13 +403,24 @@ void child_end(struct child *c, unsigned grace_ms)
 		uv_timer_start(&c->kill, on_kill, grace_ms, 0);
 }
 
+static unsigned backoff_ms(unsigned short_lives)
+{
+	unsigned max = short_lives > SHORT_LIVES ? BACKOFF_MAX_MS : BACKOFF_USUAL_MS;
+	unsigned ms = BACKOFF_FIRST_MS;
+
+	for (unsigned i = 0; i < short_lives && ms < max; i++)
+		ms *= 2;
+	return ms < max ? ms : max;
+}
+
 static void on_ended(struct child *c, int status)
 {
 	struct server *s = c->server;
 	uint64_t lived = uv_now(&s->loop) - c->started_ms;
 
 	c->pid = 0;
-	c->ready = false;
+	c->ready = c->condemned = false;
+	c->quarrels = 0;
 	uv_timer_stop(&c->kill);
 	if (c->ch) {
 		channel_free(c->ch);
@@ -426,9 +428,8 @@ static void on_ended(struct child *c, int status)
 	}
 	if (s->state < SERVER_DRAINING) {
 		c->restarts++;
-		c->backoff_ms = lived > STEADY_MS || !c->backoff_ms  ? BACKOFF_FIRST_MS
-				: c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
-								     : c->backoff_ms * 2;
+		c->short_lives = lived < SHORT_MS ? c->short_lives + 1 : 0;
+		c->backoff_ms = backoff_ms(c->short_lives);
 		LOG(LOG_ERR, "role-died", LOG_STR("role", ipc_role_name(c->role)), LOG_U("index", c->index),
 		    LOG_STR("by", WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit"),
 		    LOG_U("status", (uint64_t)(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status))),

@@ -13,6 +13,7 @@ struct role_peer {
 	unsigned index;
 	struct channel *ch; /* NULL: away */
 	uint64_t link;	    /* differs for every channel there ever was */
+	uint64_t complained_ms;
 };
 
 /* NULL unless there may be such a peer. */

@@ -9,11 +9,13 @@
 #include "role/request.h"
 #include "role/walls.h"
 
-#define CONF_TEXT_MAX  (1U << 20)
-#define SLOW_TURN_NS   (50 * UINT64_C(1000000))
-#define SLOW_LOG_EVERY (10 * UINT64_C(1000000000))
-#define MAIN_GONE_MS   1000
-#define ORPHAN_SECONDS 2 /* after main's death the kernel ends us, even if the loop hangs */
+#define CONF_TEXT_MAX	(1U << 20)
+#define SLOW_TURN_NS	(50 * UINT64_C(1000000))
+#define SLOW_LOG_EVERY	(10 * UINT64_C(1000000000))
+#define MAIN_GONE_MS	1000
+#define UNLINKED_MS	2000 /* a peer's channel ended: by then another should have come */
+#define SILENT_EVERY_MS 10000
+#define ORPHAN_SECONDS	2 /* after main's death the kernel ends us, even if the loop hangs */
 
 /* One role is the whole process, so what belongs to the process is here once. */
 static struct {
@@ -25,7 +27,7 @@ static struct {
 	int status;
 	bool exiting, sandboxed;
 	uint64_t started_ns;
-	uv_timer_t leave;
+	uv_timer_t leave, unlinked;
 
 	/* watchdog */
 	uv_prepare_t turn;
@@ -67,6 +69,8 @@ static void fail(struct role *r, const char *event, int err)
 
 /* ---- peers ---- */
 
+static void on_unlinked(uv_timer_t *t);
+
 static int peer_open(struct role_peer *p, int fd)
 {
 	int r = channel_new(p->role->loop, fd, ROLE_WAITING_MAX, &peer_handlers, p, &p->ch);
@@ -82,14 +86,20 @@ static void peer_close(struct role_peer *p)
 
 	channel_free(p->ch);
 	p->ch = NULL;
-	if (p->who != IPC_MAIN && r->ops->peer)
+	if (p->who == IPC_MAIN)
+		return;
+	if (!self.exiting && !uv_is_active((uv_handle_t *)&self.unlinked))
+		uv_timer_start(&self.unlinked, on_unlinked, UNLINKED_MS, UNLINKED_MS);
+	if (r->ops->peer)
 		r->ops->peer(r, p->who, p->index, NULL);
 }
 
-static void complain(struct role_peer *p, const char *why)
+static void complain(struct role_peer *p, enum ipc_complaint kind, const char *why)
 {
-	struct ipc_message m = { .type = IPC_TYPE_complain,
-				 .complain = { .role = (uint8_t)p->who, .index = (uint8_t)p->index } };
+	struct ipc_message m = {
+		.type = IPC_TYPE_complain,
+		.complain = { .role = (uint8_t)p->who, .index = (uint8_t)p->index, .kind = (uint8_t)kind }
+	};
 
 	LOG(LOG_ERR, "peer-broken", LOG_STR("peer", ipc_role_name(p->who)), LOG_U("index", p->index),
 	    LOG_STR("why", why));
@@ -103,8 +113,41 @@ void role_peer_broken(struct role *r, enum ipc_role who, unsigned index, const c
 
 	if (!p || !p->ch || who == IPC_MAIN)
 		return;
-	complain(p, why);
+	complain(p, IPC_COMPLAINT_BROKEN, why);
 	peer_close(p);
+}
+
+void role_peer_silent(struct role *r, enum ipc_role who, unsigned index)
+{
+	struct role_peer *p = role_peer_slot(r, who, index);
+
+	if (!p || !p->ch || who == IPC_MAIN || uv_now(r->loop) - p->complained_ms < SILENT_EVERY_MS)
+		return;
+	p->complained_ms = uv_now(r->loop);
+	complain(p, IPC_COMPLAINT_SILENT, "no answer in time");
+}
+
+/* Peers whose channel ended and that got no other.  Most often main is about to start
+ * that role anew, and knows better; but a process can close a channel and live on. */
+static void on_unlinked(uv_timer_t *t)
+{
+	bool any = false;
+
+	(void)t;
+	for (unsigned who = 0; who < IPC_ROLES; who++)
+		for (unsigned i = 0; i < ROLE_SMTP_MAX; i++)
+			if (self.peer[who][i].link && !self.peer[who][i].ch) {
+				struct ipc_message m = { .type = IPC_TYPE_complain,
+							 .complain = { .role = (uint8_t)who,
+								       .index = (uint8_t)i,
+								       .kind = IPC_COMPLAINT_UNLINKED } };
+
+				if (self.main.ch)
+					channel_send(self.main.ch, &m, -1);
+				any = true;
+			}
+	if (!any)
+		uv_timer_stop(&self.unlinked);
 }
 
 static void on_peer(struct role *r, const struct ipc_peer *m, int *fd)
@@ -293,7 +336,7 @@ static void on_closed(void *arg, struct channel *ch, const char *why)
 	(void)ch;
 	if (p->who != IPC_MAIN) {
 		if (why != channel_eof)
-			complain(p, why);
+			complain(p, IPC_COMPLAINT_BROKEN, why);
 		peer_close(p);
 		return;
 	}
@@ -417,14 +460,16 @@ static int set_up(struct role *r, int control_fd)
 	r->loop = &self.loop;
 	for (unsigned who = 0; who < IPC_ROLES; who++)
 		for (unsigned i = 0; i < ROLE_SMTP_MAX; i++)
-			self.peer[who][i] = (struct role_peer){ r, (enum ipc_role)who, i, NULL, 0 };
-	self.main = (struct role_peer){ r, IPC_MAIN, 0, NULL, 0 };
+			self.peer[who][i] = (struct role_peer){ r, (enum ipc_role)who, i, NULL, 0, 0 };
+	self.main = (struct role_peer){ r, IPC_MAIN, 0, NULL, 0, 0 };
 	err = peer_open(&self.main, control_fd);
 	if (err < 0)
 		return err;
 	r->main = self.main.ch;
 	uv_timer_init(&self.loop, &self.leave);
 	uv_unref((uv_handle_t *)&self.leave);
+	uv_timer_init(&self.loop, &self.unlinked);
+	uv_unref((uv_handle_t *)&self.unlinked);
 	uv_prepare_init(&self.loop, &self.turn);
 	uv_prepare_start(&self.turn, on_turn);
 	uv_unref((uv_handle_t *)&self.turn);

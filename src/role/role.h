@@ -75,6 +75,10 @@ struct channel *role_peer(struct role *r, enum ipc_role who, unsigned index);
  * and main asked to start it anew.  Fine from inside message(). */
 void role_peer_broken(struct role *r, enum ipc_role who, unsigned index, const char *why);
 
+/* It has not answered for so long that it must hang, or be up to something: main is told.
+ * The channel stays as it is. */
+void role_peer_silent(struct role *r, enum ipc_role who, unsigned index);
+
 /* A question from the command line.  json and secret (a password) belong to the
  * request; the secret is wiped when the last answer is given. */
 struct role_request {

@@ -1,7 +1,7 @@
 /* server.h - process main: starts the roles, hands them what only it may open, and
  * keeps them running.
  *
- * For the files of main alone (supervisor.c, children.c, listeners.c,
+ * For the files of main alone (supervisor.c, children.c, blame.c, listeners.c,
  * certificates.c, folders.c, privilege.c, main_status.c).  main parses nothing
  * hostile: its configuration and certificates come from the administrator, and
  * from roles it takes `ready`, `complain` and two fixed questions of admin.
@@ -38,6 +38,13 @@ struct child {
 	uint64_t generation;   /* of the configuration that it has last said to have */
 	uint64_t started_ms;   /* of the loop's clock */
 	unsigned restarts, backoff_ms;
+	unsigned short_lives; /* in a row */
+	bool condemned;	      /* was killed, and has not ended yet */
+	/* blame.c's: with which roles this process has not worked, as bits; and when it, or
+	 * another for it, was started anew for the sake of which pair. */
+	unsigned quarrels;
+	enum ipc_role blamed_with;
+	uint64_t blamed_ms, spared_ms;
 	uv_timer_t restart, kill; /* kill: it was told to go and has not */
 	bool timers;
 };
@@ -128,7 +135,12 @@ void child_end(struct child *c, unsigned grace_ms); /* SIGKILL after that */
 void children_reap(struct server *s);
 bool children_running(const struct server *s, enum ipc_role role);
 bool children_ready(const struct server *s, uint64_t generation);
+struct child *children_find(struct server *s, unsigned role, unsigned index); /* NULL: none */
+bool children_talk(enum ipc_role a, enum ipc_role b); /* whether they have a channel */
 const struct child *children_first(const struct server *s, enum ipc_role role);
+
+/* ---- blame.c ---- */
+void blame_complaint(struct child *from, const struct ipc_complain *m);
 
 /* ---- listeners.c ---- */
 /* Opens what conf wants and is not open, into a new list; nothing of the old one changes.

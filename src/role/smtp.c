@@ -23,12 +23,18 @@ static void on_peer_broken(void *arg, enum ipc_role who, const char *why)
 	role_peer_broken(arg, who, 0, why);
 }
 
+static void on_peer_silent(void *arg, enum ipc_role who)
+{
+	role_peer_silent(arg, who, 0);
+}
+
 static int smtp_open(struct role *r)
 {
 	struct receive_setup setup = { .loop = r->loop,
 				       .index = r->index,
 				       .drained = on_drained,
 				       .peer_broken = on_peer_broken,
+				       .peer_silent = on_peer_silent,
 				       .arg = r };
 	struct receive *rx;
 	int err = receive_new(&setup, &rx);
