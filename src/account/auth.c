@@ -28,6 +28,9 @@ struct exchange {
 	char listener[LISTENER_MAX + 1];
 	struct ip ip;
 	struct account_credential who; /* being tested, or proved */
+	int64_t seen;		       /* when who last logged in from this network */
+	struct account_guess_verdict guess;
+	char locked_text[160];
 
 	/* the result */
 	int code;
@@ -114,6 +117,11 @@ void account_auth_set_cache(struct account_auth *a, unsigned seconds)
 	account_cache_set_seconds(a->cache, seconds);
 }
 
+void account_auth_set_remember(struct account_auth *a, unsigned seconds)
+{
+	a->setup.remember_s = seconds;
+}
+
 void account_auth_clock(struct account_auth *a, int64_t wall_s, uint64_t steady_s)
 {
 	a->wall_s = wall_s;
@@ -139,9 +147,89 @@ static void result(struct account_auth *a, struct exchange *x, int code, const c
 	become(a, x, READY_RESULT);
 }
 
+/* ---- who guesses ---- */
+
+static struct account_guess_try the_try(struct account_auth *a, struct exchange *x)
+{
+	struct account_guess_try t = { .name = account_sasl_name(x->sasl),
+				       .ip = x->ip,
+				       .secret = account_sasl_password(x->sasl) };
+	struct ip_net home = account_guess_home(a->setup.guess, &x->ip);
+
+	x->seen = account_login_seen(a->setup.store, t.name, &home);
+	t.known = x->seen > 0 && x->seen + (int64_t)a->setup.remember_s > a->wall_s;
+	return t;
+}
+
+static void refuse_locked(struct account_auth *a, struct exchange *x)
+{
+	static const char *const whose[] = {
+		[ACCOUNT_GUESS_ADDRESS] = "from your address",
+		[ACCOUNT_GUESS_NETWORK] = "from your network",
+		[ACCOUNT_GUESS_ACCOUNT] = "for this account from networks where it is not used",
+		[ACCOUNT_GUESS_KNOWN] = "for this account from your address",
+	};
+	static const char *const why[] = {
+		[ACCOUNT_GUESS_ADDRESS] = "locked-address",
+		[ACCOUNT_GUESS_NETWORK] = "locked-network",
+		[ACCOUNT_GUESS_ACCOUNT] = "locked-account",
+		[ACCOUNT_GUESS_KNOWN] = "locked-known",
+	};
+	unsigned minutes = (unsigned)((x->guess.left_ms + 59999) / 60000);
+
+	a->count.locked++;
+	snprintf(x->locked_text, sizeof(x->locked_text),
+		 "too many failed logins %s; try again in %u minute%s", whose[x->guess.lock], minutes,
+		 minutes == 1 ? "" : "s");
+	result(a, x, 454, "4.7.0", x->locked_text, why[x->guess.lock]);
+}
+
+/* May what the client says be tested?  Else the exchange is over. */
+static bool may_test(struct account_auth *a, struct exchange *x)
+{
+	struct account_guess_try t;
+
+	if (!a->setup.guess)
+		return true;
+	t = the_try(a, x);
+	account_guess_may(a->setup.guess, a->steady_s * 1000, &t, &x->guess);
+	if (x->guess.lock == ACCOUNT_GUESS_FREE)
+		return true;
+	refuse_locked(a, x);
+	return false;
+}
+
+/* It was tested.  May the client be told?  Else the exchange is over. */
+static bool may_tell(struct account_auth *a, struct exchange *x, bool right)
+{
+	struct account_guess_try t;
+
+	if (!a->setup.guess)
+		return true;
+	t = the_try(a, x);
+	account_guess_outcome(a->setup.guess, a->steady_s * 1000, &t, right, &x->guess);
+	if (x->guess.lock == ACCOUNT_GUESS_FREE)
+		return true;
+	refuse_locked(a, x);
+	return false;
+}
+
+/* From here on strangers cannot lock it out there.  Losing this note is no reason to refuse. */
+static void note_network(struct account_auth *a, struct exchange *x, uint64_t account)
+{
+	struct ip_net home;
+
+	if (!a->setup.guess)
+		return;
+	home = account_guess_home(a->setup.guess, &x->ip);
+	account_note_network(a->setup.store, account, &home, x->seen, a->wall_s);
+}
+
 /* The one refusal: why is for the log. */
 static void refuse(struct account_auth *a, struct exchange *x, const char *why)
 {
+	if (!may_tell(a, x, false))
+		return;
 	a->count.refused++;
 	result(a, x, 535, "5.7.8", "authentication failed", why);
 }
@@ -156,6 +244,7 @@ static void accept_account(struct account_auth *a, struct exchange *x)
 {
 	/* That a note of the time was not written is no reason to refuse. */
 	account_note_login(a->setup.store, &x->who, a->wall_s);
+	note_network(a, x, x->who.id);
 	a->count.succeeded++;
 	x->account = x->who.id;
 	x->named = true;
@@ -200,11 +289,15 @@ static void test_key(struct account_auth *a, struct exchange *x)
 		return;
 	}
 	account_note_key(a->setup.store, &key, listener, &x->ip, a->wall_s);
+	if (a->setup.guess)
+		the_try(a, x); /* for x->seen */
+	note_network(a, x, key.account);
 	a->count.succeeded++;
 	a->count.by_key++;
 	x->account = key.account;
 	x->key = key.id;
 	slice_copy(slice_str(key.name), x->who.name, sizeof(x->who.name));
+	slice_copy(slice_str(key.owner), x->who.owner, sizeof(x->who.owner));
 	x->named = true;
 	result(a, x, 235, "2.7.0", "authentication succeeded", NULL);
 }
@@ -213,8 +306,11 @@ static void test_password(struct account_auth *a, struct exchange *x)
 {
 	struct slice password = account_sasl_password(x->sasl);
 	bool known, want_verifier;
-	int r = account_credential(a->setup.store, account_sasl_name(x->sasl), &x->who);
+	int r;
 
+	if (!may_test(a, x))
+		return;
+	r = account_credential(a->setup.store, account_sasl_name(x->sasl), &x->who);
 	if (r < 0 && r != -ENOENT) {
 		try_later(a, x, "database");
 		return;
@@ -278,7 +374,8 @@ void account_auth_hashed(struct account_auth *a, const struct account_hash_done 
 				slice_copy(slice_str(done->made.hash), x->who.hash, sizeof(x->who.hash));
 		}
 		account_cache_add(a->cache, &x->who, account_sasl_password(x->sasl), a->steady_s);
-		accept_account(a, x);
+		if (may_tell(a, x, true))
+			accept_account(a, x);
 	}
 }
 
@@ -300,7 +397,9 @@ static void step(struct account_auth *a, struct exchange *x, bool has_data, stru
 {
 	switch (account_sasl_step(x->sasl, has_data, data)) {
 	case ACCOUNT_SASL_CHALLENGE:
-		become(a, x, READY_CHALLENGE);
+		/* With the last one SCRAM tells that the password is right. */
+		if (account_sasl_name(x->sasl).n == 0 || may_test(a, x))
+			become(a, x, READY_CHALLENGE);
 		break;
 	case ACCOUNT_SASL_PASSWORD:
 		if (account_key_form(account_sasl_password(x->sasl)))
@@ -433,11 +532,16 @@ bool account_auth_next(struct account_auth *a, struct account_auth_event *ret)
 	ret->enhanced = x->enhanced;
 	ret->text = x->text;
 	ret->why = x->why;
+	ret->delay_ms = x->guess.delay_ms;
+	ret->locked = x->guess.lock != ACCOUNT_GUESS_FREE;
+	ret->begun = x->guess.begun;
+	ret->begun_s = x->guess.begun_ms / 1000;
 	ret->account = x->account;
 	ret->key = x->key;
-	if (x->named)
+	if (x->named) {
 		ret->name = slice_str(x->who.name);
-	else if (x->sasl)
+		ret->owner = slice_str(x->who.owner);
+	} else if (x->sasl)
 		ret->name = account_sasl_name(x->sasl);
 	map_remove(&a->open, &x->node);
 	list_remove(&x->link);

@@ -7,10 +7,16 @@
  *
  * Nobody learns whether an account exists: one refusal in one wording for all
  * causes, after the same work.
+ *
+ * Who guesses is slowed, then locked (guess.h).  A locked login is answered 454, which
+ * says for how long: 535 would have mail programs throw a right password away.  That tells a
+ * stranger nothing, because names without an account are locked as well.  API keys cannot be
+ * guessed: a right one is never locked out.
  */
 #ifndef POSTERN_ACCOUNT_AUTH_H
 #define POSTERN_ACCOUNT_AUTH_H
 
+#include "account/guess.h"
 #include "account/hash.h"
 #include "account/store.h"
 
@@ -23,11 +29,14 @@ struct account_auth_setup {
 	struct account_store *store;
 	struct account_hash *hash;
 	unsigned cache_s;
+	struct account_guess *guess; /* outlives it; NULL: nobody is counted or locked */
+	unsigned remember_s;	     /* how long an account knows a network */
 };
 
 int account_auth_new(const struct account_auth_setup *setup, struct account_auth **ret);
 void account_auth_free(struct account_auth *a);
 void account_auth_set_cache(struct account_auth *a, unsigned seconds);
+void account_auth_set_remember(struct account_auth *a, unsigned seconds);
 /* The time of all that follows: seconds since 1970, and of a clock that only goes forward. */
 void account_auth_clock(struct account_auth *a, int64_t wall_s, uint64_t steady_s);
 
@@ -59,8 +68,13 @@ struct account_auth_event {
 	int code; /* 235, 535, 454, 501, 504 */
 	const char *enhanced, *text;
 	uint64_t account, key;
-	struct slice name; /* the account; of a refused login what the client wrote */
-	const char *why;   /* of a refusal: for the log, never for the client */
+	struct slice name;	       /* the account; of a refused login what the client wrote */
+	struct slice owner;	       /* of the account that logged in */
+	uint32_t delay_ms;	       /* the client shall wait for its answer so long */
+	bool locked;		       /* refused untested, or untold */
+	enum account_guess_lock begun; /* this login began a lock, for begun_s */
+	uint64_t begun_s;
+	const char *why; /* of a refusal: for the log, never for the client */
 	struct slice listener;
 	struct ip ip;
 };
@@ -68,7 +82,7 @@ struct account_auth_event {
 bool account_auth_next(struct account_auth *a, struct account_auth_event *ret);
 
 struct account_auth_counters {
-	uint64_t open, succeeded, refused, busy, remembered, by_key;
+	uint64_t open, succeeded, refused, locked, busy, remembered, by_key;
 };
 void account_auth_count(const struct account_auth *a, struct account_auth_counters *ret);
 

@@ -2,7 +2,8 @@
 
 #include "account/store.h"
 
-#define LOGIN_EVERY_S	60   /* writes of the last login, and of a key's last use */
+#define LOGIN_EVERY_S	60 /* writes of the last login, and of a key's last use */
+#define NETWORK_EVERY_S 86400
 #define EXPOSED_EVERY_S 3600 /* strangers can cause this write, so it is rare */
 
 static bool take(struct slice from, unsigned char *to, size_t n)
@@ -35,8 +36,9 @@ int account_credential(struct account_store *s, struct slice name, struct accoun
 	q = db_query(account_store_db(s),
 		     "SELECT a.id, a.enabled AND d.enabled, d.scram, a.version, a.last_login, a.local || '@' "
 		     "|| d.name,"
-		     " a.password, a.scram_rounds, a.scram_salt, a.scram_stored, a.scram_server"
-		     " FROM account a JOIN domain d ON d.id = a.domain WHERE d.name = ? AND a.local_key = ?");
+		     " a.password, a.scram_rounds, a.scram_salt, a.scram_stored, a.scram_server, o.name"
+		     " FROM account a JOIN domain d ON d.id = a.domain JOIN owner o ON o.id = d.owner WHERE "
+		     "d.name = ? AND a.local_key = ?");
 	db_put(q, account_address_domain(&a));
 	db_put(q, account_address_local_key(&a));
 	r = db_step(q);
@@ -48,7 +50,8 @@ int account_credential(struct account_store *s, struct slice name, struct accoun
 		c.last_login = db_col_i64(q, 4);
 		read_verifier(q, 7, &c.verifier);
 		if (!slice_copy(db_col(q, 5), c.name, sizeof(c.name)) ||
-		    !slice_copy(db_col(q, 6), c.hash, sizeof(c.hash)))
+		    !slice_copy(db_col(q, 6), c.hash, sizeof(c.hash)) ||
+		    !slice_copy(db_col(q, 11), c.owner, sizeof(c.owner)))
 			r = -EBADMSG;
 	}
 	db_end(q);
@@ -66,6 +69,57 @@ int account_note_login(struct account_store *s, const struct account_credential 
 	q = db_query(account_store_db(s), "UPDATE account SET last_login = ? WHERE id = ?");
 	db_put_i64(q, now);
 	db_put_i64(q, (int64_t)c->id);
+	return db_run_lazily(q);
+}
+
+static struct slice net_text(const struct ip_net *net, char room[static IP_TEXT_MAX + 5])
+{
+	char ip[IP_TEXT_MAX];
+
+	snprintf(room, IP_TEXT_MAX + 5, "%s/%u", ip_format(&net->ip, ip), net->bits);
+	return slice_str(room);
+}
+
+int64_t account_login_seen(struct account_store *s, struct slice name, const struct ip_net *network)
+{
+	char text[IP_TEXT_MAX + 5];
+	struct account_address a = { 0 };
+	struct db_query *q;
+	int64_t seen = 0;
+
+	account_address_parse(name, &a); /* else it is looked for as "" */
+	q = db_query(account_store_db(s),
+		     "SELECT n.seen FROM login_network n JOIN account a ON a.id = n.account"
+		     " JOIN domain d ON d.id = a.domain"
+		     " WHERE d.name = ? AND a.local_key = ? AND n.network = ?");
+	db_put(q, a.local_n ? account_address_domain(&a) : SLICE_LIT(""));
+	db_put(q, account_address_local_key(&a));
+	db_put(q, net_text(network, text));
+	return db_get_i64(q, &seen) < 0 ? 0 : seen;
+}
+
+int account_note_network(struct account_store *s, uint64_t account, const struct ip_net *network,
+			 int64_t last, int64_t now)
+{
+	char text[IP_TEXT_MAX + 5];
+	struct db_query *q;
+	int r;
+
+	if (last > 0 && now >= last && now < last + NETWORK_EVERY_S)
+		return 0;
+	q = db_query(account_store_db(s),
+		     "INSERT OR REPLACE INTO login_network (account, network, seen) VALUES (?, ?, ?)");
+	db_put_i64(q, (int64_t)account);
+	db_put(q, net_text(network, text));
+	db_put_i64(q, now);
+	r = db_run_lazily(q);
+	if (r < 0 || last > 0)
+		return r;
+	q = db_query(account_store_db(s), "DELETE FROM login_network WHERE account = ?1 AND network NOT IN"
+					  " (SELECT network FROM login_network WHERE account = ?1"
+					  " ORDER BY seen DESC LIMIT ?2)");
+	db_put_i64(q, (int64_t)account);
+	db_put_i64(q, ACCOUNT_NETWORKS_MAX);
 	return db_run_lazily(q);
 }
 
@@ -109,8 +163,9 @@ int account_key_find(struct account_store *s, const unsigned char hash[static AC
 {
 	struct db_query *q = db_query(account_store_db(s),
 				      "SELECT k.id, a.id, k.revoked IS NULL AND a.enabled AND d.enabled,"
-				      " k.last_used, a.local || '@' || d.name FROM api_key k"
+				      " k.last_used, a.local || '@' || d.name, o.name FROM api_key k"
 				      " JOIN account a ON a.id = k.account JOIN domain d ON d.id = a.domain"
+				      " JOIN owner o ON o.id = d.owner"
 				      " WHERE k.hash = ?");
 	int r;
 
@@ -124,7 +179,8 @@ int account_key_find(struct account_store *s, const unsigned char hash[static AC
 			.last_used = db_col_i64(q, 3),
 		};
 
-		if (slice_copy(db_col(q, 4), k.name, sizeof(k.name)))
+		if (slice_copy(db_col(q, 4), k.name, sizeof(k.name)) &&
+		    slice_copy(db_col(q, 5), k.owner, sizeof(k.owner)))
 			*ret = k;
 		else
 			r = -EBADMSG;

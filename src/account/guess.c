@@ -157,6 +157,11 @@ static struct ip_net network_net(const struct account_guess *g, const struct ip 
 	return net_of(ip, ip->family == 4 ? g->limits.ipv4_bits : ip->family == 6 ? g->limits.ipv6_bits : 0);
 }
 
+struct ip_net account_guess_home(const struct account_guess *g, const struct ip *ip)
+{
+	return ip->family == 4 ? network_net(g, ip) : address_net(ip);
+}
+
 static uint64_t net_key(const struct account_guess *g, const struct ip_net *net)
 {
 	return hash(g, net, sizeof(*net));

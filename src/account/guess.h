@@ -82,6 +82,8 @@ void account_guess_free(struct account_guess *g);
 /* Counts and locks stay.  0 or -ENOMEM (then nothing changed). */
 int account_guess_configure(struct account_guess *g, const struct account_guess_limits *limits);
 
+/* The network by which an account knows from where it logged in: an IPv4 network, an IPv6 /64. */
+struct ip_net account_guess_home(const struct account_guess *g, const struct ip *ip);
 /* May this one be tested?  Changes nothing. */
 void account_guess_may(const struct account_guess *g, uint64_t now_ms, const struct account_guess_try *t,
 		       struct account_guess_verdict *ret);

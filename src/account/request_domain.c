@@ -3,7 +3,6 @@
 
 #include "account/request_private.h"
 
-#define OWNER_MAX     64
 #define DEFAULT_OWNER "default"
 
 static const char domain_spec[] =
@@ -15,7 +14,7 @@ static const char domain_spec[] =
 
 static bool is_owner_name(struct slice name)
 {
-	if (name.n == 0 || name.n > OWNER_MAX || name.p[0] == '-')
+	if (name.n == 0 || name.n > ACCOUNT_OWNER_MAX || name.p[0] == '-')
 		return false;
 	for (size_t i = 0; i < name.n; i++)
 		if (name.p[i] < ' ' || name.p[i] == 0x7f)

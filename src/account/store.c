@@ -56,6 +56,11 @@ static const char *const steps[] = {
 	"CREATE TABLE key_limit ("
 	" api_key INTEGER NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,"
 	" kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (api_key, kind, value)) STRICT, WITHOUT ROWID",
+	/* From where an account logged in: there it stays free when strangers guess at it. */
+	"CREATE TABLE login_network ("
+	" account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
+	" network TEXT NOT NULL, seen INTEGER NOT NULL, PRIMARY KEY (account, network)) STRICT, WITHOUT "
+	"ROWID",
 };
 
 static int load_secret(struct account_store *s)

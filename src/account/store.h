@@ -18,6 +18,7 @@
 #define ACCOUNT_DEPTH_MAX	10   /* aliases inside aliases */
 #define ACCOUNT_HASH_MAX	128  /* crypto_pwhash_STRBYTES */
 #define ACCOUNT_KEY_HASH	32
+#define ACCOUNT_OWNER_MAX	64
 #define ACCOUNT_VERIFIER_ROUNDS 100000
 
 struct account_store;
@@ -97,6 +98,7 @@ struct account_credential {
 	int64_t version;
 	int64_t last_login;
 	char name[ACCOUNT_ADDRESS_MAX + 1];
+	char owner[ACCOUNT_OWNER_MAX + 1];
 	char hash[ACCOUNT_HASH_MAX]; /* "" when it has no password */
 	struct account_verifier verifier;
 };
@@ -109,11 +111,21 @@ int account_note_login(struct account_store *s, const struct account_credential 
 int account_rehash(struct account_store *s, const struct account_credential *c, const char *hash,
 		   const struct account_verifier *verifier);
 
+/* When did this account last log in from that network?  0: never, as far as is known, or
+ * there is no such account: the work is the same. */
+int64_t account_login_seen(struct account_store *s, struct slice name, const struct ip_net *network);
+/* It did now; last is what account_login_seen() said.  At most one write a day and network;
+ * of ACCOUNT_NETWORKS_MAX the one that was not seen longest goes. */
+#define ACCOUNT_NETWORKS_MAX 32
+int account_note_network(struct account_store *s, uint64_t account, const struct ip_net *network,
+			 int64_t last, int64_t now);
+
 struct account_key {
 	uint64_t id, account;
 	bool enabled; /* not revoked, its account and domain switched on */
 	int64_t last_used;
 	char name[ACCOUNT_ADDRESS_MAX + 1]; /* of the account */
+	char owner[ACCOUNT_OWNER_MAX + 1];
 };
 int account_key_find(struct account_store *s, const unsigned char hash[static ACCOUNT_KEY_HASH],
 		     struct account_key *ret);

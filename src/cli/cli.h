@@ -48,6 +48,7 @@ int cli_config(int argc, char **argv);
 int cli_account(int argc, char **argv);
 int cli_help(int argc, char **argv);
 int cli_clients(int argc, char **argv); /* `status --clients` */
+int cli_limits(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_queue(int argc, char **argv);
 int cli_reload(int argc, char **argv);

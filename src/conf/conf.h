@@ -41,7 +41,8 @@ struct conf_listener {
 	enum conf_bare bare_line_ends;
 	uint64_t max_size; /* octets */
 	uint32_t max_recipients, max_errors, max_commands, max_transactions, max_sessions;
-	uint32_t max_sessions_per_ip;
+	uint32_t max_sessions_per_ip, max_sessions_per_network; /* network: 0 no limit */
+	uint32_t max_rate_per_ip, max_rate_per_network;		/* begun in a minute; 0 no limit */
 	unsigned command_timeout_s, data_timeout_s, session_timeout_s, tls_timeout_s, proxy_timeout_s;
 };
 
@@ -77,8 +78,20 @@ struct conf {
 	uint64_t spool_memory, spool_body_memory, spool_segment, spool_free_min;
 	unsigned hash_threads, hash_queue; /* password hashes computed at once, and waiting */
 	unsigned auth_cache_s;		   /* a success is remembered; 300 */
-	unsigned max_hops;		   /* Received headers; 100 */
-	unsigned drain_s;		   /* SIGTERM: sessions may finish for so long */
+
+	/* Guessing; numbers of wrong passwords, 0: no limit */
+	uint32_t guess_per_address, guess_per_network, guess_per_account, guess_per_known;
+	unsigned guess_period_s, guess_lock_s, guess_lock_max_s, guess_remember_s;
+
+	uint8_t ipv4_network, ipv6_network; /* bits */
+	struct ip_net *exempt_networks;
+	size_t n_exempt_networks;
+	unsigned limit_period_s;
+	uint32_t account_messages, account_recipients; /* in that time; 0: no limit */
+	uint32_t uid_messages, uid_recipients, owner_messages, owner_recipients;
+
+	unsigned max_hops; /* Received headers; 100 */
+	unsigned drain_s;  /* SIGTERM: sessions may finish for so long */
 
 	unsigned port_offset; /* as conf_setup had them: what conf_show() takes off again */
 	bool root;

@@ -26,6 +26,10 @@ static const struct {
 	{ "recipient_delimiter: \"\"", "" },
 	{ "mailboxes: {dir: /srv/mail, user: vmail, group: vmail}", "" },
 	{ "passwords: {remember: 0}", "" },
+	{ "limits: {ipv4_network: 32, ipv6_network: 64, exempt_networks: [], account_messages: 0}", "" },
+	{ "limits: {ipv4_network: 33}",
+	  "1 limits.ipv4_network: '33' is too large; allowed: a number, 8 to 32\n" },
+	{ "guessing: {per_address: 5, lock: 1h, lock_max: 7d}", "" },
 	{ "listeners: {relay: {proxy_from: [10.0.0.5, \"2001:db8::/64\"], proxy_timeout: 3s}}", "" },
 
 	/* Names */

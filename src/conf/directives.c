@@ -50,6 +50,7 @@ static const struct conf_word log_level_words[] = {
 
 #define MEMBER(s, m)	    .at = offsetof(struct s, m), .width = sizeof(((struct s *)0)->m)
 #define TOP(p, t, m)	    .scope = CONF_AT_TOP, .path = (p), .type = (t), MEMBER(conf, m)
+#define TOP_N(p, t, m)	    TOP(p, t, m), .at_n = offsetof(struct conf, n_##m)
 #define LISTENER(p, t, m)   .scope = CONF_AT_LISTENER, .path = (p), .type = (t), MEMBER(conf_listener, m)
 #define LISTENER_N(p, t, m) LISTENER(p, t, m), .at_n = offsetof(struct conf_listener, n_##m)
 #define CERTIFICATE(p, t, m) \
@@ -133,6 +134,50 @@ const struct conf_directive conf_directives[] = {
 	{ TOP("passwords.remember", CONF_T_SECONDS, auth_cache_s), .def = "5m", .max = 86400,
 	  .help = "How long a successful login is remembered, as a keyed hash in memory. 0s: never." },
 
+	{ TOP("guessing.per_address", CONF_T_NUMBER, guess_per_address), .def = "20", .max = 100000,
+	  .help = "Wrong passwords from one address (IPv6: from one /64) within guessing.period; then its logins are "
+		  "refused for guessing.lock. The same wrong password again does not count; each further account "
+		  "that is tried counts three times. 0: no limit." },
+	{ TOP("guessing.per_network", CONF_T_NUMBER, guess_per_network), .def = "100", .max = 100000,
+	  .help = "The same for a network: see limits.ipv4_network and limits.ipv6_network." },
+	{ TOP("guessing.per_account", CONF_T_NUMBER, guess_per_account), .def = "30", .max = 100000,
+	  .help = "Wrong passwords for one account; then its logins are refused, but for those from networks where it "
+		  "logged in lately." },
+	{ TOP("guessing.per_known", CONF_T_NUMBER, guess_per_known), .def = "30", .max = 100000,
+	  .help = "Wrong passwords for one account from one address of a network where it logged in lately. Only these "
+		  "count there, and only that account from that address is then refused." },
+	{ TOP("guessing.period", CONF_T_SECONDS, guess_period_s), .def = "1h", .min = 60, .max = 86400,
+	  .help = "The time in which wrong passwords are forgotten, little by little." },
+	{ TOP("guessing.lock", CONF_T_SECONDS, guess_lock_s), .def = "15m", .min = 1, .max = 86400,
+	  .help = "How long logins are refused then; twice as long each time it comes to that again." },
+	{ TOP("guessing.lock_max", CONF_T_SECONDS, guess_lock_max_s), .def = "1d", .min = 1, .max = 604800,
+	  .help = "The longest of these times." },
+	{ TOP("guessing.remember", CONF_T_SECONDS, guess_remember_s), .def = "30d", .max = 31536000,
+	  .help = "How long an account knows a network (of IPv6: a /64) after a login from there." },
+
+	{ TOP("limits.ipv4_network", CONF_T_NUMBER, ipv4_network), .def = "24", .min = 8, .max = 32,
+	  .help = "How many bits of an IPv4 address are its network, where addresses of a network are counted together." },
+	{ TOP("limits.ipv6_network", CONF_T_NUMBER, ipv6_network), .def = "48", .min = 16, .max = 64,
+	  .help = "The same for IPv6, where a /64 is counted as one address." },
+	{ TOP_N("limits.exempt_networks", CONF_T_NETWORKS, exempt_networks), .def = "127.0.0.0/8 ::1", .max = CONF_NETWORKS_MAX,
+	  .help = "Networks with hosts behind which many users are: webmail, monitoring, this machine. Wrong passwords "
+		  "count there by account alone; max_rate_per_ip, max_rate_per_network and max_sessions_per_network do "
+		  "not hold. They do not hold for relay_from either." },
+	{ TOP("limits.period", CONF_T_SECONDS, limit_period_s), .def = "1h", .min = 60, .max = 86400,
+	  .help = "The time that the following limits are for: at most so many in any such time." },
+	{ TOP("limits.account_messages", CONF_T_NUMBER, account_messages), .def = "1000", .max = 10000000,
+	  .help = "Messages that one account may send. 0: no limit." },
+	{ TOP("limits.account_recipients", CONF_T_NUMBER, account_recipients), .def = "5000", .max = 10000000,
+	  .help = "Recipients of all the messages that one account sends. 0: no limit." },
+	{ TOP("limits.uid_messages", CONF_T_NUMBER, uid_messages), .def = "1000", .max = 10000000,
+	  .help = "Messages that one user of this machine may send through the local socket. 0: no limit." },
+	{ TOP("limits.uid_recipients", CONF_T_NUMBER, uid_recipients), .def = "5000", .max = 10000000,
+	  .help = "Recipients of all these. 0: no limit." },
+	{ TOP("limits.owner_messages", CONF_T_NUMBER, owner_messages), .def = "0", .max = 100000000,
+	  .help = "Messages that all accounts of one owner's domains may send together. 0: no limit." },
+	{ TOP("limits.owner_recipients", CONF_T_NUMBER, owner_recipients), .def = "0", .max = 100000000,
+	  .help = "Recipients of all these. 0: no limit." },
+
 	/* A listener */
 	{ LISTENER("role", CONF_T_WORD, role), .words = roles,
 	  .help = "relay: other servers hand over mail for our domains. "
@@ -178,9 +223,15 @@ const struct conf_directive conf_directives[] = {
 	{ LISTENER("max_transactions", CONF_T_NUMBER, max_transactions), .def = "1000", .min = 1, .max = 1000000,
 	  .help = "Messages of one session; then it is closed, and the client may come again." },
 	{ LISTENER("max_sessions", CONF_T_NUMBER, max_sessions), .def = "1000", .min = 1, .max = 100000,
-	  .help = "Sessions at once, in each process that speaks SMTP." },
+	  .help = "Sessions at once." },
 	{ LISTENER("max_sessions_per_ip", CONF_T_NUMBER, max_sessions_per_ip), .def = "20", .def_submission = "50", .min = 1, .max = 100000,
-	  .help = "Sessions at once from one address, in each process that speaks SMTP." },
+	  .help = "Sessions at once from one address; of IPv6, from one /64." },
+	{ LISTENER("max_sessions_per_network", CONF_T_NUMBER, max_sessions_per_network), .def = "100", .def_submission = "250", .max = 100000,
+	  .help = "Sessions at once from one network: see limits.ipv4_network and limits.ipv6_network. 0: no limit." },
+	{ LISTENER("max_rate_per_ip", CONF_T_NUMBER, max_rate_per_ip), .def = "300", .max = 1000000,
+	  .help = "Sessions that one address, of IPv6 one /64, may begin within a minute. 0: no limit." },
+	{ LISTENER("max_rate_per_network", CONF_T_NUMBER, max_rate_per_network), .def = "1500", .max = 1000000,
+	  .help = "Sessions that one network may begin within a minute. 0: no limit." },
 	{ LISTENER("command_timeout", CONF_T_SECONDS, command_timeout_s), .def = "5m", .min = 1, .max = 3600,
 	  .help = "How long a client may take for its next command. The standard wants at least five minutes." },
 	{ LISTENER("data_timeout", CONF_T_SECONDS, data_timeout_s), .def = "5m", .min = 1, .max = 3600,
@@ -207,6 +258,9 @@ const struct conf_block conf_blocks[] = {
 	{ "mailboxes", "Where mail for accounts of this server is delivered." },
 	{ "spool", "Where accepted mail is kept until it is delivered." },
 	{ "passwords", "How logins are checked." },
+	{ "guessing", "Wrong passwords: who has tried too many of them waits." },
+	{ "limits", "How much one sender may send, and who is counted together. All limits hold for the "
+		    "whole server." },
 };
 const size_t conf_n_blocks = sizeof(conf_blocks) / sizeof(*conf_blocks);
 

@@ -83,6 +83,8 @@ static int set_text(const struct conf_directive *d, char **to, struct slice text
 static uint64_t load_number(const struct conf_directive *d, const void *at)
 {
 	switch (d->width) {
+	case 1:
+		return *(const uint8_t *)at;
 	case 2:
 		return *(const uint16_t *)at;
 	case 4:
@@ -95,6 +97,9 @@ static uint64_t load_number(const struct conf_directive *d, const void *at)
 static void store_number(const struct conf_directive *d, void *at, uint64_t v)
 {
 	switch (d->width) {
+	case 1:
+		*(uint8_t *)at = (uint8_t)v;
+		return;
 	case 2:
 		*(uint16_t *)at = (uint16_t)v;
 		return;

@@ -104,10 +104,12 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_auth_step(U8, U16, U32, U64, B)	U64(req) B(data, IPC_SECRET_MAX * 3)
 #define IPC_FIELDS_auth_abort(U8, U16, U32, U64, B)	U64(req)
 #define IPC_FIELDS_auth_challenge(U8, U16, U32, U64, B) U64(req) B(data, IPC_SECRET_MAX * 3)
-/* code 235, or the refusal; key is 0 when it was the account's password. */
+/* code 235, or the refusal; key is 0 when it was the account's password; owner: of the account's
+ * domain; the client is told after delay_ms; locked: refused because of too many wrong ones. */
 #define IPC_FIELDS_auth_result(U8, U16, U32, U64, B) \
 	U64(req)                                     \
-	U16(code) B(enhanced, 16) B(text, IPC_TEXT_MAX) U64(account) U64(key) B(name, IPC_ADDRESS_MAX)
+	U16(code) B(enhanced, 16) B(text, IPC_TEXT_MAX) U64(account) U64(key) B(name, IPC_ADDRESS_MAX) \
+		B(owner, 64) U32(delay_ms) U8(locked)
 #define IPC_FIELDS_exposed(U8, U16, U32, U64, B) \
 	B(mech, 32) U8(has_initial) B(data, IPC_SECRET_MAX * 3) B(listener, 64) B(ip, 16)
 #define IPC_FIELDS_sender(U8, U16, U32, U64, B)	   U64(req) U64(account) U64(key) B(address, IPC_ADDRESS_MAX)

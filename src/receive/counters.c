@@ -25,6 +25,7 @@ static const struct {
 	{ "tls_failed", offsetof(struct counters, tls_failed) },
 	{ "auth_ok", offsetof(struct counters, auth_ok) },
 	{ "auth_failed", offsetof(struct counters, auth_failed) },
+	{ "auth_locked", offsetof(struct counters, auth_locked) },
 	{ "auth_later", offsetof(struct counters, auth_later) },
 	{ "messages", offsetof(struct counters, messages) },
 	{ "recipients", offsetof(struct counters, recipients) },

@@ -25,7 +25,7 @@ enum count_tls { COUNT_TLS_1_0, COUNT_TLS_1_1, COUNT_TLS_1_2, COUNT_TLS_1_3, COU
 struct counters {
 	uint64_t sessions, sessions_refused, accept_errors;
 	uint64_t tls[COUNT_TLS_VERSIONS], tls_resumed, tls_failed;
-	uint64_t auth_ok, auth_failed, auth_later;
+	uint64_t auth_ok, auth_failed, auth_locked, auth_later;
 	uint64_t messages, recipients, octets;
 	uint64_t rejected[COUNT_STAGES];
 	uint64_t timeouts;

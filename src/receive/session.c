@@ -50,6 +50,7 @@ static void session_free(struct session *s)
 	if (s->conn)
 		conn_close(s->conn);
 	session_auth_abort(s);
+	session_forget_held(s->held);
 	receive_wait_end(&rx->asks, &s->ask);
 	session_forget_targets(s);
 	session_message_over(s);

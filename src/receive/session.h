@@ -61,6 +61,7 @@ struct session {
 	size_t n_targets;
 	bool targets_lost; /* memory did not suffice for all of them */
 	bool auth_running;
+	struct session_held *held; /* keeper's answer to AUTH, until its time */
 	char mech[33];
 
 	/* the account */
@@ -134,6 +135,11 @@ void session_auth_abort(struct session *s);
 void session_exposed(struct session *s, const struct smtp_server_ask *ask);
 bool session_mail(struct session *s, const struct smtp_server_ask *ask);
 bool session_rcpt(struct session *s, const struct smtp_server_ask *ask);
+void session_auth_result(struct session *s, const struct ipc_auth_result *m);
+/* Keep the answer for as long as it says; false: it is to be told at once. */
+bool session_hold_auth(struct session *s, const struct ipc_auth_result *m);
+void session_let_go(struct session *s); /* tells what is held */
+void session_forget_held(struct session_held *h);
 /* No answer came in time, or keeper went away. */
 void session_keeper_failed(struct session *s);
 void session_forget_targets(struct session *s);
@@ -155,7 +161,7 @@ void session_message_refused(struct session *s);
 /* One line an outcome, counters, and what ledger is told. */
 void session_log_tls(struct session *s);
 void session_log_tls_failed(struct session *s, const char *why);
-void session_log_auth(struct session *s, int code, struct slice name);
+void session_log_auth(struct session *s, int code, bool locked, struct slice name);
 void session_log_accepted(struct session *s, uint32_t targets);
 void session_log_begin(struct session *s);
 void session_log_end(struct session *s);

@@ -70,7 +70,7 @@ static void auth_over(struct session *s)
 static bool auth_later(struct session *s)
 {
 	auth_over(s);
-	session_log_auth(s, 454, (struct slice){ NULL, 0 });
+	session_log_auth(s, 454, false, (struct slice){ NULL, 0 });
 	smtp_server_auth_done(s->engine, 454, "4.7.0",
 			      "logins cannot be checked at the moment, please try again later");
 	return true;
@@ -138,11 +138,11 @@ static void on_challenge(struct session *s, const struct ipc_auth_challenge *m)
 	smtp_server_challenge(s->engine, m->data);
 }
 
-static void on_auth_result(struct session *s, const struct ipc_auth_result *m)
+void session_auth_result(struct session *s, const struct ipc_auth_result *m)
 {
 	char enhanced[16 + 1], text[IPC_TEXT_MAX + 1];
 
-	if (!s->auth_running || s->wait != SESSION_WAITS_FOR_KEEPER)
+	if (!s->auth_running || s->held || s->wait != SESSION_WAITS_FOR_KEEPER || session_hold_auth(s, m))
 		return;
 	auth_over(s);
 	if (!slice_copy(m->enhanced, enhanced, sizeof(enhanced)) ||
@@ -156,7 +156,7 @@ static void on_auth_result(struct session *s, const struct ipc_auth_result *m)
 		buf_reset(&s->login);
 		buf_put(&s->login, m->name);
 	}
-	session_log_auth(s, m->code, m->name);
+	session_log_auth(s, m->code, m->locked, m->name);
 	if (m->code == 235)
 		session_mishap_served(s);
 	smtp_server_auth_done(s->engine, m->code, enhanced[0] ? enhanced : NULL, text[0] ? text : NULL);
@@ -388,7 +388,9 @@ static enum policy_verdict verdict_of(uint8_t what)
 
 void session_keeper_failed(struct session *s)
 {
-	if (s->auth_running) {
+	if (s->held) {
+		session_let_go(s);
+	} else if (s->auth_running) {
 		session_auth_abort(s);
 		auth_later(s);
 	} else {
@@ -425,7 +427,7 @@ void session_on_keeper(struct session *s, const struct ipc_message *m)
 		on_challenge(s, &m->auth_challenge);
 		break;
 	case IPC_TYPE_auth_result:
-		on_auth_result(s, &m->auth_result);
+		session_auth_result(s, &m->auth_result);
 		break;
 	default:
 		return;

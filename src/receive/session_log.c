@@ -36,8 +36,8 @@ void session_log_tls_failed(struct session *s, const char *why)
 	session_mishap(s, IPC_MISHAP_TLS_FAILED, false);
 }
 
-/* fail2ban reads auth-failed and its ip. */
-void session_log_auth(struct session *s, int code, struct slice name)
+/* fail2ban reads auth-failed and auth-locked, and their ip. */
+void session_log_auth(struct session *s, int code, bool locked, struct slice name)
 {
 	char ip[IP_TEXT_MAX];
 	struct counters *count = &s->listener->count;
@@ -51,6 +51,10 @@ void session_log_auth(struct session *s, int code, struct slice name)
 		count->auth_failed++;
 		s->auth_failures++;
 		LOG(LOG_NOTICE, "auth-failed", LOG_STR("listener", s->listener->name), LOG_STR("ip", ip),
+		    LOG_STR("mech", s->mech), LOG_S("account", name), LOG_I("code", code));
+	} else if (locked) {
+		count->auth_locked++;
+		LOG(LOG_NOTICE, "auth-locked", LOG_STR("listener", s->listener->name), LOG_STR("ip", ip),
 		    LOG_STR("mech", s->mech), LOG_S("account", name), LOG_I("code", code));
 	} else {
 		count->auth_later++;

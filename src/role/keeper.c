@@ -12,6 +12,7 @@
 #include "account/sasl.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "role/locks.h"
 #include "role/role.h"
 
 #define LISTENERS_TEXT_MAX 8192
@@ -26,6 +27,7 @@ struct pending {
 static struct {
 	struct account_store *store;
 	struct account_hash *hash;
+	struct account_guess *guess;
 	struct account_auth *auth;
 	uv_poll_t hashed;
 	struct list pending;
@@ -118,8 +120,12 @@ static void send_event(struct role *r, const struct account_auth_event *e)
 							  .text = slice_str(e->text),
 							  .account = e->account,
 							  .key = e->key,
-							  .name = slice_head(e->name, IPC_ADDRESS_MAX) };
+							  .name = slice_head(e->name, IPC_ADDRESS_MAX),
+							  .owner = e->owner,
+							  .delay_ms = e->delay_ms,
+							  .locked = e->locked };
 		log_login(e);
+		locks_log(e);
 	}
 	send_to(r, IPC_SMTP, e->peer, &m);
 }
@@ -337,7 +343,9 @@ static void hash_first(struct role_request *req)
 
 static void keeper_request(struct role *r, struct role_request *req)
 {
-	if (req->secret.n == 0)
+	if (strncmp(req->ask, "lock.", 5) == 0)
+		locks_request(self.guess, uv_now(r->loop) / 1000 * 1000, req);
+	else if (req->secret.n == 0)
 		run_request(r, req, NULL);
 	else if (account_request_takes_password(req->ask))
 		hash_first(req);
@@ -402,7 +410,8 @@ static void settings_of(const struct conf *conf, struct buf *listeners, struct a
 static int keeper_open(struct role *r)
 {
 	struct account_hash_setup hash = { .threads = r->conf->hash_threads, .queue = r->conf->hash_queue };
-	struct account_auth_setup auth = { .cache_s = r->conf->auth_cache_s };
+	struct account_auth_setup auth = { .cache_s = r->conf->auth_cache_s,
+					   .remember_s = r->conf->guess_remember_s };
 	struct account_settings settings;
 	char path[4096], why[256] = "";
 	struct buf listeners;
@@ -416,8 +425,11 @@ static int keeper_open(struct role *r)
 	buf_done(&listeners);
 	if (err == 0)
 		err = account_hash_new(&hash, &self.hash);
+	if (err == 0)
+		err = locks_new(r->conf, &self.guess);
 	auth.store = self.store;
 	auth.hash = self.hash;
+	auth.guess = self.guess;
 	if (err == 0)
 		err = account_auth_new(&auth, &self.auth);
 	if (err < 0)
@@ -445,10 +457,11 @@ static void keeper_reconfigured(struct role *r, const struct conf *old)
 	(void)old;
 	buf_init(&listeners, LISTENERS_TEXT_MAX);
 	settings_of(r->conf, &listeners, &settings);
-	if (account_store_configure(self.store, &settings) < 0)
+	if (account_store_configure(self.store, &settings) < 0 || locks_configure(self.guess, r->conf) < 0)
 		LOG(LOG_ERR, "reconfigure-failed", LOG_ERRNO(ENOMEM));
 	buf_done(&listeners);
 	account_auth_set_cache(self.auth, r->conf->auth_cache_s);
+	account_auth_set_remember(self.auth, r->conf->guess_remember_s);
 }
 
 static void keeper_status(struct role *r, json_t *to)
@@ -467,11 +480,13 @@ static void keeper_status(struct role *r, json_t *to)
 				      (json_int_t)rows.accounts, "aliases", (json_int_t)rows.aliases, "keys",
 				      (json_int_t)rows.keys, "exposed", (json_int_t)rows.exposed));
 	json_object_set_new(to, "logins",
-			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "open", (json_int_t)auth.open,
-				      "succeeded", (json_int_t)auth.succeeded, "refused",
-				      (json_int_t)auth.refused, "busy", (json_int_t)auth.busy, "remembered",
+			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "open",
+				      (json_int_t)auth.open, "succeeded", (json_int_t)auth.succeeded,
+				      "refused", (json_int_t)auth.refused, "locked", (json_int_t)auth.locked,
+				      "busy", (json_int_t)auth.busy, "remembered",
 				      (json_int_t)auth.remembered, "by_key", (json_int_t)auth.by_key,
 				      "exposed", (json_int_t)self.exposed));
+	json_object_set_new(to, "guessing", locks_status(self.guess));
 	json_object_set_new(to, "hashes",
 			    json_pack("{s:I, s:I, s:I, s:I}", "waiting", (json_int_t)hash.waiting, "running",
 				      (json_int_t)hash.running, "done", (json_int_t)hash.done, "refused",
@@ -487,9 +502,11 @@ static void keeper_drain(struct role *r, unsigned seconds)
 	(void)seconds;
 	uv_poll_stop(&self.hashed);
 	account_auth_free(self.auth);
+	account_guess_free(self.guess);
 	account_hash_free(self.hash); /* waits for a hash under way: tens of milliseconds */
 	account_store_close(self.store);
 	self.auth = NULL;
+	self.guess = NULL;
 	self.hash = NULL;
 	self.store = NULL;
 	role_exit(r);

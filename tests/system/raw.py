@@ -15,8 +15,9 @@ def context():
 
 
 class Raw:
-    def __init__(self, where, tls=False, greeting=None, host='127.0.0.1'):
-        """where: a port of host, or the path of a Unix socket.  greeting: the code that it must have."""
+    def __init__(self, where, tls=False, greeting=None, host='127.0.0.1', source=None):
+        """where: a port of host, or the path of a Unix socket.  greeting: the code that it must have.
+        source: the address to come from."""
         if isinstance(where, str):
             self.sock = socket.socket(socket.AF_UNIX)
             self.sock.settimeout(TIMEOUT)
@@ -24,7 +25,7 @@ class Raw:
         else:
             # Made before: a client that speaks TLS first has little time for its first byte.
             early = context() if tls else None
-            self.sock = socket.create_connection((host, where), TIMEOUT)
+            self.sock = socket.create_connection((host, where), TIMEOUT, (source, 0) if source else None)
         self.got = b''
         if tls:
             self.tls(early)
