@@ -208,6 +208,8 @@ int account_key_allowed(struct account_store *s, uint64_t key, struct slice list
 		}
 	}
 	db_end(q);
+	if (slice_eq(listener, SLICE_LIT(ACCOUNT_DOVECOT)))
+		by_listener = true;
 	return r < 0 ? r : (!by_listener || listener_ok) && (!by_network || network_ok);
 }
 

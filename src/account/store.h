@@ -84,7 +84,22 @@ void account_targets_done(struct account_targets *t);
 enum account_verdict account_may_send(struct account_store *s, uint64_t account, uint64_t key,
 				      struct slice address);
 
+/* --- whose mailbox is this? (mailbox.c) --- */
+
+struct account_mailbox {
+	char name[ACCOUNT_ADDRESS_MAX + 1]; /* as the account is called */
+	char path[ACCOUNT_MAILBOX_MAX + 1]; /* below the mail root */
+	uint64_t quota;			    /* octets; 0: none */
+};
+/* 0; -ENOENT; negative errno.  name: the account's own address.  A disabled account has
+ * its mailbox still: what was accepted for it is delivered. */
+int account_mailbox(struct account_store *s, struct slice name, struct account_mailbox *ret);
+
 /* --- who logs in? (credential.c) --- */
+
+/* Where Dovecot asks, among the listeners.  An API key is good there only if it names it:
+ * keys are made for sending, and no key may read mail by accident. */
+#define ACCOUNT_DOVECOT "@dovecot"
 
 struct account_verifier { /* RFC 5803 */
 	uint32_t rounds;  /* 0: there is none */

@@ -126,6 +126,14 @@ const struct cli_command cli_commands[] = {
 	  "  --port-offset N     as the server would be started with\n\n"
 	  "Exit status: 0 the configuration is good (warnings may have been printed), 1 it has\n"
 	  "errors, 2 wrong usage, 78 the file cannot be read.\n" },
+	{ "dovecot-login", cli_dovecot_login, "[--socket PATH] PROGRAM [ARGUMENT]...",
+	  "tells Dovecot whether a password is right; Dovecot runs it",
+	  "Name and password come on descriptor 3, as checkpassword programs have them; doc/dovecot.md has "
+	  "the\n"
+	  "lines for dovecot.conf.\n\n"
+	  "  --socket PATH         where the server is asked; /run/postern/dovecot.sock unless told\n"
+	  "\n"
+	  "Exit status: that of PROGRAM after a right password, 1 it is wrong, 111 try again later.\n" },
 	{ "help", cli_help, "[COMMAND]", "what postern can do, or how one command is used", NULL },
 	{ "version", cli_version, "[--json]", "the versions of postern and of its libraries", NULL },
 	{ "role", cli_role, "NAME INDEX FD", NULL,

@@ -70,6 +70,9 @@ struct conf {
 	uint64_t local_max_size;
 	uint32_t local_max_recipients;
 
+	bool dovecot;		   /* the socket where Dovecot asks about accounts */
+	const char *dovecot_group; /* may use it */
+
 	const char *mail_dir;		    /* <mail_dir>/<domain>/<local part>/ is a Maildir */
 	const char *mail_user, *mail_group; /* owner of mailboxes; "" = the server's user */
 	const char *postmaster; /* where mail for postmaster and abuse goes; "" = nowhere configured */

@@ -109,6 +109,13 @@ const struct conf_directive conf_directives[] = {
 	{ TOP("local_submission.max_recipients", CONF_T_NUMBER, local_max_recipients), .def = "100", .min = 1, .max = 10000,
 	  .help = "Recipients of one message." },
 
+	{ TOP("dovecot.enabled", CONF_T_BOOL, dovecot), .fixed = true, .def = "no",
+	  .help = "Whether there is a socket dovecot.sock in runtime_dir where Dovecot asks about passwords and "
+		  "mailboxes: see dovecot.md in the documentation." },
+	{ TOP("dovecot.group", CONF_T_ACCOUNT_NAME, dovecot_group), .fixed = true, .def = "dovecot",
+	  .help = "The system group that may use that socket, when started as root: that of Dovecot's own processes. "
+		  "Who may use it can try passwords, and see which accounts exist." },
+
 	{ TOP("mailboxes.dir", CONF_T_PATH, mail_dir), .fixed = true, .max = 512,
 	  .def_text = "/var/vmail; not as root the folder mail in state_dir",
 	  .help = "Where mailboxes lie: user@example.org has the Maildir example.org/user below it." },
@@ -255,6 +262,7 @@ const size_t conf_n_directives = sizeof(conf_directives) / sizeof(*conf_directiv
 const struct conf_block conf_blocks[] = {
 	{ "log", "The log: one line an outcome." },
 	{ "local_submission", "Mail from programs on this machine, by a Unix socket." },
+	{ "dovecot", "Reading mail with Dovecot: it asks here who may log in." },
 	{ "mailboxes", "Where mail for accounts of this server is delivered." },
 	{ "spool", "Where accepted mail is kept until it is delivered." },
 	{ "passwords", "How logins are checked." },

@@ -60,6 +60,8 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(28, verdict)	 /* answers sender and recipient */                                   \
 	M(29, target)	 /* before the verdict: one place the address leads to */             \
 	M(30, mechs)	 /* keeper to all smtp: what AUTH may offer, now */                   \
+	M(31, account)	 /* smtp: whose mailbox is this?  For Dovecot */                      \
+	M(32, account_is)                                                                     \
 	/* smtp to queue, and back */                                                         \
 	M(40, body) /* the first one of a transaction opens it */                             \
 	M(41, rcpt)                                                                           \
@@ -84,9 +86,9 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_conf(U8, U16, U32, U64, B)	     U64(generation) B(file, 1024) U16(port_offset) U8(root)
 /* kind: enum ipc_complaint */
 #define IPC_FIELDS_complain(U8, U16, U32, U64, B)    U8(role) U8(index) U8(kind)
-/* listener: its name in the configuration, address its text.  Two Unix sockets have
+/* listener: its name in the configuration, address its text.  Unix sockets have
  * names that none may have, their path as address and port 0: "@local" (submission,
- * to smtp 0) and "@control" (to admin). */
+ * to smtp 0), "@dovecot" (logins and mailboxes, to smtp 0) and "@control" (to admin). */
 #define IPC_FIELDS_listen(U8, U16, U32, U64, B)	     B(listener, 64) B(address, 128) U16(port)
 #define IPC_FIELDS_unlisten(U8, U16, U32, U64, B)    B(listener, 64) B(address, 128) U16(port)
 #define IPC_FIELDS_peer(U8, U16, U32, U64, B)	     U8(role) U8(index)
@@ -120,6 +122,11 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 
 /* Names with blanks between; mechs_tls: added where TLS allows channel binding. */
 #define IPC_FIELDS_mechs(U8, U16, U32, U64, B) B(mechs, 256) B(mechs_tls, 256)
+
+#define IPC_FIELDS_account(U8, U16, U32, U64, B) U64(req) B(name, IPC_ADDRESS_MAX)
+/* what: OK, NO_SUCH_USER or TRY_LATER; name: as the account is called; quota: octets, 0: none. */
+#define IPC_FIELDS_account_is(U8, U16, U32, U64, B) \
+	U64(req) U8(what) B(name, IPC_ADDRESS_MAX) B(mailbox, 512) U64(quota)
 
 #define IPC_FIELDS_body(U8, U16, U32, U64, B) U64(tx) B(data, IPC_CHUNK_MAX)
 /* kind: enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;

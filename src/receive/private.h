@@ -27,6 +27,7 @@ struct receive {
 	} certificates; /* those of one generation, while they arrive */
 
 	struct list listeners;
+	struct dovecot_door *dovecot; /* NULL: it is not open here */
 	size_t n_sessions;
 	int reserve_fd; /* for when there is no other; -1: not even this */
 	struct buf mechs, mechs_tls;

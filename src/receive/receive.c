@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "receive/dovecot.h"
 #include "receive/listener.h"
 #include "receive/private.h"
 #include "receive/session.h"
@@ -177,6 +178,12 @@ static void end_all_sessions(struct receive *rx)
 	}
 }
 
+static void close_dovecot(struct receive *rx)
+{
+	dovecot_door_free(rx->dovecot);
+	rx->dovecot = NULL;
+}
+
 void receive_free(struct receive *rx)
 {
 	struct list *at, *after;
@@ -184,6 +191,7 @@ void receive_free(struct receive *rx)
 	if (!rx)
 		return;
 	rx->setup.drained = NULL;
+	close_dovecot(rx);
 	end_all_sessions(rx);
 	LIST_EACH (&rx->listeners, at, after) {
 		struct listener *l = container_of(at, struct listener, link);
@@ -258,6 +266,10 @@ int receive_listen(struct receive *rx, const struct conf *conf, const struct ipc
 
 	if (taken < 0)
 		return -EBADF;
+	if (slice_eq(m->listener, SLICE_LIT(DOVECOT_LISTENER)) && !rx->dovecot && !rx->draining) {
+		*fd = -1;
+		return dovecot_door_new(rx, conf, taken, &rx->dovecot);
+	}
 	if (!l)
 		r = listener_new(rx, m->listener, &l);
 	if (r == 0 && !l->rules)
@@ -279,6 +291,8 @@ void receive_unlisten(struct receive *rx, const struct ipc_unlisten *m)
 {
 	struct listener *l = find_listener(rx, m->listener);
 
+	if (slice_eq(m->listener, SLICE_LIT(DOVECOT_LISTENER)))
+		close_dovecot(rx);
 	if (!l)
 		return;
 	listener_remove(l, m->address, m->port);
@@ -317,6 +331,7 @@ void receive_peer(struct receive *rx, enum ipc_role who, struct channel *ch)
 		break;
 	case IPC_KEEPER:
 		rx->keeper = ch;
+		dovecot_door_keeper_gone(rx->dovecot);
 		each_session(rx, session_keeper_gone);
 		break;
 	case IPC_LEDGER:
@@ -370,6 +385,8 @@ void receive_message(struct receive *rx, const struct conf *conf, enum ipc_role 
 {
 	bool queue = who == IPC_QUEUE, keeper = who == IPC_KEEPER;
 
+	if (keeper && dovecot_door_answer(rx->dovecot, m))
+		return;
 	if (keeper && m->type == IPC_TYPE_verdict)
 		from_keeper(rx, m->verdict.req, m);
 	else if (keeper && m->type == IPC_TYPE_target)
@@ -378,6 +395,8 @@ void receive_message(struct receive *rx, const struct conf *conf, enum ipc_role 
 		from_keeper(rx, m->auth_challenge.req, m);
 	else if (keeper && m->type == IPC_TYPE_auth_result)
 		from_keeper(rx, m->auth_result.req, m);
+	else if (keeper && m->type == IPC_TYPE_account_is)
+		; /* for a connection that has gone */
 	else if (keeper && m->type == IPC_TYPE_mechs)
 		on_mechs(rx, conf, &m->mechs);
 	else if (queue && m->type == IPC_TYPE_credit)
@@ -449,6 +468,7 @@ void receive_drain(struct receive *rx, unsigned seconds)
 
 	LIST_EACH (&rx->listeners, at, after)
 		listener_remove_all(container_of(at, struct listener, link));
+	close_dovecot(rx);
 	rx->draining = true;
 	uv_timer_start(&rx->drain_timer, on_drain_over, (uint64_t)seconds * 1000, 0);
 	each_session(rx, leave_softly);
@@ -467,4 +487,6 @@ void receive_status(const struct receive *rx, json_t *to)
 	json_object_set_new(to, "tls_ready", json_boolean(rx->tls_ready));
 	json_object_set_new(to, "accepting", json_boolean(rx->queue && rx->queue_result == 0));
 	json_object_set_new(to, "listeners", all);
+	if (rx->dovecot)
+		json_object_set_new(to, "dovecot", dovecot_door_json(rx->dovecot));
 }

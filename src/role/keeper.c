@@ -33,7 +33,7 @@ static struct {
 	struct list pending;
 	uint64_t last_token; /* odd: see auth.h */
 	int scram;	     /* whether smtp was told of it; -1: nothing was told */
-	uint64_t senders, recipients, exposed, broken;
+	uint64_t senders, recipients, mailboxes, exposed, broken;
 } self = { .last_token = 1, .scram = -1 };
 
 static int64_t now(void)
@@ -249,6 +249,24 @@ static void on_recipient(struct role *r, enum ipc_role who, unsigned index, cons
 	send_verdict(r, who, index, m->req, v);
 }
 
+static void on_account(struct role *r, unsigned index, const struct ipc_account *m)
+{
+	struct account_mailbox box = { 0 };
+	struct ipc_message out = { .type = IPC_TYPE_account_is, .account_is = { .req = m->req } };
+	int err = account_mailbox(self.store, m->name, &box);
+
+	self.mailboxes++;
+	out.account_is.what = err == 0	       ? IPC_VERDICT_OK
+			      : err == -ENOENT ? IPC_VERDICT_NO_SUCH_USER
+					       : IPC_VERDICT_TRY_LATER;
+	out.account_is.name = slice_str(box.name);
+	out.account_is.mailbox = slice_str(box.path);
+	out.account_is.quota = box.quota;
+	if (out.account_is.what == IPC_VERDICT_TRY_LATER)
+		LOG(LOG_ERR, "accounts-failed", LOG_STR("why", db_error(account_store_db(self.store))));
+	send_to(r, IPC_SMTP, index, &out);
+}
+
 static void keeper_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
 			   int *fd)
 {
@@ -276,6 +294,9 @@ static void keeper_message(struct role *r, enum ipc_role who, unsigned index, co
 		break;
 	case IPC_TYPE_exposed:
 		on_exposed(&m->exposed);
+		break;
+	case IPC_TYPE_account:
+		on_account(r, index, &m->account);
 		break;
 	case IPC_TYPE_sender:
 		on_sender(r, index, &m->sender);
@@ -398,6 +419,8 @@ static void settings_of(const struct conf *conf, struct buf *listeners, struct a
 	for (size_t i = 0; i < conf->n_listeners; i++)
 		if (conf->listeners[i].role == CONF_SUBMISSION)
 			buf_fmt(listeners, "%s ", conf->listeners[i].name);
+	if (conf->dovecot)
+		buf_str(listeners, ACCOUNT_DOVECOT " ");
 	buf_byte(listeners, 0);
 	*ret = (struct account_settings){ .hostname = conf->hostname,
 					  .postmaster = conf->postmaster,
@@ -492,8 +515,9 @@ static void keeper_status(struct role *r, json_t *to)
 				      (json_int_t)hash.running, "done", (json_int_t)hash.done, "refused",
 				      (json_int_t)hash.refused));
 	json_object_set_new(to, "questions",
-			    json_pack("{s:I, s:I, s:I}", "senders", (json_int_t)self.senders, "recipients",
-				      (json_int_t)self.recipients, "broken", (json_int_t)self.broken));
+			    json_pack("{s:I, s:I, s:I, s:I}", "senders", (json_int_t)self.senders,
+				      "recipients", (json_int_t)self.recipients, "mailboxes",
+				      (json_int_t)self.mailboxes, "broken", (json_int_t)self.broken));
 }
 
 /* main drains what asks us first. */

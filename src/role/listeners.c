@@ -120,12 +120,14 @@ static int add_tcp(struct server *s, const struct conf_listener *cl, const struc
 	return 0;
 }
 
+/* group: who may use it; "": the group of the role */
 static int add_unix(struct server *s, const char *name, const char *file, int type, mode_t mode,
-		    enum ipc_role role, void (*say)(void *arg, const char *text), void *arg)
+		    enum ipc_role role, const char *group_name, void (*say)(void *arg, const char *text),
+		    void *arg)
 {
 	struct listener l = { .role = role }, *old;
 	const struct child *owner = children_first(s, role);
-	struct group *group = *s->conf->control_group ? getgrnam(s->conf->control_group) : NULL;
+	struct group *group = *group_name ? getgrnam(group_name) : NULL;
 	int r;
 
 	snprintf(l.name, sizeof(l.name), "%s", name);
@@ -143,15 +145,34 @@ static int add_unix(struct server *s, const char *name, const char *file, int ty
 			explain(s, &l, r, say, arg);
 			return r;
 		}
-		if (role == IPC_ADMIN && (s->root || group) && owner &&
+		if (mode == 0660 && (s->root || group) && owner &&
 		    chown(l.address, s->root ? owner->as.uid : (uid_t)-1,
 			  group ? group->gr_gid : owner->as.gid) < 0)
-			say(arg, "the control socket cannot be given to its group");
+			say(arg, role == IPC_ADMIN ? "the control socket cannot be given to its group"
+						   : "dovecot.sock cannot be given to dovecot.group");
 	}
 	l.n_fd = 1;
 	next.kept[next.n] = old != NULL;
 	next.list[next.n++] = l;
 	return 0;
+}
+
+/* Nobody may be let in by a group that is not there. */
+static int add_dovecot(struct server *s, void (*say)(void *arg, const char *text), void *arg)
+{
+	const char *group = s->root ? s->conf->dovecot_group : "";
+	char text[200];
+
+	if (*group && !getgrnam(group)) {
+		snprintf(text, sizeof(text),
+			 "there is no group '%s' that may use dovecot.sock: install Dovecot, or name the "
+			 "group of "
+			 "its processes (dovecot.group in the configuration)",
+			 group);
+		say(arg, text);
+		return -ENOENT;
+	}
+	return add_unix(s, "@dovecot", "dovecot.sock", SOCK_STREAM, 0660, IPC_SMTP, group, say, arg);
 }
 
 void listeners_forget(void)
@@ -172,11 +193,16 @@ int listeners_open(struct server *s, const struct conf *conf, void (*say)(void *
 
 	next.n = 0;
 	if (role_ops_of(IPC_ADMIN)) {
-		err = add_unix(s, "@control", "control.sock", SOCK_SEQPACKET, 0660, IPC_ADMIN, say, arg);
+		err = add_unix(s, "@control", "control.sock", SOCK_SEQPACKET, 0660, IPC_ADMIN,
+			       s->conf->control_group, say, arg);
 		r = err < 0 ? err : r;
 	}
 	if (role_ops_of(IPC_SMTP) && s->conf->local_socket) {
-		err = add_unix(s, "@local", "submit.sock", SOCK_STREAM, 0666, IPC_SMTP, say, arg);
+		err = add_unix(s, "@local", "submit.sock", SOCK_STREAM, 0666, IPC_SMTP, "", say, arg);
+		r = err < 0 ? err : r;
+	}
+	if (role_ops_of(IPC_SMTP) && s->conf->dovecot) {
+		err = add_dovecot(s, say, arg);
 		r = err < 0 ? err : r;
 	}
 	for (size_t i = 0; i < conf->n_listeners && role_ops_of(IPC_SMTP); i++) {
