@@ -64,6 +64,19 @@ static void print_head(const json_t *m)
 	       number(m, "generation"), number(m, "generation") == 1 ? "" : "s");
 }
 
+/* Only where there is any: a process that hung, turns of a loop over 50 ms. */
+static void print_slowness(const json_t *p, const json_t *r)
+{
+	if (number(p, "hangs"))
+		printf("%-10s hung, and was killed, %lld time%s\n", "", number(p, "hangs"),
+		       number(p, "hangs") == 1 ? "" : "s");
+	if (r && number(r, "slow_turns"))
+		printf("%-10s %lld slow turn%s of its loop, the longest %lld ms%s%s\n", "",
+		       number(r, "slow_turns"), number(r, "slow_turns") == 1 ? "" : "s",
+		       number(r, "slowest_turn_ms"), *text(r, "slowest_turn") ? ", mostly: " : "",
+		       text(r, "slowest_turn"));
+}
+
 static void print_processes(const json_t *m, const json_t *roles)
 {
 	const json_t *list = json_object_get(m, "processes");
@@ -83,6 +96,7 @@ static void print_processes(const json_t *m, const json_t *roles)
 		       : r					    ? "ready"
 								    : "does not answer",
 		       r && *text(r, "sandbox") ? ", " : "", r ? text(r, "sandbox") : "");
+		print_slowness(p, r);
 	}
 }
 

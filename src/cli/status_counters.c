@@ -8,9 +8,9 @@
 #define LEAD  11 /* columns of the role's name */
 
 /* What role.c says of every role and print_processes() shows; the rest are the role's own counters. */
-static const char *const common[] = { "role",	       "index",	   "pid",	 "uptime_s",
-				      "memory",	       "channels", "slow_turns", "slowest_turn_ms",
-				      "configuration", "sandbox" };
+static const char *const common[] = { "role",	      "index",	       "pid",	     "uptime_s",
+				      "memory",	      "channels",      "slow_turns", "slowest_turn_ms",
+				      "slowest_turn", "configuration", "sandbox" };
 
 static bool is_common(const char *key)
 {

@@ -94,6 +94,7 @@ struct conf {
 	uint32_t uid_messages, uid_recipients, owner_messages, owner_recipients;
 
 	unsigned max_hops; /* Received headers; 100 */
+	unsigned hang_s;   /* a process whose loop stands still for so long is killed; 0: never */
 	unsigned drain_s;  /* SIGTERM: sessions may finish for so long */
 
 	unsigned port_offset; /* as conf_setup had them: what conf_show() takes off again */

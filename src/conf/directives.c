@@ -90,6 +90,9 @@ const struct conf_directive conf_directives[] = {
 	  .help = "A message with more Received headers than this goes in circles and is refused." },
 	{ TOP("drain", CONF_T_SECONDS, drain_s), .def = "30s", .max = 3600,
 	  .help = "How long sessions may go on when the server is told to stop." },
+	{ TOP("hang_timeout", CONF_T_SECONDS, hang_s), .def = "30s", .max = 3600,
+	  .help = "A process of the server that does not answer the main process for so long is named in the log, killed "
+		  "and started anew. One that only waits for its disk is named, and left alone. 0s: never." },
 	{ TOP("insecure_test_network", CONF_T_BOOL, insecure_test_network), .def = "no",
 	  .help = "Allows combinations that relay mail for strangers or take passwords in clear text, with a warning "
 		  "for each. For closed test networks, never for a server that the Internet can reach." },

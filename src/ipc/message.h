@@ -44,6 +44,8 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(6, drain)	    /* finish what is under way, take nothing new, then exit */       \
 	M(7, ready)	    /* a role: configured, sandboxed, working */                      \
 	M(9, complain)	    /* a role: that peer stalls or breaks the rules; start it anew */ \
+	M(12, ping)	    /* main: does your loop turn? */                                  \
+	M(13, pong)	    /* a role: it does; the same number */                            \
 	M(8, ticket_secret) /* to all smtp: the same, so that sessions resume in each */      \
 	/* anybody to anybody: the command line's questions and their answers */              \
 	M(10, request)                                                                        \
@@ -95,6 +97,8 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_certificate(U8, U16, U32, U64, B) U64(generation) U32(index) U32(count)
 #define IPC_FIELDS_drain(U8, U16, U32, U64, B)	     U32(seconds)
 #define IPC_FIELDS_ready(U8, U16, U32, U64, B)	     U64(generation)
+#define IPC_FIELDS_ping(U8, U16, U32, U64, B)	     U64(number)
+#define IPC_FIELDS_pong(U8, U16, U32, U64, B)	     U64(number)
 #define IPC_FIELDS_ticket_secret(U8, U16, U32, U64, B) B(secret, 32)
 
 #define IPC_FIELDS_request(U8, U16, U32, U64, B)  U64(req) B(json, IPC_CHUNK_MAX) B(secret, IPC_SECRET_MAX)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/turn.h"
 #include "net/conn_private.h"
 
 #define GENTLE_MS     5000
@@ -283,7 +284,7 @@ static void run_gently(struct conn *c)
 		conn_close(c);
 }
 
-void conn_run(struct conn *c)
+static void run(struct conn *c)
 {
 	if (c->closed)
 		return;
@@ -306,6 +307,14 @@ void conn_run(struct conn *c)
 	read_more(c);
 	if (c->tell_error)
 		conn_wake(c);
+}
+
+void conn_run(struct conn *c)
+{
+	const char *before = turn_doing(c->tls && !c->handshaken ? "TLS handshakes" : "sessions");
+
+	run(c);
+	turn_doing(before);
 }
 
 static void on_wake(uv_timer_t *t)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/turn.h"
 #include "receive/private.h"
 #include "receive/session.h"
 
@@ -155,6 +156,7 @@ static bool accept_one(struct listener_socket *sock)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct listener_socket *sock = poll->data;
+	const char *before;
 
 	(void)events;
 	/* A reload took the listener away; main closes its socket presently. */
@@ -165,9 +167,11 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		pause_accepting(sock);
 		return;
 	}
+	before = turn_doing("new connections");
 	for (int i = 0; i < ACCEPTS_A_TURN; i++)
 		if (!accept_one(sock))
 			break;
+	turn_doing(before);
 }
 
 static void on_handle_closed(uv_handle_t *h)

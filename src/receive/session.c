@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/turn.h"
 #include "smtp/advice.h"
 
 #define INPUT_MAX  (16U << 10)
@@ -124,9 +125,8 @@ static void smtp_timed_out(struct session *s)
 						       : "timeout: no command came");
 }
 
-static void on_timer(uv_timer_t *t)
+static void ring(struct session *s)
 {
-	struct session *s = t->data;
 	uint64_t now = receive_now_ms(s->rx);
 
 	if (now < s->deadline_ms && now < s->end_ms) {
@@ -164,6 +164,14 @@ static void on_timer(uv_timer_t *t)
 		break;
 	}
 	session_run(s);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	const char *before = turn_doing("time-outs of sessions");
+
+	ring(t->data);
+	turn_doing(before);
 }
 
 /* ---- the opening ---- */

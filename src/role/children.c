@@ -155,6 +155,8 @@ static void on_message(void *arg, struct channel *ch, const struct ipc_message *
 		c->ready = true;
 		c->generation = m->ready.generation;
 		server_child_ready(c->server, c);
+	} else if (m->type == IPC_TYPE_pong) {
+		heartbeat_heard(c, &m->pong);
 	} else if (m->type == IPC_TYPE_complain) {
 		blame_complaint(c, &m->complain);
 	} else if (m->type == IPC_TYPE_request && c->role == IPC_ADMIN) {

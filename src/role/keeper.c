@@ -12,6 +12,7 @@
 #include "account/sasl.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/turn.h"
 #include "role/locks.h"
 #include "role/role.h"
 
@@ -398,6 +399,7 @@ static void on_hashed(uv_poll_t *poll, int status, int events)
 {
 	struct role *r = poll->data;
 	struct account_hash_done done;
+	const char *before = turn_doing("password hashes");
 
 	(void)status;
 	(void)events;
@@ -410,6 +412,7 @@ static void on_hashed(uv_poll_t *poll, int status, int events)
 		explicit_bzero(&done, sizeof(done));
 	}
 	send_events(r);
+	turn_doing(before);
 }
 
 /* ---- start and end ---- */

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/turn.h"
 #include "history/mishaps.h"
 #include "history/remedy.h"
 #include "role/role.h"
@@ -60,9 +61,12 @@ static void flush(void)
 
 static void on_flush(uv_timer_t *t)
 {
+	const char *before = turn_doing("writing the ledger");
+
 	(void)t;
 	self.flush_set = false;
 	flush();
+	turn_doing(before);
 }
 
 static bool ip_of(struct slice bytes, struct ip *ret)

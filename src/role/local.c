@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "base/turn.h"
 #include "deliver/maildir.h"
 #include "role/role.h"
 
@@ -170,6 +171,7 @@ static void on_worked(uv_work_t *req, int status)
 {
 	struct target *t = req->data;
 	struct job *j = t->job;
+	const char *before = turn_doing("delivered messages");
 
 	if (status == 0 && !j->lost) {
 		count_outcome(j->local, t);
@@ -177,6 +179,7 @@ static void on_worked(uv_work_t *req, int status)
 	}
 	if (--j->working == 0)
 		job_over(j);
+	turn_doing(before);
 }
 
 /* ---- the work ---- */

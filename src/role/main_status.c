@@ -6,6 +6,7 @@
 
 #include "role/server.h"
 #include "role/versions.h"
+#include "role/watchdog.h"
 
 static json_t *children_json(const struct server *s)
 {
@@ -15,11 +16,11 @@ static json_t *children_json(const struct server *s)
 		const struct child *c = &s->child[i];
 		uint64_t up = c->pid ? (uv_now(&s->loop) - c->started_ms) / 1000 : 0;
 
-		json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:b, s:I, s:i, s:I}", "role",
+		json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:b, s:I, s:i, s:I, s:i}", "role",
 						      ipc_role_name(c->role), "index", (int)c->index, "pid",
 						      (int)c->pid, "ready", (int)c->ready, "uptime_s",
 						      (json_int_t)up, "restarts", (int)c->restarts, "uid",
-						      (json_int_t)c->as.uid));
+						      (json_int_t)c->as.uid, "hangs", (int)c->hangs));
 	}
 	return list;
 }
@@ -79,6 +80,7 @@ json_t *server_status(struct server *s)
 	json_object_set_new(j, "generation", json_integer((json_int_t)s->generation));
 	json_object_set_new(j, "uptime_s",
 			    json_integer((json_int_t)((uv_now(&s->loop) - s->started_ms) / 1000)));
+	watchdog_status(j);
 	json_object_set_new(j, "libraries", libraries);
 	json_object_set_new(j, "processes", children_json(s));
 	json_object_set_new(j, "listeners", listeners_json(s));

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "base/turn.h"
 #include "queue/clock.h"
 #include "queue/handout.h"
 #include "queue/intake.h"
@@ -70,7 +71,10 @@ static void pump(struct queue *q)
 
 static void on_due(uv_timer_t *t)
 {
+	const char *before = turn_doing("handing out");
+
 	pump(t->data);
+	turn_doing(before);
 }
 
 static void on_changed(struct role *r)
@@ -81,19 +85,23 @@ static void on_changed(struct role *r)
 static void on_wake(uv_poll_t *p, int status, int events)
 {
 	struct queue *q = p->data;
+	const char *before = turn_doing("messages that the disk has");
 
 	(void)status;
 	(void)events;
 	if (intake_done(q->intake, now_ms(q)) > 0)
 		pump(q);
+	turn_doing(before);
 }
 
 static void on_tick(uv_timer_t *t)
 {
 	struct queue *q = t->data;
+	const char *before = turn_doing("the spool's upkeep");
 
 	spool_tick(q->sp, now_ms(q));
 	intake_accepting(q->intake);
+	turn_doing(before);
 }
 
 static void on_loading(uv_idle_t *h)

@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "base/turn.h"
 #include "queue/describe.h"
 
 #define WALKS_MAX     16
@@ -286,6 +287,7 @@ static void on_turn(uv_timer_t *t)
 {
 	struct queue_ask *a = t->data;
 	struct list *at, *after;
+	const char *before = turn_doing("listing the queue");
 
 	LIST_EACH (&a->walks, at, after) {
 		struct walk *w = container_of(at, struct walk, link);
@@ -300,6 +302,7 @@ static void on_turn(uv_timer_t *t)
 	}
 	if (list_empty(&a->walks))
 		uv_timer_stop(&a->turn);
+	turn_doing(before);
 }
 
 /* NULL, having answered, when there are too many. */

@@ -5,13 +5,13 @@
 #include <sys/prctl.h>
 
 #include "base/log.h"
+#include "base/turn.h"
 #include "ipc/memory.h"
 #include "role/request.h"
 #include "role/walls.h"
+#include "role/watchdog.h"
 
 #define CONF_TEXT_MAX	(1U << 20)
-#define SLOW_TURN_NS	(50 * UINT64_C(1000000))
-#define SLOW_LOG_EVERY	(10 * UINT64_C(1000000000))
 #define MAIN_GONE_MS	1000
 #define UNLINKED_MS	2000 /* a peer's channel ended: by then another should have come */
 #define SILENT_EVERY_MS 10000
@@ -28,11 +28,6 @@ static struct {
 	bool exiting, sandboxed;
 	uint64_t started_ns;
 	uv_timer_t leave, unlinked;
-
-	/* watchdog */
-	uv_prepare_t turn;
-	uint64_t turn_began, turn_idle;
-	uint64_t slow_turns, slowest_ns, slow_logged, slow_unlogged;
 } self;
 
 static const struct channel_handlers peer_handlers;
@@ -200,6 +195,14 @@ static void send_ready(struct role *r)
 	channel_send(r->main, &m, -1);
 }
 
+/* From the loop: that it turns is the answer. */
+static void send_pong(struct role *r, uint64_t number)
+{
+	struct ipc_message m = { .type = IPC_TYPE_pong, .pong = { .number = number } };
+
+	channel_send(r->main, &m, -1);
+}
+
 static void set_log(struct role *r)
 {
 	int index = r->ops->id == IPC_SMTP ? (int)r->index : -1;
@@ -228,7 +231,7 @@ static void on_first_conf(struct role *r, struct conf *conf)
 		fail(r, "start-failed", err);
 		return;
 	}
-	self.turn_began = 0; /* a start may take its time: nobody waits yet */
+	watchdog_forgive(); /* nobody waits yet */
 	send_ready(r);
 }
 
@@ -287,6 +290,9 @@ static void on_main_message(struct role *r, const struct ipc_message *m, int *fd
 	case IPC_TYPE_request:
 		role_request_run(r, &self.main, &m->request);
 		return;
+	case IPC_TYPE_ping:
+		send_pong(r, m->ping.number);
+		return;
 	case IPC_TYPE_response:
 		if (r->ops->message)
 			r->ops->message(r, IPC_MAIN, 0, m, fd);
@@ -308,10 +314,12 @@ static void on_message(void *arg, struct channel *ch, const struct ipc_message *
 {
 	struct role_peer *p = arg;
 	struct role *r = p->role;
+	const char *before;
 
 	(void)ch;
 	if (self.exiting)
 		return;
+	before = turn_doing(ipc_type_name(m->type));
 	if (p->who == IPC_MAIN)
 		on_main_message(r, m, fd);
 	else if (m->type == IPC_TYPE_request && p->who == IPC_ADMIN)
@@ -320,6 +328,7 @@ static void on_message(void *arg, struct channel *ch, const struct ipc_message *
 		role_peer_broken(r, p->who, p->index, "a message that it may not send");
 	else
 		r->ops->message(r, p->who, p->index, m, fd);
+	turn_doing(before);
 }
 
 static void on_leave(uv_timer_t *t)
@@ -351,30 +360,7 @@ static void on_closed(void *arg, struct channel *ch, const char *why)
 
 static const struct channel_handlers peer_handlers = { on_message, on_closed };
 
-/* ---- watchdog ---- */
-
-/* Runs just before the loop sleeps, once a turn. */
-static void on_turn(uv_prepare_t *h)
-{
-	uint64_t now = uv_hrtime(), idle = uv_metrics_idle_time(h->loop);
-	uint64_t busy = now - self.turn_began - (idle - self.turn_idle);
-
-	if (self.turn_began && busy > SLOW_TURN_NS && now - self.turn_began >= idle - self.turn_idle) {
-		self.slow_turns++;
-		if (busy > self.slowest_ns)
-			self.slowest_ns = busy;
-		if (now - self.slow_logged > SLOW_LOG_EVERY) {
-			LOG(LOG_WARNING, "slow-turn", LOG_U("ms", busy / 1000000),
-			    LOG_U("unlogged", self.slow_unlogged));
-			self.slow_logged = now;
-			self.slow_unlogged = 0;
-		} else {
-			self.slow_unlogged++;
-		}
-	}
-	self.turn_began = now;
-	self.turn_idle = idle;
-}
+/* ---- status ---- */
 
 json_t *role_own_status(struct role *r)
 {
@@ -393,8 +379,7 @@ json_t *role_own_status(struct role *r)
 	json_object_set_new(j, "memory", json_integer((json_int_t)walls_memory()));
 	json_object_set_new(j, "sandbox", json_string(walls_text()));
 	json_object_set_new(j, "configuration", json_integer((json_int_t)r->conf_generation));
-	json_object_set_new(j, "slow_turns", json_integer((json_int_t)self.slow_turns));
-	json_object_set_new(j, "slowest_turn_ms", json_integer((json_int_t)(self.slowest_ns / 1000000)));
+	watchdog_status(j);
 	for (unsigned who = IPC_MAIN; who < IPC_ROLES; who++)
 		for (unsigned i = 0; i < ROLE_SMTP_MAX; i++) {
 			struct role_peer *p = role_peer_slot(r, (enum ipc_role)who, i);
@@ -456,7 +441,6 @@ static int set_up(struct role *r, int control_fd)
 
 	if (err < 0)
 		return err;
-	uv_loop_configure(&self.loop, UV_METRICS_IDLE_TIME);
 	r->loop = &self.loop;
 	for (unsigned who = 0; who < IPC_ROLES; who++)
 		for (unsigned i = 0; i < ROLE_SMTP_MAX; i++)
@@ -470,10 +454,7 @@ static int set_up(struct role *r, int control_fd)
 	uv_unref((uv_handle_t *)&self.leave);
 	uv_timer_init(&self.loop, &self.unlinked);
 	uv_unref((uv_handle_t *)&self.unlinked);
-	uv_prepare_init(&self.loop, &self.turn);
-	uv_prepare_start(&self.turn, on_turn);
-	uv_unref((uv_handle_t *)&self.turn);
-	return 0;
+	return watchdog_start(&self.loop);
 }
 
 int role_run(const struct role_ops *ops, unsigned index, int control_fd, bool sandboxed)

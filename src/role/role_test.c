@@ -33,6 +33,9 @@ static void t_request(struct role *r, struct role_request *req)
 	} else if (!strcmp(req->ask, "now")) {
 		role_answer(kept, json_pack("{s:s}", "kept", kept->ask), true);
 		role_answer(req, json_object(), true);
+	} else if (!strcmp(req->ask, "slow")) {
+		usleep(90000);
+		role_answer(req, json_object(), true);
 	} else if (!strcmp(req->ask, "long")) {
 		char *text = calloc(1, IPC_CHUNK_MAX + 1);
 
@@ -332,6 +335,45 @@ static void what_cannot_start_ends(void **state)
 	close(f.main);
 }
 
+/* A turn over 50 ms is counted, with what it did; one that the loop slept through is not. */
+static void slow_turns_are_named(void **state)
+{
+	struct fixture f;
+	int admin;
+
+	(void)state;
+	begin_ready(&f);
+	admin = open_peer(&f, IPC_ADMIN);
+	usleep(90000);
+	ask(admin, 1, "{\"ask\":\"status\"}", "");
+	expect_answer(admin, 1, true, "\"slow_turns\":0,");
+	ask(admin, 2, "{\"ask\":\"slow\"}", "");
+	expect_answer(admin, 2, true, "{}");
+	usleep(10000);
+	ask(admin, 3, "{\"ask\":\"status\"}", "");
+	expect_answer(admin, 3, true, "\"slowest_turn\":\"request\"");
+	close(admin);
+	end(&f);
+}
+
+static void its_heart_beats(void **state)
+{
+	struct ipc_message m = { .type = IPC_TYPE_ping, .ping = { 7 } };
+	struct fixture f;
+
+	(void)state;
+	begin_ready(&f);
+	for (; m.ping.number < 10; m.ping.number++) {
+		struct ipc_message a;
+
+		tell(f.main, &m, -1);
+		a = hear(f.main);
+		assert_int_equal(a.type, IPC_TYPE_pong);
+		assert_int_equal(a.pong.number, m.ping.number);
+	}
+	end(&f);
+}
+
 static void without_main_it_ends(void **state)
 {
 	struct fixture f;
@@ -364,6 +406,8 @@ int main(void)
 		cmocka_unit_test(a_broken_peer_is_reported),
 		cmocka_unit_test(configurations_follow_each_other),
 		cmocka_unit_test(what_cannot_start_ends),
+		cmocka_unit_test(slow_turns_are_named),
+		cmocka_unit_test(its_heart_beats),
 		cmocka_unit_test(without_main_it_ends),
 		cmocka_unit_test(signals_are_mains_business),
 	};

@@ -45,6 +45,9 @@ struct child {
 	unsigned quarrels;
 	enum ipc_role blamed_with;
 	uint64_t blamed_ms, spared_ms;
+	uint64_t beat; /* number of the last ping */
+	bool beat_open, hung_told;
+	unsigned beats_missed, hangs;
 	uv_timer_t restart, kill; /* kill: it was told to go and has not */
 	bool timers;
 };
@@ -100,7 +103,7 @@ struct server {
 	bool self_signed;
 	uint64_t certificate_generation;
 	unsigned char ticket_secret[32];
-	uv_timer_t watch;
+	uv_timer_t watch, heartbeat;
 
 	uv_signal_t on_signal[4];
 	uint64_t draining; /* which roles were told to go, as bits */
@@ -141,6 +144,10 @@ const struct child *children_first(const struct server *s, enum ipc_role role);
 
 /* ---- blame.c ---- */
 void blame_complaint(struct child *from, const struct ipc_complain *m);
+
+/* ---- heartbeat.c ---- */
+void heartbeat_start(struct server *s);
+void heartbeat_heard(struct child *c, const struct ipc_pong *m);
 
 /* ---- listeners.c ---- */
 /* Opens what conf wants and is not open, into a new list; nothing of the old one changes.

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "ipc/memory.h"
 #include "role/server.h"
+#include "role/watchdog.h"
 #include "sandbox/sandbox.h"
 
 #define DRAIN_GRACE_MS	  2000 /* beyond the time that a role was given */
@@ -445,6 +446,8 @@ static void run(struct server *s)
 		privilege_keep_few();
 	watch_signals(s);
 	certificates_watch(s);
+	heartbeat_start(s);
+	watchdog_start(&s->loop);
 	uv_timer_init(&s->loop, &s->reload.timeout);
 	s->reload.timeout.data = s;
 	if (start_children(s) < 0)

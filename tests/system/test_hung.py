@@ -1,0 +1,90 @@
+"""A process that hangs is named, killed and started anew; no mail is lost, the others go on."""
+import os
+import re
+import signal
+import smtplib
+import time
+
+import pytest
+
+ROLES = ['smtp', 'queue', 'keeper', 'local', 'ledger', 'admin'] if os.environ.get('POSTERN_FULL') else ['smtp', 'queue']
+HANG = {'hang_timeout': '2s', 'smtp_processes': 2}
+
+
+@pytest.fixture(scope='module')
+def hanging(make_server):
+    with make_server(HANG) as s:
+        s.cli('domain', 'add', 'example.org')
+        s.account('ann@example.org', 'correct horse battery')
+        yield s
+
+
+def processes(server):
+    until = time.monotonic() + 10
+    while True:
+        try:
+            main = [r for r in server.json('status')['roles'] if r['role'] == 'main'][0]
+            if all(p['ready'] for p in main['processes']):
+                return {(p['role'], p['index']): p for p in main['processes']}
+        except RuntimeError:  # admin is being started
+            pass
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def send(server, subject, patience=30):
+    """Like every mail server: tries again until it is taken."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=patience) as c:
+                c.sendmail('a@example.com', 'ann@example.org', f'Subject: {subject}\r\n\r\nhello\r\n')
+            return
+        except (OSError, smtplib.SMTPException):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize('role', ROLES)
+def test_stopped_role_is_started_anew(hanging, role):
+    before = processes(hanging)
+    send(hanging, f'before {role}')
+    mark = len(hanging.log_text().encode())
+    pid = before[role, 0]['pid']
+    begin = time.monotonic()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        send(hanging, f'during {role}')
+        line = hanging.wait_log('event=role-hung', timeout=15, begin=mark)
+    finally:
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+    assert 2 <= time.monotonic() - begin < 10
+    assert f'role={role} ' in line.split('event=role-hung')[1] and 'state=stopped' in line and 'then=killed' in line
+    hanging.wait_log('event=role-died', begin=mark)
+    send(hanging, f'after {role}')
+    for when in 'before', 'during', 'after':
+        hanging.wait_message('ann@example.org', f'Subject: {when} {role}\r\n'.encode().replace(b'\r\n', b'\n'))
+    after = processes(hanging)
+    assert after[role, 0]['pid'] != pid and after[role, 0]['hangs'] == 1
+    # Nobody else was touched.
+    assert {k: p['pid'] for k, p in before.items() if k != (role, 0)} == {k: p['pid'] for k, p in after.items() if k != (role, 0)}
+    assert re.search('hung, and was killed, 1 time', hanging.cli('status').stdout)
+
+
+def test_a_server_that_slept_kills_nobody(make_server):
+    """All of it was stopped, as when a machine sleeps: everybody is late, nobody hangs."""
+    with make_server(HANG) as s:
+        pids = [p['pid'] for p in processes(s).values()]
+        everybody = [s.process.pid, *pids]
+        for pid in everybody:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(4)
+        for pid in everybody:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(1)
+        assert [p['pid'] for p in processes(s).values()] == pids
+        assert 'role-hung' not in s.log_text()
