@@ -1,0 +1,152 @@
+/* client.h - the client's side of SMTP and LMTP (RFC 5321, RFC 2033) as an engine:
+ * the server's bytes and messages in, commands and results out.
+ *
+ * It is not a connection: no descriptor, clock, thread or TLS is in it.  The driver
+ * (send/lane.c, a test, a fuzzer) loops as with smtp/server.h:
+ *
+ *	feed     give it what the server sent; it takes what it can and says how many
+ *	want     look at the one open question
+ *	         close it with the call named beside it
+ *	output   write what it has to say; smtp_client_sent() what was written
+ *
+ * One message after another, until smtp_client_quit() or until the connection is of
+ * no use any more.  Each recipient of a message gets exactly one RESULT, however the
+ * connection ends:
+ *
+ *   refused at MAIL, RCPT or DATA     as the server said it: 4xx deferred, 5xx failed
+ *   after the final dot               2xx delivered; SMTP answers once for all accepted
+ *                                     recipients, LMTP once for each, in order
+ *   it ends before the final dot      deferred: the server does not have the message
+ *   it ends after it, unanswered      deferred, in doubt: the server may have it
+ *
+ * Stated rules:
+ *   421 at any time       that reply, and then the end of the connection.
+ *   not a reply           (no code, no end) the end of the connection.
+ *   8BITMIME lacking      SMTP: failed, 5.6.3; nothing here converts.  LMTP: sent as it is,
+ *                         for a mailbox keeps octets.
+ *   SMTPUTF8 lacking      an address that is not ASCII: failed, 5.6.7, only that recipient
+ *                         if it is the recipient's.  Else, SMTP: failed, 5.6.7; LMTP: sent as it is.
+ *   over the SIZE offered failed, 5.3.4, without trying.
+ *   no recipient accepted no DATA, or where it was on its way already, a lone dot.
+ *   pipelining            where offered: at most SMTP_CLIENT_WINDOW commands unanswered, so
+ *                         that neither side can block the other.  LMTP: DATA waits for the
+ *                         answers before it, for how many replies come depends on them.
+ *   the body              lines end with CRLF on the wire, whatever was given; the last one too.
+ *   STARTTLS              asked for where it is offered and wanted; what was said before
+ *                         counts no more (RFC 3207 4.2).
+ */
+#ifndef POSTERN_SMTP_CLIENT_H
+#define POSTERN_SMTP_CLIENT_H
+
+#include "base/buf.h"
+
+#define SMTP_CLIENT_WINDOW	   64
+#define SMTP_CLIENT_RECIPIENTS_MAX 10000
+
+enum smtp_client_protocol { SMTP_CLIENT_SMTP, SMTP_CLIENT_LMTP };
+enum smtp_client_tls { SMTP_CLIENT_TLS_NEVER, SMTP_CLIENT_TLS_MAY, SMTP_CLIENT_TLS_MUST };
+
+struct smtp_client_setup {
+	enum smtp_client_protocol protocol;
+	enum smtp_client_tls tls;
+	struct slice helo; /* how we greet */
+};
+
+struct smtp_client_rcpt {
+	struct slice address;
+	unsigned notify;    /* SMTP_NOTIFY_ flags */
+	struct slice orcpt; /* "rfc822;" xtext, or "" */
+};
+
+struct smtp_client_message {
+	struct slice sender; /* "" for the null sender */
+	uint64_t size;	     /* octets, headers and body; line ends as CRLF */
+	bool eightbit, smtputf8;
+	uint8_t ret;	    /* SMTP_RET_ */
+	struct slice envid; /* xtext, or "" */
+	const struct smtp_client_rcpt *rcpt;
+	uint32_t recipients;
+};
+
+enum smtp_client_want {
+	SMTP_CLIENT_INPUT,  /* feed() it, or it is lost() */
+	SMTP_CLIENT_TLS,    /* write all output, start TLS: tls_started() or lost() */
+	SMTP_CLIENT_READY,  /* mail() or quit(); feed() takes what the server says unasked */
+	SMTP_CLIENT_BODY,   /* body(), body_end() or body_fail(); feed() too */
+	SMTP_CLIENT_RESULT, /* of one recipient: go_on() */
+	SMTP_CLIENT_CLOSE,  /* write all output, then close */
+};
+
+enum smtp_client_result { SMTP_CLIENT_DELIVERED, SMTP_CLIENT_DEFERRED, SMTP_CLIENT_FAILED };
+
+/* What is under way: which of RFC 5321 4.5.3.2's time-outs runs. */
+enum smtp_client_step {
+	SMTP_CLIENT_AT_GREETING,
+	SMTP_CLIENT_AT_HELO,
+	SMTP_CLIENT_AT_STARTTLS,
+	SMTP_CLIENT_AT_MAIL,
+	SMTP_CLIENT_AT_RCPT,
+	SMTP_CLIENT_AT_DATA,
+	SMTP_CLIENT_AT_BODY,
+	SMTP_CLIENT_AT_FINAL, /* after the dot */
+	SMTP_CLIENT_AT_RSET,
+	SMTP_CLIENT_AT_QUIT,
+	SMTP_CLIENT_IDLE,
+	SMTP_CLIENT_STEPS, /* one past the last */
+};
+
+/* How a recipient, or (CLOSE) the connection, ended. */
+struct smtp_client_ask {
+	enum smtp_client_want want;
+	uint32_t recipient; /* RESULT: its number in the message */
+	enum smtp_client_result result;
+	bool in_doubt;		    /* RESULT: deferred, and delivered perhaps */
+	bool broken;		    /* CLOSE: not after QUIT; RESULT: because the connection ended */
+	enum smtp_client_step step; /* where it ended */
+	int code;		    /* the reply's, or 0: it was none */
+	const char *enhanced;	    /* never NULL */
+	struct slice text;
+};
+
+struct smtp_client;
+
+/* NULL: out of memory.  What the setup points at must outlive the engine. */
+struct smtp_client *smtp_client_new(const struct smtp_client_setup *setup);
+void smtp_client_free(struct smtp_client *c);
+
+size_t smtp_client_feed(struct smtp_client *c, struct slice in);
+const struct smtp_client_ask *smtp_client_want(const struct smtp_client *c);
+
+/* The message and what it points at stay until READY or CLOSE is wanted.  False: out of
+ * memory, nothing happened. */
+bool smtp_client_mail(struct smtp_client *c, const struct smtp_client_message *m);
+void smtp_client_quit(struct smtp_client *c);
+void smtp_client_tls_started(struct smtp_client *c);
+void smtp_client_go_on(struct smtp_client *c);
+
+/* How much of it was taken: nothing while much output waits. */
+size_t smtp_client_body(struct smtp_client *c, struct slice s);
+void smtp_client_body_end(struct smtp_client *c);
+/* It cannot be read to its end: the accepted recipients are deferred, the connection ends. */
+void smtp_client_body_fail(struct smtp_client *c, const char *enhanced, const char *text);
+
+/* The connection ended, or the driver gave it up.  At any time. */
+void smtp_client_lost(struct smtp_client *c, const char *enhanced, const char *text);
+
+struct slice smtp_client_output(const struct smtp_client *c);
+void smtp_client_sent(struct smtp_client *c, size_t n);
+
+enum smtp_client_step smtp_client_step(const struct smtp_client *c);
+const char *smtp_client_step_name(enum smtp_client_step step); /* "rcpt" */
+/* RFC 5321 4.5.3.2, in seconds. */
+unsigned smtp_client_timeout_s(enum smtp_client_step step);
+
+/* What the server offers; false for all before it answered EHLO or LHLO. */
+struct smtp_client_offers {
+	bool esmtp, pipelining, size, eightbitmime, smtputf8, dsn, chunking, enhanced, starttls;
+	uint64_t max_size; /* 0: it has none, or does not say */
+};
+const struct smtp_client_offers *smtp_client_offers(const struct smtp_client *c);
+struct slice smtp_client_peer_name(const struct smtp_client *c); /* from its greeting */
+
+#endif
