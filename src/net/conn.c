@@ -254,9 +254,9 @@ static bool tell_end(struct conn *c)
 /* Bytes before the end behind them, and what was still good before what is not. */
 static void tell_all(struct conn *c)
 {
-	(void)(tell(c, &c->tell_tls_done, CONN_TLS_DONE) && tell(c, &c->tell_input, CONN_INPUT) &&
-	       tell_drained(c) && tell_end(c) && tell(c, &c->tell_tls_failed, CONN_TLS_FAILED) &&
-	       tell(c, &c->tell_error, CONN_ERROR));
+	(void)(tell(c, &c->tell_connected, CONN_CONNECTED) && tell(c, &c->tell_tls_done, CONN_TLS_DONE) &&
+	       tell(c, &c->tell_input, CONN_INPUT) && tell_drained(c) && tell_end(c) &&
+	       tell(c, &c->tell_tls_failed, CONN_TLS_FAILED) && tell(c, &c->tell_error, CONN_ERROR));
 }
 
 /* Nobody owns it any more: write all, say goodbye, wait for the peer's end. */
@@ -286,7 +286,7 @@ static void run_gently(struct conn *c)
 
 static void run(struct conn *c)
 {
-	if (c->closed)
+	if (c->closed || c->connecting)
 		return;
 	if (!c->gently) {
 		if (c->tls)
@@ -362,19 +362,22 @@ static void learn(const struct sockaddr_storage *sa, struct ip *ret, uint16_t *r
 						   : ((const struct sockaddr_in6 *)sa)->sin6_port);
 }
 
-static void learn_addresses(struct conn *c)
+void conn_learn_addresses(struct conn *c)
 {
 	struct sockaddr_storage sa;
 	int n = sizeof(sa);
 
+	if (c->handle.type != UV_TCP)
+		return;
 	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &n) == 0)
 		learn(&sa, &c->peer, &c->peer_port);
 	n = sizeof(sa);
 	if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&sa, &n) == 0)
 		learn(&sa, &c->local, &c->local_port);
+	(void)uv_tcp_nodelay(&c->tcp, 1); /* output is gathered here already */
 }
 
-int conn_take(const struct conn_setup *setup, int fd, bool is_unix, struct conn **ret)
+int conn_new(const struct conn_setup *setup, bool is_unix, struct conn **ret)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 	int r;
@@ -396,15 +399,23 @@ int conn_take(const struct conn_setup *setup, int fd, bool is_unix, struct conn 
 	buf_init(&c->cipher, setup->input_max + CONN_CIPHER_MIN);
 	buf_init(&c->output, setup->output_max);
 	buf_init(&c->wire, 2 * setup->output_max + CONN_WIRE_EXTRA);
+	*ret = c;
+	return 0;
+}
+
+int conn_take(const struct conn_setup *setup, int fd, bool is_unix, struct conn **ret)
+{
+	struct conn *c;
+	int r = conn_new(setup, is_unix, &c);
+
+	if (r < 0)
+		return r;
 	r = is_unix ? uv_pipe_open(&c->pipe, fd) : uv_tcp_open(&c->tcp, fd);
 	if (r < 0) {
 		conn_close(c);
 		return r;
 	}
-	if (!is_unix) {
-		learn_addresses(c);
-		(void)uv_tcp_nodelay(&c->tcp, 1); /* output is gathered here already */
-	}
+	conn_learn_addresses(c);
 	conn_wake(c);
 	*ret = c;
 	return 0;

@@ -1,4 +1,4 @@
-/* conn.h - one accepted connection: bytes in, bytes out, TLS when it is time.
+/* conn.h - one connection, accepted or begun: bytes in, bytes out, TLS when it is time.
  *
  * Sits on a libuv stream (TCP or Unix socket).  Input is read into a bounded
  * buffer and reading stops while it is full; output has a ceiling too.  TLS goes
@@ -13,7 +13,7 @@
 #include <uv.h>
 
 #include "base/buf.h"
-#include "base/ip.h"
+#include "base/endpoint.h"
 #include "net/tls.h"
 
 struct conn;
@@ -24,7 +24,8 @@ enum conn_event {
 	CONN_TLS_DONE,	 /* the handshake is finished */
 	CONN_TLS_FAILED, /* conn_error() says why; close it */
 	CONN_EOF,	 /* the peer will send no more */
-	CONN_ERROR,	 /* reset, or a TLS error later on: conn_error() */
+	CONN_ERROR,	 /* not connected, reset, or a TLS error later on: conn_error() */
+	CONN_CONNECTED,	 /* after conn_connect() */
 };
 
 /* All events come from the loop, never from inside a conn_ call. */
@@ -39,6 +40,9 @@ struct conn_setup {
 
 /* Takes over a connected socket.  Negative errno: it is still the caller's. */
 int conn_take(const struct conn_setup *setup, int fd, bool is_unix, struct conn **ret);
+/* Begins one; CONN_CONNECTED or CONN_ERROR says what came of it, and nothing else before.
+ * Time is the caller's to watch.  0 or negative errno. */
+int conn_connect(const struct conn_setup *setup, const struct endpoint *to, struct conn **ret);
 /* Closes at once; the handler is not called again.  Memory goes when libuv is done.  NULL is fine. */
 void conn_close(struct conn *c);
 /* Closes when all output is written and, under TLS, close_notify is sent; the peer

@@ -77,7 +77,7 @@ struct client {
 
 static inline void on_event(void *arg, struct conn *c, enum conn_event e)
 {
-	static const char letters[] = "IDHFZX";
+	static const char letters[] = "IDHFZXC";
 	struct server *s = arg;
 	size_t n = strlen(s->events);
 
@@ -310,6 +310,7 @@ static inline void play_tls_echo(struct server *s, enum conn_event e)
 		s->conn = NULL;
 		stop(s);
 		return;
+	case CONN_CONNECTED:
 	case CONN_ERROR:
 	case CONN_TLS_FAILED:
 		end(s);

@@ -25,7 +25,10 @@ struct conn {
 	};
 	uv_timer_t wake; /* at 0 ms: run in the next turn; while closing gently: the end of patience */
 	uv_write_t write_req;
-	uv_shutdown_t shutdown_req;
+	union { /* one at the beginning, one at the end */
+		uv_connect_t connect_req;
+		uv_shutdown_t shutdown_req;
+	};
 	unsigned open_handles;
 
 	conn_handler *handler;
@@ -40,22 +43,26 @@ struct conn {
 	struct tls_session *tls; /* NULL: in clear */
 	bool handshaken;
 
-	bool reading;	/* libuv reads */
-	bool woken;	/* wake is set */
-	bool ended;	/* the socket said end of file */
-	bool read_over; /* no input will come: ended, or close_notify */
-	bool failed;	/* reset or TLS error: nothing comes or goes any more, but for an alert */
-	bool broken;	/* the socket failed: not even that */
-	bool unwritten; /* something was queued since the last CONN_DRAINED */
-	bool gently;	/* conn_close_gently() was called */
-	bool goodbye;	/* then: close_notify is written */
-	bool shut;	/* then: FIN is on its way */
-	bool closed;	/* conn_close() was called, memory goes with the handles */
+	bool connecting; /* nothing comes or goes yet */
+	bool reading;	 /* libuv reads */
+	bool woken;	 /* wake is set */
+	bool ended;	 /* the socket said end of file */
+	bool read_over;	 /* no input will come: ended, or close_notify */
+	bool failed;	 /* reset or TLS error: nothing comes or goes any more, but for an alert */
+	bool broken;	 /* the socket failed: not even that */
+	bool unwritten;	 /* something was queued since the last CONN_DRAINED */
+	bool gently;	 /* conn_close_gently() was called */
+	bool goodbye;	 /* then: close_notify is written */
+	bool shut;	 /* then: FIN is on its way */
+	bool closed;	 /* conn_close() was called, memory goes with the handles */
 	/* Events that the handler is owed. */
-	bool tell_input, tell_tls_done, tell_tls_failed, tell_error, told_end;
+	bool tell_connected, tell_input, tell_tls_done, tell_tls_failed, tell_error, told_end;
 	char error[128];
 };
 
+/* With its handles, on no socket yet. */
+int conn_new(const struct conn_setup *setup, bool is_unix, struct conn **ret);
+void conn_learn_addresses(struct conn *c); /* of a connected one; TCP sends at once from now on */
 void conn_run(struct conn *c);
 void conn_wake(struct conn *c);
 void conn_fail(struct conn *c, const char *why);

@@ -382,6 +382,7 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 	switch (event) {
 	case CONN_INPUT:
 	case CONN_DRAINED:
+	case CONN_CONNECTED: /* never: it was accepted */
 		break;
 	case CONN_TLS_DONE:
 		tls_done(s);
