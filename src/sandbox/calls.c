@@ -126,9 +126,43 @@ static int add_masked(scmp_filter_ctx f)
 	return r;
 }
 
+/* Streams to other servers: by IPv4, IPv6 and Unix sockets.  Nothing else that a socket may be
+ * but, where logs need it, the datagrams of a Unix one. */
+static int add_client_sockets(scmp_filter_ctx f, bool unix_datagrams)
+{
+	static const int types[] = { SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_DCCP, SOCK_PACKET };
+	const struct scmp_arg_cmp beyond = { 0, SCMP_CMP_GT, AF_INET6, 0 };
+	const struct scmp_arg_cmp is_unix = { 0, SCMP_CMP_EQ, AF_UNIX, 0 };
+	const struct scmp_arg_cmp not_unix = { 0, SCMP_CMP_NE, AF_UNIX, 0 };
+	/* Their own protocol: MPTCP is none that Landlock knows. */
+	const struct scmp_arg_cmp other = { 2, SCMP_CMP_NE, 0, 0 };
+	const uint32_t no = SCMP_ACT_ERRNO(EACCES);
+	int r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &beyond);
+
+	if (r == 0)
+		r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &other);
+
+	for (scmp_datum_t family = 0; family < AF_INET6 && r == 0; family++) {
+		const struct scmp_arg_cmp is_it = { 0, SCMP_CMP_EQ, family, 0 };
+
+		if (family != AF_UNIX && family != AF_INET)
+			r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &is_it);
+	}
+	for (size_t i = 0; i < N(types) && r == 0; i++) {
+		/* Without the flags that come with the type. */
+		const struct scmp_arg_cmp type = { 1, SCMP_CMP_MASKED_EQ, 0xf, (scmp_datum_t)types[i] };
+		const struct scmp_arg_cmp by_inet[] = { not_unix, type }, by_unix[] = { is_unix, type };
+
+		r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 2, by_inet);
+		if (r == 0 && (types[i] != SOCK_DGRAM || !unix_datagrams))
+			r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 2, by_unix);
+	}
+	return r;
+}
+
 /* socket() of every family but Unix, and that one too unless logs need it.  What is
  * accepted comes without socket(). */
-static int add_sockets(scmp_filter_ctx f, bool unix_too)
+static int add_sockets(scmp_filter_ctx f, const struct sandbox_rules *rules)
 {
 	const struct scmp_arg_cmp not_unix = { 0, SCMP_CMP_NE, AF_UNIX, 0 };
 	const uint32_t no = SCMP_ACT_ERRNO(EACCES);
@@ -136,7 +170,9 @@ static int add_sockets(scmp_filter_ctx f, bool unix_too)
 
 	if (r < 0)
 		return r;
-	if (unix_too)
+	if (rules->connects)
+		return add_client_sockets(f, rules->log_sockets);
+	if (rules->log_sockets)
 		return seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &not_unix);
 	r = seccomp_rule_add(f, no, SCMP_SYS(socket), 0);
 	if (r == 0)
@@ -191,7 +227,7 @@ int calls_enter(const struct sandbox_rules *rules)
 	if (r == 0)
 		r = add_masked(f);
 	if (r == 0)
-		r = add_sockets(f, rules->log_sockets);
+		r = add_sockets(f, rules);
 	if (r == 0)
 		r = add_processes(f);
 	if (r == 0)

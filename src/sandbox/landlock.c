@@ -38,8 +38,9 @@ struct path_rule {
 #define FS_REFER     (1U << 13) /* rename between folders; ABI 2 */
 #define FS_TRUNCATE  (1U << 14) /* ABI 3 */
 #define FS_IOCTL_DEV (1U << 15) /* ABI 5 */
-#define NET_ALL	     3U		/* bind and connect TCP */
-#define SCOPE_ALL    3U		/* abstract sockets and signals */
+#define NET_BIND     1U
+#define NET_ALL	     3U /* bind and connect TCP */
+#define SCOPE_ALL    3U /* abstract sockets and signals */
 
 static uint64_t known_fs(int abi)
 {
@@ -83,7 +84,7 @@ int landlock_enter(const struct sandbox_rules *rules, int abi)
 	int set, r = 0;
 
 	all.fs = known_fs(abi);
-	all.net = abi >= 4 ? NET_ALL : 0;
+	all.net = abi < 4 ? 0 : rules->connects ? NET_BIND : NET_ALL;
 	all.scoped = abi >= 6 ? SCOPE_ALL : 0;
 	size = abi >= 6 ? sizeof(all) : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
 	set = (int)syscall(SYS_CREATE, &all, size, 0);

@@ -30,6 +30,7 @@ struct sandbox_rules {
 	const char *const *folders; /* read and write below them, nothing elsewhere */
 	size_t n_folders;
 	bool moves;	  /* files are renamed from one folder below them to another */
+	bool connects;	  /* to other servers: TCP, and Unix sockets by stream */
 	bool log_sockets; /* Unix sockets may be opened and connected: syslog reconnects */
 };
 

@@ -87,6 +87,11 @@ static int t_inet(void)
 	return result(socket(AF_INET, SOCK_STREAM, 0));
 }
 
+static int t_mptcp(void)
+{
+	return result(socket(AF_INET, SOCK_STREAM, 262));
+}
+
 static int t_inet6_udp(void)
 {
 	return result(socket(AF_INET6, SOCK_DGRAM, 0));
@@ -202,34 +207,38 @@ static const struct wall {
 	int want;   /* errno; 0: it must work */
 	int signal; /* it must end by this */
 	int since;  /* Landlock ABI that makes it */
-	bool log_sockets;
+	bool log_sockets, connects;
 } walls[] = {
-	{ "files below its folder", t_write_inside, 0, 0, 0, false },
-	{ "folders, rename, truncate, unlink below it", t_folder_inside, 0, 0, 2, false },
-	{ "no reading elsewhere", t_read_outside, EACCES, 0, 1, false },
-	{ "no writing elsewhere", t_write_outside, EACCES, 0, 1, false },
-	{ "no /etc", t_passwd, EACCES, 0, 1, false },
-	{ "no devices", t_device, EACCES, 0, 1, false },
-	{ "no IPv4 socket", t_inet, EACCES, 0, 0, false },
-	{ "no IPv6 socket", t_inet6_udp, EACCES, 0, 0, true },
-	{ "no netlink socket", t_netlink, EACCES, 0, 0, true },
-	{ "no Unix socket", t_unix, EACCES, 0, 0, false },
-	{ "a Unix socket for the log", t_unix, 0, 0, 0, true },
-	{ "no socketpair", t_socketpair, EPERM, 0, 0, false },
-	{ "accepting", t_accept, 0, 0, 0, false },
-	{ "no program", t_exec, 0, SIGSYS, 0, false },
-	{ "no tracing", t_ptrace, 0, SIGSYS, 0, false },
-	{ "no bpf", t_bpf, 0, SIGSYS, 0, false },
-	{ "no mount", t_mount, EPERM, 0, 0, false },
-	{ "no namespace", t_unshare, EPERM, 0, 0, false },
-	{ "no io_uring", t_io_uring, EPERM, 0, 0, false },
-	{ "no other user", t_setuid, EPERM, 0, 0, false },
-	{ "no process", t_fork, EPERM, 0, 0, false },
-	{ "threads", t_thread, 0, 0, 0, false },
-	{ "no signal to others", t_signal_outside, EPERM, 0, 0, false },
-	{ "signals to itself", t_signal_self, 0, 0, 0, false },
-	{ "no core, no look from outside", t_undumpable, 0, 0, 0, false },
-	{ "no new privileges", t_privileges, 0, 0, 0, false },
+	{ "files below its folder", t_write_inside, 0, 0, 0, false, false },
+	{ "folders, rename, truncate, unlink below it", t_folder_inside, 0, 0, 2, false, false },
+	{ "no reading elsewhere", t_read_outside, EACCES, 0, 1, false, false },
+	{ "no writing elsewhere", t_write_outside, EACCES, 0, 1, false, false },
+	{ "no /etc", t_passwd, EACCES, 0, 1, false, false },
+	{ "no devices", t_device, EACCES, 0, 1, false, false },
+	{ "no IPv4 socket", t_inet, EACCES, 0, 0, false, false },
+	{ "no IPv6 socket", t_inet6_udp, EACCES, 0, 0, true, false },
+	{ "no netlink socket", t_netlink, EACCES, 0, 0, true, false },
+	{ "no Unix socket", t_unix, EACCES, 0, 0, false, false },
+	{ "a Unix socket for the log", t_unix, 0, 0, 0, true, false },
+	{ "TCP for lanes", t_inet, 0, 0, 0, false, true },
+	{ "no UDP for lanes", t_inet6_udp, EACCES, 0, 0, false, true },
+	{ "no MPTCP for lanes", t_mptcp, EACCES, 0, 0, true, true },
+	{ "no netlink for lanes", t_netlink, EACCES, 0, 0, false, true },
+	{ "no socketpair", t_socketpair, EPERM, 0, 0, false, false },
+	{ "accepting", t_accept, 0, 0, 0, false, false },
+	{ "no program", t_exec, 0, SIGSYS, 0, false, false },
+	{ "no tracing", t_ptrace, 0, SIGSYS, 0, false, false },
+	{ "no bpf", t_bpf, 0, SIGSYS, 0, false, false },
+	{ "no mount", t_mount, EPERM, 0, 0, false, false },
+	{ "no namespace", t_unshare, EPERM, 0, 0, false, false },
+	{ "no io_uring", t_io_uring, EPERM, 0, 0, false, false },
+	{ "no other user", t_setuid, EPERM, 0, 0, false, false },
+	{ "no process", t_fork, EPERM, 0, 0, false, false },
+	{ "threads", t_thread, 0, 0, 0, false, false },
+	{ "no signal to others", t_signal_outside, EPERM, 0, 0, false, false },
+	{ "signals to itself", t_signal_self, 0, 0, 0, false, false },
+	{ "no core, no look from outside", t_undumpable, 0, 0, 0, false, false },
+	{ "no new privileges", t_privileges, 0, 0, 0, false, false },
 };
 
 #define NO_SANDBOX 255
@@ -238,9 +247,9 @@ static const struct wall {
 static int in_child(const struct wall *w, int *ret_landlock)
 {
 	const char *folders[] = { inside };
-	const struct sandbox_rules rules = { .folders = folders,
-					     .n_folders = 1,
-					     .log_sockets = w->log_sockets };
+	const struct sandbox_rules rules = {
+		.folders = folders, .n_folders = 1, .log_sockets = w->log_sockets, .connects = w->connects
+	};
 	struct sandbox_report report = { 0 };
 	int status, tell[2];
 	pid_t pid;

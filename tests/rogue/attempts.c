@@ -937,13 +937,16 @@ static const struct attempt {
 	{ "clone() into a user namespace", clone_user, NO, ALL, HURTS },
 	{ "clone3()", clone_3, ABSENT, ALL, 0 },
 
-	{ "TCP socket, IPv4", tcp4, NO, ALL, 0 },
+	{ "TCP socket, IPv4", tcp4, NO, BUT(IPC_SMTP), 0 },
+	{ "TCP socket, IPv4", tcp4, YES, BIT(IPC_SMTP), 0 }, /* lanes */
 	{ "UDP socket, IPv4", udp4, NO, ALL, 0 },
 	{ "raw socket, IPv4", raw4, NO, ALL, 0 },
 	{ "MPTCP socket", mptcp, NO, ALL, 0 },
-	{ "TCP socket, IPv6", tcp6, NO, ALL, 0 },
+	{ "TCP socket, IPv6", tcp6, NO, BUT(IPC_SMTP), 0 },
+	{ "TCP socket, IPv6", tcp6, YES, BIT(IPC_SMTP), 0 }, /* lanes */
 	{ "UDP socket, IPv6", udp6, NO, ALL, 0 },
-	{ "Unix socket", unix_stream, NO, ALL, 0 },
+	{ "Unix socket", unix_stream, NO, BUT(IPC_SMTP), 0 },
+	{ "Unix socket", unix_stream, YES, BIT(IPC_SMTP), 0 }, /* lanes */
 	{ "Unix socket for datagrams", unix_datagram, NO, ALL, 0 },
 	{ "netlink socket", netlink, NO, ALL, 0 },
 	{ "packet socket", packets, NO, ALL, 0 },
@@ -952,11 +955,11 @@ static const struct attempt {
 	{ "XDP socket", xdp, NO, ALL, 0 },
 	{ "a family with bits above", odd_family, NO, ALL, 0 },
 	{ "socketpair()", pair, NO, ALL, 0 },
-	{ "connect a socket that it has", connect_held, NO, ALL, 0 },
+	{ "connect a socket that it has", connect_held, NO, BUT(IPC_SMTP), 0 },
 	{ "bind a socket that it has", bind_held, NO, ALL, 0 },
 	{ "connect by Fast Open", fastopen, NO, ALL, 0 },
 	{ "connect by Fast Open, sendmsg()", fastopen_message, NO, ALL, 0 },
-	{ "connect to the control socket", connect_unix, NO, ALL, 0 },
+	{ "connect to the control socket", connect_unix, NO, BUT(IPC_SMTP), 0 },
 
 	{ "signal another", signal_victim, NO, ALL, 0 },
 	{ "signal all", signal_all, NO, ALL, 0 },
