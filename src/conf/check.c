@@ -212,6 +212,11 @@ void conf_check(const struct conf *conf, const struct conf_lines *lines, struct 
 
 	check_names(&c);
 	check_listeners(&c);
+	if (conf->delivery_by == CONF_BY_LMTP && !conf->delivery_lmtp[0] &&
+	    !wrong_already(&c, line(&c, 0, "delivery.lmtp")))
+		conf_error(f, line(&c, 0, "delivery.by"),
+			   "delivery.by: lmtp, but delivery.lmtp does not say where; set it to "
+			   "unix:/run/dovecot/lmtp or 127.0.0.1:24");
 	if (conf->spool_body_memory > conf->spool_memory)
 		conf_error(f, line(&c, 0, "spool.body_memory"),
 			   "spool.body_memory: is more than spool.memory");

@@ -32,6 +32,11 @@ static const struct conf_word bare[] = {
 	{ "fix", CONF_BARE_FIX },
 	{ NULL, 0 },
 };
+static const struct conf_word delivery_by[] = {
+	{ "maildir", CONF_BY_MAILDIR },
+	{ "lmtp", CONF_BY_LMTP },
+	{ NULL, 0 },
+};
 static const struct conf_word log_to[] = {
 	{ "stderr", LOG_TO_STDERR },
 	{ "journal", LOG_TO_JOURNAL },
@@ -127,6 +132,24 @@ const struct conf_directive conf_directives[] = {
 		  "where there is such a user, else the one of user." },
 	{ TOP("mailboxes.group", CONF_T_ACCOUNT_NAME, mail_group), .fixed = true, .def = "",
 	  .help = "The system group of the mailboxes. Empty: the group of their user." },
+
+	{ TOP("delivery.by", CONF_T_WORD, delivery_by), .def = "maildir", .words = delivery_by,
+	  .help = "How mail for accounts reaches their mailboxes. maildir: this server writes them, below mailboxes.dir. "
+		  "lmtp: they are another server's, such as Dovecot's, and it is told by LMTP." },
+	{ TOP("delivery.lmtp", CONF_T_ENDPOINT, delivery_lmtp), .def = "",
+	  .help = "Where the LMTP server listens: unix:/run/dovecot/lmtp, or an address with its port such as 127.0.0.1:24. "
+		  "A Unix socket must be open (its mode and owner) to the system user of the processes that speak SMTP." },
+	{ TOP("delivery.connections", CONF_T_NUMBER, delivery_connections), .def = "10", .min = 1, .max = 100,
+	  .help = "Connections to the LMTP server at once." },
+	{ TOP("delivery.idle", CONF_T_SECONDS, delivery_idle_s), .def = "10s", .min = 1, .max = 3600,
+	  .help = "How long a connection without work is kept for the next message." },
+	{ TOP("delivery.connect_timeout", CONF_T_SECONDS, delivery_connect_s), .def = "30s", .min = 1, .max = 600,
+	  .help = "How long connecting may take." },
+	{ TOP("delivery.command_timeout", CONF_T_SECONDS, delivery_command_s), .def = "5m", .min = 1, .max = 3600,
+	  .help = "How long the LMTP server may take for an answer, or to take more of a message." },
+	{ TOP("delivery.final_timeout", CONF_T_SECONDS, delivery_final_s), .def = "10m", .min = 1, .max = 3600,
+	  .help = "How long it may take for each answer after the end of a message. "
+		  "One that is given up too early is delivered twice: the standard wants ten minutes." },
 
 	{ TOP("spool.memory", CONF_T_SIZE, spool_memory), .fixed = true, .def = "64M", .min = MIB, .max = 64 * GIB,
 	  .help = "Memory for all bodies that are being received. A body that finds no room goes on in a file." },
@@ -267,6 +290,7 @@ const struct conf_block conf_blocks[] = {
 	{ "local_submission", "Mail from programs on this machine, by a Unix socket." },
 	{ "dovecot", "Reading mail with Dovecot: it asks here who may log in." },
 	{ "mailboxes", "Where mail for accounts of this server is delivered." },
+	{ "delivery", "How mail for accounts of this server is brought to their mailboxes." },
 	{ "spool", "Where accepted mail is kept until it is delivered." },
 	{ "passwords", "How logins are checked." },
 	{ "guessing", "Wrong passwords: who has tried too many of them waits." },

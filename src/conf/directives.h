@@ -26,6 +26,7 @@ enum conf_type {
 	CONF_T_HOST,	     /* char * */
 	CONF_T_PATH,	     /* char *: absolute */
 	CONF_T_EMAIL,	     /* char *, or "" */
+	CONF_T_ENDPOINT,     /* char *, as in base/endpoint.h, or "" */
 	CONF_T_BOOL,	     /* bool */
 	CONF_T_NUMBER,	     /* an unsigned integer of any width */
 	CONF_T_PORT,	     /* uint16_t; the file holds it without the offset */

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/endpoint.h"
+
 struct unit {
 	const char *suffix;
 	uint64_t factor;
@@ -41,6 +43,8 @@ static const struct unit *units_of(enum conf_type type)
 
 static const char *text_fault(const struct conf_directive *d, struct slice s)
 {
+	struct endpoint e;
+
 	if (!conf_text_ok(s))
 		return "holds characters that cannot be shown on one line";
 	if (s.n < d->min)
@@ -54,6 +58,8 @@ static const char *text_fault(const struct conf_directive *d, struct slice s)
 		return s.n > 0 && s.p[0] == '/' ? NULL : "is not an absolute path";
 	case CONF_T_EMAIL:
 		return s.n == 0 || conf_email_ok(s) ? NULL : "is not a mail address";
+	case CONF_T_ENDPOINT:
+		return s.n == 0 || endpoint_parse(s, &e) ? NULL : "is no place to connect to";
 	case CONF_T_ACCOUNT_NAME:
 		return s.n == 0 || conf_account_name_ok(s) ? NULL : "is not the name of a user or group";
 	default:
@@ -223,6 +229,7 @@ int conf_value_set(const struct conf_directive *d, void *in, struct slice text, 
 	case CONF_T_HOST:
 	case CONF_T_PATH:
 	case CONF_T_EMAIL:
+	case CONF_T_ENDPOINT:
 		return set_text(d, (void *)at, text, why);
 	case CONF_T_BOOL:
 		return set_bool((void *)at, text, why);
@@ -246,7 +253,7 @@ void conf_value_clear(const struct conf_directive *d, void *in)
 {
 	void **at = (void *)((unsigned char *)in + d->at);
 
-	if (d->type <= CONF_T_EMAIL || conf_is_list(d->type)) {
+	if (d->type <= CONF_T_ENDPOINT || conf_is_list(d->type)) {
 		free(*at);
 		*at = NULL;
 	}
@@ -288,7 +295,7 @@ void conf_value_show(const struct conf_directive *d, const void *in, struct buf 
 {
 	const unsigned char *at = (const unsigned char *)in + d->at;
 
-	if (d->type <= CONF_T_EMAIL) {
+	if (d->type <= CONF_T_ENDPOINT) {
 		conf_quote(slice_str(*(const char *const *)(const void *)at), to);
 	} else if (d->type == CONF_T_BOOL) {
 		buf_str(to, *(const bool *)at ? "yes" : "no");
@@ -309,7 +316,7 @@ void conf_value_show_json(const struct conf_directive *d, const void *in, struct
 	/* Numbers, truth values and lists of quoted texts are written alike. */
 	bool alike = d->type == CONF_T_NUMBER || d->type == CONF_T_PORT || conf_is_list(d->type);
 
-	if (d->type <= CONF_T_EMAIL) {
+	if (d->type <= CONF_T_ENDPOINT) {
 		conf_quote_always(slice_str(*(const char *const *)(const void *)at), to);
 	} else if (d->type == CONF_T_BOOL) {
 		buf_str(to, *(const bool *)at ? "true" : "false");
@@ -343,7 +350,7 @@ bool conf_value_same(const struct conf_directive *d, const void *a, const void *
 
 	if (conf_is_list(d->type))
 		return same_list(d, a, b);
-	if (d->type <= CONF_T_EMAIL)
+	if (d->type <= CONF_T_ENDPOINT)
 		return strcmp(*(const char *const *)(const void *)x, *(const char *const *)(const void *)y) ==
 		       0;
 	return memcmp(x, y, d->width) == 0;
@@ -382,6 +389,9 @@ void conf_value_allowed(const struct conf_directive *d, struct buf *to)
 		return;
 	case CONF_T_EMAIL:
 		buf_str(to, "a mail address, or \"\"");
+		return;
+	case CONF_T_ENDPOINT:
+		buf_str(to, "unix:/path, ADDRESS:PORT or [IPV6]:PORT, or \"\"");
 		return;
 	case CONF_T_BOOL:
 		buf_str(to, "yes or no");

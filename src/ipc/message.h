@@ -72,8 +72,14 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(44, credit) /* octets of body that may be sent on */                                \
 	M(45, stored)                                                                         \
 	M(46, accepting) /* queue to all smtp: whether MAIL may be answered 250 */            \
-	/* queue to local, and back */                                                        \
-	M(60, job) /* a message for one or more mailboxes begins */                           \
+	/* queue to smtp, and back: lanes, each a connection to another server */             \
+	M(47, lane_open)                                                                      \
+	M(48, lane_close)  /* no job is in it; answered by lane_closed */                     \
+	M(49, lane_closed) /* it is no more */                                                \
+	M(50, job_rcpt)	   /* in a lane's job, where local's has job_mailbox */               \
+	M(51, job_back)	   /* nothing of this job was tried */                                \
+	/* queue to local or smtp, and back */                                                \
+	M(60, job) /* a message for one or more recipients begins */                          \
 	M(61, job_mailbox)                                                                    \
 	M(62, job_body) /* with a descriptor when the body is in a file */                    \
 	M(63, job_end)                                                                        \
@@ -151,18 +157,33 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_stored(U8, U16, U32, U64, B)	   U64(tx) U32(result)
 #define IPC_FIELDS_accepting(U8, U16, U32, U64, B) U32(result)
 
-#define IPC_FIELDS_job(U8, U16, U32, U64, B) \
-	U64(job)                             \
-	B(id, IPC_ID_LEN) U64(time_ms) B(sender, IPC_ADDRESS_MAX) U64(body_size) B(headers, IPC_CHUNK_MAX)
+/* endpoint: as in base/endpoint.h; seconds: how long connecting, an answer, and the answer to the
+ * final dot may take. */
+#define IPC_FIELDS_lane_open(U8, U16, U32, U64, B) \
+	U64(lane) U8(protocol) B(endpoint, 128) U32(connect_s) U32(command_s) U32(final_s)
+#define IPC_FIELDS_lane_close(U8, U16, U32, U64, B) U64(lane)
+/* failed: the other server is the cause; else it was closed in order.  Results of its last job
+ * come before it, that job's credit behind it. */
+#define IPC_FIELDS_lane_closed(U8, U16, U32, U64, B) \
+	U64(lane) U8(failed) B(enhanced, 16) B(text, IPC_TEXT_MAX)
+#define IPC_FIELDS_job_rcpt(U8, U16, U32, U64, B) \
+	U64(job) U32(recipient) U8(notify) B(address, IPC_ADDRESS_MAX) B(orcpt, 1024)
+#define IPC_FIELDS_job_back(U8, U16, U32, U64, B) U64(job) B(enhanced, 16) B(text, IPC_TEXT_MAX)
+
+/* lane, and what follows it: 0 and empty for local. */
+#define IPC_FIELDS_job(U8, U16, U32, U64, B)                                                               \
+	U64(job)                                                                                           \
+	B(id, IPC_ID_LEN) U64(time_ms) B(sender, IPC_ADDRESS_MAX) U64(body_size) B(headers, IPC_CHUNK_MAX) \
+		U64(lane) U8(smtputf8) U8(eightbit) U8(ret) B(envid, 128)
 #define IPC_FIELDS_job_mailbox(U8, U16, U32, U64, B) \
 	U64(job) U32(recipient) B(mailbox, 512) B(address, IPC_ADDRESS_MAX) B(original, IPC_ADDRESS_MAX)
 #define IPC_FIELDS_job_body(U8, U16, U32, U64, B) U64(job) U8(in_file) B(data, IPC_CHUNK_MAX)
 #define IPC_FIELDS_job_end(U8, U16, U32, U64, B)  U64(job)
-/* result: enum ipc_job_result_kind */
+/* result: enum ipc_job_result_kind; in_doubt: deferred, and delivered perhaps */
 #define IPC_FIELDS_job_result(U8, U16, U32, U64, B) \
-	U64(job) U32(recipient) U8(result) B(enhanced, 16) B(text, IPC_TEXT_MAX)
-/* job 0, at connect: the octets (byte strings of all its messages) of jobs that local holds at
- * once; else: that many of this job, which is over, are free again. */
+	U64(job) U32(recipient) U8(result) U8(in_doubt) B(enhanced, 16) B(text, IPC_TEXT_MAX)
+/* job 0, at connect: the octets (byte strings of all its messages, but for the id) of jobs that
+ * the carrier holds at once; else: that many of this job, which is over, are free again. */
 #define IPC_FIELDS_job_credit(U8, U16, U32, U64, B) U64(job) U32(octets)
 
 /* kind: enum ipc_mishap_kind */
@@ -188,6 +209,8 @@ enum ipc_verdict_kind {
 	IPC_VERDICT_LOOP,	  /* recipient: its aliases lead in a circle, or to too many */
 	IPC_VERDICT_TRY_LATER,	  /* the database did not answer */
 };
+
+enum ipc_lane_protocol { IPC_LANE_LMTP = 1 };
 
 enum ipc_job_result_kind { IPC_JOB_DELIVERED = 1, IPC_JOB_DEFERRED = 2, IPC_JOB_FAILED = 3 };
 

@@ -1,37 +1,22 @@
 #include "queue/handout.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
-#include "base/list.h"
 #include "base/log.h"
 #include "queue/envelope.h"
 
-#define BODY_MAX (2U << 20) /* in memory: the ceiling of spool.body_memory */
-#define JOB_ROOM (3U << 20) /* that the channel must have before a job is begun */
-#define ROOM_MS	 20	    /* then it is asked again */
-
-struct out {
-	uint32_t n;		       /* the recipient's number */
-	struct slice address, mailbox; /* in the job's text */
-};
-
-/* A job under way: what the log will say about it. */
-struct job {
-	struct list link;
-	struct id id;
-	uint64_t number, accepted_ms, size;
-	size_t cost; /* credit that comes back when it is over */
-	struct buf envelope;
-	uint32_t n;
-	struct out out[SCHEDULE_JOB_MAX];
-};
+#define BODY_MAX    (2U << 20) /* in memory: the ceiling of spool.body_memory */
+#define ROOM_MS	    20	       /* then the channels are asked again for room */
+#define EXPIRE_TURN 32	       /* messages that are given up in one turn */
 
 struct handout {
 	struct spool *sp;
 	struct schedule *schedule;
-	struct channel *local;
-	int64_t credit;
-	struct list jobs;
+	struct carrier local;
+	struct carrier smtp[LANES_CARRIERS];
+	struct lanes *lanes;
 	struct handout_counters count;
 };
 
@@ -43,77 +28,82 @@ int handout_new(struct spool *sp, struct schedule *schedule, struct handout **re
 		return -ENOMEM;
 	h->sp = sp;
 	h->schedule = schedule;
-	list_init(&h->jobs);
+	carrier_init(&h->local);
+	for (unsigned i = 0; i < LANES_CARRIERS; i++)
+		carrier_init(&h->smtp[i]);
+	h->lanes = lanes_new(h->smtp);
+	if (!h->lanes) {
+		free(h);
+		return -ENOMEM;
+	}
 	*ret = h;
 	return 0;
-}
-
-static void job_free(struct job *j)
-{
-	list_remove(&j->link);
-	buf_done(&j->envelope);
-	free(j);
-}
-
-static void forget_jobs(struct handout *h)
-{
-	while (!list_empty(&h->jobs))
-		job_free(container_of(h->jobs.next, struct job, link));
 }
 
 void handout_free(struct handout *h)
 {
 	if (!h)
 		return;
-	forget_jobs(h);
+	lanes_free(h->lanes);
+	carrier_peer(&h->local, NULL);
+	for (unsigned i = 0; i < LANES_CARRIERS; i++)
+		carrier_peer(&h->smtp[i], NULL);
 	free(h);
 }
 
-/* Local died with these in its hands: any of them may be in its mailbox already. */
-static void log_in_doubt(struct handout *h)
+void handout_configure(struct handout *h, const struct lanes_setup *setup, uint64_t now_ms)
 {
+	lanes_configure(h->lanes, setup, now_ms);
+}
+
+const struct lanes *handout_lanes(const struct handout *h)
+{
+	return h->lanes;
+}
+
+/* ---- carriers come and go ---- */
+
+static void in_doubt(struct handout *h, const struct carrier_job *j, struct slice to)
+{
+	LOG(LOG_NOTICE, "possibly-twice", LOG_S("id", id_slice(&j->id)), LOG_S("to", to));
+	h->count.possibly_twice++;
+}
+
+/* It died with these in its hands: any of them may be delivered already. */
+static void take_back_all(struct handout *h, struct carrier *c, uint64_t now_ms)
+{
+	uint64_t due_ms = now_ms + schedule_pause_ms(c->losses);
 	struct list *at, *after;
 
-	LIST_EACH (&h->jobs, at, after) {
-		const struct job *j = container_of(at, struct job, link);
+	if (!list_empty(&c->jobs))
+		c->losses++;
+	LIST_EACH (&c->jobs, at, after) {
+		const struct carrier_job *j = container_of(at, struct carrier_job, link);
 
-		for (uint32_t i = 0; i < j->n; i++) {
-			if (schedule_look_rcpt(h->schedule, &j->id, j->out[i].n) != SCHEDULE_ACTIVE)
-				continue; /* removed by an operator */
-			LOG(LOG_NOTICE, "possibly-twice", LOG_S("id", id_slice(&j->id)),
-			    LOG_S("to", j->out[i].address));
-			h->count.possibly_twice++;
-		}
+		for (uint32_t i = 0; i < j->n; i++)
+			if (schedule_look_rcpt(h->schedule, &j->id, j->out[i].n) == SCHEDULE_ACTIVE)
+				in_doubt(h, j, j->out[i].address); /* not removed by an operator */
+		schedule_give_back(h->schedule, j->number, due_ms);
 	}
 }
 
-void handout_peer(struct handout *h, struct channel *ch, uint64_t now_ms)
+void handout_local_peer(struct handout *h, struct channel *ch, uint64_t now_ms)
 {
-	log_in_doubt(h);
-	forget_jobs(h);
-	h->local = ch;
-	h->credit = 0; /* local says how much it takes */
-	schedule_local(h->schedule, ch != NULL, now_ms);
+	take_back_all(h, &h->local, now_ms);
+	carrier_peer(&h->local, ch);
+}
+
+void handout_smtp_peer(struct handout *h, unsigned index, struct channel *ch, uint64_t now_ms)
+{
+	take_back_all(h, &h->smtp[index], now_ms);
+	lanes_carrier_gone(h->lanes, index);
+	carrier_peer(&h->smtp[index], ch);
 }
 
 /* ---- handing over ---- */
 
-static void put_mailbox(struct handout *h, struct job *j, const struct envelope_rcpt *r, uint32_t n)
-{
-	struct ipc_message m = { .type = IPC_TYPE_job_mailbox,
-				 .job_mailbox = { .job = j->number,
-						  .recipient = n,
-						  .mailbox = r->mailbox,
-						  .address = r->address,
-						  .original = r->original } };
-
-	j->out[j->n++] = (struct out){ .n = n, .address = r->address, .mailbox = r->mailbox };
-	j->cost += r->mailbox.n + r->address.n + r->original.n;
-	channel_send(h->local, &m, -1);
-}
-
 /* All of a body that is not in a file of its own. */
-static int read_body(struct handout *h, const struct job *j, struct buf *to)
+static int read_body(struct handout *h, const struct carrier_job *j, struct buf *to)
 {
 	if (j->size > to->max)
 		return -EBADMSG; /* such a body has a file */
@@ -129,63 +119,7 @@ static int read_body(struct handout *h, const struct job *j, struct buf *to)
 	return 0;
 }
 
-static void send_body(struct handout *h, struct job *j, struct slice body, int fd)
-{
-	struct ipc_message m = { .type = IPC_TYPE_job_body,
-				 .job_body = { .job = j->number, .in_file = fd >= 0 } };
-
-	if (fd >= 0)
-		channel_send(h->local, &m, fd);
-	for (; body.n > 0; body = slice_tail(body, m.job_body.data.n)) {
-		m.job_body.data = slice_head(body, IPC_CHUNK_MAX);
-		j->cost += m.job_body.data.n;
-		channel_send(h->local, &m, -1);
-	}
-}
-
-static void send_job(struct handout *h, struct job *j, const struct schedule_job *due,
-		     const struct envelope *e, struct slice recipients, struct slice headers,
-		     struct slice body, int fd)
-{
-	struct ipc_message m = { .type = IPC_TYPE_job,
-				 .job = { .job = j->number,
-					  .id = id_slice(&j->id),
-					  .time_ms = j->accepted_ms,
-					  .sender = e->sender,
-					  .body_size = j->size,
-					  .headers = headers } };
-	struct ipc_message end = { .type = IPC_TYPE_job_end, .job_end = { .job = j->number } };
-	struct envelope_rcpt r;
-
-	j->cost = e->sender.n + headers.n;
-	channel_send(h->local, &m, -1);
-	/* The job's recipients are in order, as those of the envelope. */
-	for (uint32_t i = 0; i < e->recipients && j->n < due->n; i++) {
-		if (!envelope_get_rcpt(&recipients, &r))
-			break;
-		if (due->rcpt[j->n] == i)
-			put_mailbox(h, j, &r, i);
-	}
-	send_body(h, j, body, fd);
-	channel_send(h->local, &end, -1);
-	h->credit -= (int64_t)j->cost;
-}
-
-/* Whether each of the job's recipients is really there. */
-static bool has_all(const struct schedule_job *due, const struct envelope *e, struct slice recipients)
-{
-	struct envelope_rcpt r;
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < e->recipients && n < due->n; i++) {
-		if (!envelope_get_rcpt(&recipients, &r))
-			return false;
-		n += due->rcpt[n] == i;
-	}
-	return n == due->n;
-}
-
-/* Before local hears of it.  A spool that takes no marks would take no outcome
+/* Before the carrier hears of it.  A spool that takes no marks would take no outcome
  * either, and the message would be delivered again after each restart. */
 static int mark_attempts(struct handout *h, const struct schedule_job *due)
 {
@@ -196,58 +130,72 @@ static int mark_attempts(struct handout *h, const struct schedule_job *due)
 	return r;
 }
 
-/* Everything that can fail is read before the first octet goes to local: a job is
- * handed over whole or not at all. */
-static int hand_over(struct handout *h, const struct schedule_job *due, struct job *j)
+/* Everything that can fail is read before the first octet goes over: a job is
+ * handed over whole or not at all.  *ret_fd is the caller's to close. */
+static int read_job(struct handout *h, struct carrier_job *j, struct carrier_load *load, struct buf *headers,
+		    struct buf *body)
 {
-	struct buf headers, body;
 	struct spool_info info;
-	struct envelope e;
-	struct slice cur;
-	int fd = -1, r = spool_info(h->sp, &due->id, &info);
+	int r = spool_info(h->sp, &j->id, &info);
 
 	if (r < 0)
 		return r;
-	j->id = due->id;
-	j->number = due->number;
 	j->accepted_ms = info.time_ms;
 	j->size = info.body_size;
+	r = spool_read_meta(h->sp, &j->id, &j->envelope, headers);
+	if (r < 0)
+		return r;
+	load->recipients = buf_slice(&j->envelope);
+	load->headers = buf_slice(headers);
+	if (!envelope_get(&load->recipients, &load->e) || !carrier_job_names(j, load))
+		return -EBADMSG;
+	if (!body)
+		return 0;
+	load->fd = spool_body_fd(h->sp, &j->id);
+	if (load->fd < 0)
+		r = load->fd == -ENODATA ? read_body(h, j, body) : load->fd;
+	load->body = buf_slice(body);
+	return r;
+}
+
+static int hand_over(struct handout *h, const struct schedule_job *due, struct carrier *c,
+		     struct carrier_job *j)
+{
+	struct carrier_load load = { .due = due, .fd = -1 };
+	struct buf headers, body;
+	int r;
+
 	buf_init(&headers, IPC_CHUNK_MAX);
 	buf_init(&body, BODY_MAX);
-	r = spool_read_meta(h->sp, &j->id, &j->envelope, &headers);
-	cur = buf_slice(&j->envelope);
-	if (r == 0 && (!envelope_get(&cur, &e) || !has_all(due, &e, cur)))
-		r = -EBADMSG;
-	if (r == 0)
-		fd = spool_body_fd(h->sp, &j->id);
-	if (r == 0 && fd < 0)
-		r = fd == -ENODATA ? read_body(h, j, &body) : fd;
+	r = read_job(h, j, &load, &headers, &body);
 	if (r == 0)
 		r = mark_attempts(h, due);
 	if (r == 0)
-		send_job(h, j, due, &e, cur, buf_slice(&headers), buf_slice(&body), fd);
-	if (fd >= 0)
-		close(fd);
+		carrier_send(c, j, &load);
+	if (load.fd >= 0)
+		close(load.fd);
 	buf_done(&headers);
 	buf_done(&body);
 	return r;
 }
 
-static void record(struct handout *h, const struct job *j, const struct out *o, uint32_t recipient,
-		   enum schedule_result said, struct slice status, struct slice text, uint64_t now_ms);
+static void record(struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *o,
+		   uint32_t recipient, enum schedule_result said, struct slice status, struct slice text,
+		   uint64_t now_ms);
 
 /* The message cannot be read back.  Nothing is tried with a damaged one until an
  * operator has looked at it; other errors may pass. */
-static void not_handed_over(struct handout *h, const struct schedule_job *due, const struct job *j, int error,
-			    uint64_t now_ms)
+static void not_handed_over(struct handout *h, const struct schedule_job *due, const struct carrier_job *j,
+			    int error, uint64_t now_ms)
 {
 	LOG(LOG_ERR, "not-handed-over", LOG_S("id", id_slice(&due->id)), LOG_ERRNO(error));
 	if (error == -ENOENT) {
 		schedule_remove(h->schedule, &due->id);
+		schedule_give_back(h->schedule, due->number, now_ms);
 		return;
 	}
 	if (error != -EBADMSG) {
-		schedule_give_back(h->schedule, due->number, now_ms);
+		schedule_give_back(h->schedule, due->number, now_ms + schedule_pause_ms(0));
 		return;
 	}
 	for (uint32_t i = 0; i < due->n; i++)
@@ -255,41 +203,116 @@ static void not_handed_over(struct handout *h, const struct schedule_job *due, c
 		       SLICE_LIT("the stored message is damaged"), now_ms);
 }
 
-static void begin(struct handout *h, const struct schedule_job *due, uint64_t now_ms)
+/* lane: 0 for local.  False when it could not be handed over. */
+static bool begin(struct handout *h, const struct schedule_job *due, struct carrier *c, uint64_t lane,
+		  uint64_t now_ms)
 {
-	struct job *j = calloc(1, sizeof(*j));
+	struct carrier_job *j = carrier_job_new(due);
 	int r;
 
 	if (!j) {
-		schedule_give_back(h->schedule, due->number, now_ms);
-		return;
+		schedule_give_back(h->schedule, due->number, now_ms + schedule_pause_ms(0));
+		return false;
 	}
-	list_init(&j->link);
-	buf_init(&j->envelope, ENVELOPE_MAX);
-	j->number = due->number;
-	j->id = due->id;
-	r = hand_over(h, due, j);
+	j->lane = lane;
+	r = hand_over(h, due, c, j);
 	if (r < 0) {
 		not_handed_over(h, due, j, r, now_ms);
-		job_free(j);
-		return;
+		carrier_job_free(j);
+		return false;
 	}
 	h->count.jobs++;
-	list_push_back(&h->jobs, &j->link);
+	return true;
+}
+
+/* While nothing goes out, nobody would notice that a message has become too old. */
+static void expire(struct handout *h, uint64_t now_ms)
+{
+	struct lanes_trouble t;
+	struct schedule_job due;
+
+	lanes_trouble(h->lanes, &t);
+	for (unsigned n = 0; n < EXPIRE_TURN && schedule_next_expired(h->schedule, now_ms, &due); n++) {
+		struct carrier_load load = { .due = &due, .fd = -1 };
+		struct carrier_job *j = carrier_job_new(&due);
+		struct carrier_rcpt o;
+		struct buf headers;
+
+		if (!j) {
+			schedule_give_back(h->schedule, due.number, now_ms + schedule_pause_ms(0));
+			return;
+		}
+		buf_init(&headers, IPC_CHUNK_MAX);
+		(void)read_job(h, j, &load, &headers, NULL); /* for its names; it goes without */
+		for (uint32_t i = 0; i < due.n; i++)
+			record(h, j, carrier_job_take(j, due.rcpt[i], &o) ? &o : NULL, due.rcpt[i],
+			       SCHEDULE_SAID_DEFERRED, slice_str(t.status), slice_str(t.text), now_ms);
+		buf_done(&headers);
+		carrier_job_free(j);
+	}
+}
+
+static uint64_t soonest(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t run_local(struct handout *h, uint64_t now_ms)
+{
+	struct schedule_job due;
+
+	schedule_open(h->schedule, h->local.ch != NULL);
+	while (carrier_ready(&h->local) && h->local.n_jobs < HANDOUT_LOCAL_JOBS) {
+		if (!carrier_has_room(&h->local))
+			return schedule_wait_ms(h->schedule, now_ms) == UINT64_MAX ? UINT64_MAX : ROOM_MS;
+		if (!schedule_next(h->schedule, now_ms, &due))
+			return schedule_wait_ms(h->schedule, now_ms);
+		begin(h, &due, &h->local, 0, now_ms);
+	}
+	return UINT64_MAX; /* credit or local will wake us */
+}
+
+static uint64_t run_lanes(struct handout *h, uint64_t now_ms)
+{
+	struct lanes_trouble t;
+	struct schedule_job due;
+	struct carrier *c;
+	uint64_t lane;
+
+	for (;;) {
+		enum lanes_state state = lanes_look(h->lanes, now_ms);
+
+		schedule_open(h->schedule, state != LANES_WAIT);
+		if (state == LANES_WAIT) {
+			lanes_trouble(h->lanes, &t);
+			expire(h, now_ms);
+			return t.until_ms - now_ms;
+		}
+		if (state == LANES_FULL)
+			return UINT64_MAX; /* the end of a job will wake us */
+		if (schedule_wait_ms(h->schedule, now_ms) > 0)
+			return schedule_wait_ms(h->schedule, now_ms);
+		if (state == LANES_NO_ROOM || !schedule_next(h->schedule, now_ms, &due))
+			return ROOM_MS;
+		lane = lanes_take(h->lanes, due.number, &c, now_ms);
+		if (lane == 0)
+			schedule_give_back(h->schedule, due.number, now_ms + schedule_pause_ms(0));
+		else if (!begin(h, &due, c, lane, now_ms))
+			lanes_job_over(h->lanes, lane, false, now_ms);
+	}
 }
 
 uint64_t handout_run(struct handout *h, uint64_t now_ms)
 {
-	struct schedule_job due;
+	uint64_t next = lanes_tick(h->lanes, now_ms), wait;
 
-	while (h->local && h->credit > 0) {
-		if (channel_room(h->local) < JOB_ROOM)
-			return schedule_wait_ms(h->schedule, now_ms) == UINT64_MAX ? UINT64_MAX : ROOM_MS;
-		if (!schedule_next(h->schedule, now_ms, &due))
-			return schedule_wait_ms(h->schedule, now_ms);
-		begin(h, &due, now_ms);
-	}
-	return UINT64_MAX; /* credit or local will wake us */
+	wait = lanes_setup(h->lanes)->on ? run_lanes(h, now_ms) : run_local(h, now_ms);
+	return next == UINT64_MAX ? wait : soonest(wait, next > now_ms ? next - now_ms : 0);
+}
+
+void handout_shift(struct handout *h, int64_t by_ms)
+{
+	lanes_shift(h->lanes, by_ms);
 }
 
 /* ---- outcomes ---- */
@@ -318,16 +341,31 @@ static void record_answer(struct handout *h, const struct schedule_answer *a, ui
 		    LOG_U("recipient", recipient), LOG_ERRNO(r));
 }
 
-static void log_answer(const struct job *j, const struct out *o, const struct schedule_answer *a,
-		       struct slice status, struct slice text, uint64_t now_ms)
+static void log_delivered(const struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *o,
+			  const struct schedule_answer *a, struct slice text, uint64_t now_ms)
+{
+	struct slice to = o ? o->address : SLICE_LIT("");
+	uint64_t delay_ms = now_ms > j->accepted_ms ? now_ms - j->accepted_ms : 0;
+	char site[ENDPOINT_TEXT_MAX];
+
+	if (j->lane == 0)
+		LOG(LOG_NOTICE, "delivered", LOG_S("id", id_slice(&a->id)), LOG_S("to", to),
+		    LOG_S("mailbox", o ? o->mailbox : SLICE_LIT("")), LOG_U("delay_ms", delay_ms),
+		    LOG_U("size", j->size));
+	else
+		LOG(LOG_NOTICE, "delivered", LOG_S("id", id_slice(&a->id)), LOG_S("to", to),
+		    LOG_STR("site", endpoint_format(&lanes_setup(h->lanes)->to, site)), LOG_S("reply", text),
+		    LOG_U("delay_ms", delay_ms), LOG_U("size", j->size));
+}
+
+static void log_answer(const struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *o,
+		       const struct schedule_answer *a, struct slice status, struct slice text,
+		       uint64_t now_ms)
 {
 	struct slice to = o ? o->address : SLICE_LIT("");
 
 	if (a->now == SCHEDULE_DONE)
-		LOG(LOG_NOTICE, "delivered", LOG_S("id", id_slice(&a->id)), LOG_S("to", to),
-		    LOG_S("mailbox", o ? o->mailbox : SLICE_LIT("")),
-		    LOG_U("delay_ms", now_ms > j->accepted_ms ? now_ms - j->accepted_ms : 0),
-		    LOG_U("size", j->size));
+		log_delivered(h, j, o, a, text, now_ms);
 	else if (a->now == SCHEDULE_DEFERRED)
 		LOG(LOG_WARNING, "deferred", LOG_S("id", id_slice(&a->id)), LOG_S("to", to),
 		    LOG_S("status", status), LOG_S("reason", text), LOG_U("attempts", a->attempts),
@@ -338,8 +376,9 @@ static void log_answer(const struct job *j, const struct out *o, const struct sc
 }
 
 /* o: NULL when the envelope could not be read. */
-static void record(struct handout *h, const struct job *j, const struct out *o, uint32_t recipient,
-		   enum schedule_result said, struct slice status, struct slice text, uint64_t now_ms)
+static void record(struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *o,
+		   uint32_t recipient, enum schedule_result said, struct slice status, struct slice text,
+		   uint64_t now_ms)
 {
 	struct schedule_answer a;
 
@@ -356,65 +395,94 @@ static void record(struct handout *h, const struct job *j, const struct out *o, 
 	else
 		h->count.failed++;
 	record_answer(h, &a, recipient, status, text);
-	log_answer(j, o, &a, status, text, now_ms);
+	log_answer(h, j, o, &a, status, text, now_ms);
 }
 
-static struct job *find(struct handout *h, uint64_t number)
-{
-	struct list *at, *after;
-
-	LIST_EACH (&h->jobs, at, after) {
-		struct job *j = container_of(at, struct job, link);
-
-		if (j->number == number)
-			return j;
-	}
-	return NULL;
-}
-
-static const char *on_result(struct handout *h, const struct ipc_job_result *m, uint64_t now_ms)
+static const char *on_result(struct handout *h, struct carrier *c, const struct ipc_job_result *m,
+			     uint64_t now_ms)
 {
 	static const enum schedule_result said[] = { [IPC_JOB_DELIVERED] = SCHEDULE_SAID_DELIVERED,
 						     [IPC_JOB_DEFERRED] = SCHEDULE_SAID_DEFERRED,
 						     [IPC_JOB_FAILED] = SCHEDULE_SAID_FAILED };
-	struct job *j = find(h, m->job);
+	struct carrier_job *j = carrier_find(c, m->job);
+	struct carrier_rcpt o;
 
 	if (!j || m->result < IPC_JOB_DELIVERED || m->result > IPC_JOB_FAILED)
 		return "a result of no job, or of no known kind";
-	for (uint32_t i = 0; i < j->n; i++)
-		if (j->out[i].n == m->recipient) {
-			struct out o = j->out[i];
-
-			j->out[i] = j->out[--j->n]; /* once is enough */
-			record(h, j, &o, m->recipient, said[m->result], m->enhanced, m->text, now_ms);
-			return NULL;
-		}
-	return "a result of nobody in this job";
-}
-
-static const char *on_credit(struct handout *h, const struct ipc_job_credit *m)
-{
-	struct job *j;
-
-	if (m->job == 0) {
-		h->credit += m->octets;
-		return h->credit <= UINT32_MAX ? NULL : "too much credit";
-	}
-	j = find(h, m->job);
-	if (!j || j->n > 0 || m->octets != j->cost)
-		return "credit for a job that is not over, or another one";
-	h->credit += m->octets;
-	job_free(j);
+	if (!carrier_job_take(j, m->recipient, &o))
+		return "a result of nobody in this job";
+	if (m->in_doubt && m->result == IPC_JOB_DEFERRED)
+		in_doubt(h, j, o.address);
+	record(h, j, &o, m->recipient, said[m->result], m->enhanced, m->text, now_ms);
 	return NULL;
 }
 
-const char *handout_message(struct handout *h, const struct ipc_message *m, uint64_t now_ms)
+static const char *on_credit(struct handout *h, struct carrier *c, const struct ipc_job_credit *m,
+			     uint64_t now_ms)
+{
+	struct carrier_job *j = NULL;
+	const char *broken = carrier_credit(c, m, &j);
+
+	if (j && j->lane)
+		lanes_job_over(h->lanes, j->lane, !j->back, now_ms);
+	if (j)
+		carrier_job_free(j);
+	return broken;
+}
+
+/* Nothing was tried: no attempt of this message, and no reason to make it wait by itself.  The
+ * mark of the attempt is taken off, so that a restart does not call it possibly twice. */
+static const char *on_back(struct handout *h, struct carrier *c, const struct ipc_job_back *m,
+			   uint64_t now_ms)
+{
+	struct carrier_job *j = carrier_find(c, m->job);
+	struct schedule_answer a = { .now = SCHEDULE_DEFERRED, .next_ms = now_ms };
+
+	if (!j || j->back)
+		return "a job back that is not there";
+	a.id = j->id;
+	a.attempts = j->attempt > 0 ? j->attempt - 1 : 0;
+	for (uint32_t i = 0; i < j->n; i++)
+		if (schedule_look_rcpt(h->schedule, &j->id, j->out[i].n) == SCHEDULE_ACTIVE)
+			record_answer(h, &a, j->out[i].n, m->enhanced, m->text);
+	j->back = true;
+	j->n = 0;
+	schedule_give_back(h->schedule, j->number, now_ms);
+	return NULL;
+}
+
+const char *handout_local_message(struct handout *h, const struct ipc_message *m, uint64_t now_ms)
 {
 	if (m->type == IPC_TYPE_job_result)
-		return on_result(h, &m->job_result, now_ms);
+		return on_result(h, &h->local, &m->job_result, now_ms);
 	if (m->type == IPC_TYPE_job_credit)
-		return on_credit(h, &m->job_credit);
+		return on_credit(h, &h->local, &m->job_credit, now_ms);
 	return "a message that local may not send";
+}
+
+bool handout_is_for(const struct ipc_message *m)
+{
+	return m->type == IPC_TYPE_job_result || m->type == IPC_TYPE_job_credit ||
+	       m->type == IPC_TYPE_job_back || m->type == IPC_TYPE_lane_closed;
+}
+
+const char *handout_smtp_message(struct handout *h, unsigned index, const struct ipc_message *m,
+				 uint64_t now_ms)
+{
+	struct carrier *c = &h->smtp[index];
+
+	switch (m->type) {
+	case IPC_TYPE_job_result:
+		return on_result(h, c, &m->job_result, now_ms);
+	case IPC_TYPE_job_credit:
+		return on_credit(h, c, &m->job_credit, now_ms);
+	case IPC_TYPE_job_back:
+		return on_back(h, c, &m->job_back, now_ms);
+	case IPC_TYPE_lane_closed:
+		return lanes_closed(h->lanes, index, &m->lane_closed, now_ms);
+	default:
+		return "a message that smtp may not send";
+	}
 }
 
 void handout_count(const struct handout *h, struct handout_counters *ret)

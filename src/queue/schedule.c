@@ -38,8 +38,7 @@ struct schedule {
 	struct job *job;
 	unsigned jobs_max, jobs;
 	uint64_t last_number;
-	bool local;
-	unsigned losses; /* in a row */
+	bool open;
 };
 
 const char *schedule_state_name(enum schedule_state state)
@@ -266,65 +265,52 @@ static void end_job(struct schedule *s, struct job *j)
 	s->jobs--;
 }
 
-static uint64_t pause_ms(const struct schedule *s)
+uint64_t schedule_pause_ms(unsigned losses)
 {
-	uint64_t ms = s->losses < 7 ? (uint64_t)PAUSE_FIRST_MS << s->losses : PAUSE_MAX_MS;
+	uint64_t ms = losses < 7 ? (uint64_t)PAUSE_FIRST_MS << losses : PAUSE_MAX_MS;
 
 	return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
 }
 
-static void take_back(struct schedule *s, struct job *j, uint64_t now_ms)
+void schedule_open(struct schedule *s, bool open)
 {
-	struct message *m = j->message;
+	s->open = open;
+}
 
+void schedule_give_back(struct schedule *s, uint64_t number, uint64_t due_ms)
+{
+	struct job *j = find_job(s, number);
+	struct message *m = j ? j->message : NULL;
+
+	if (!j)
+		return;
 	for (uint32_t i = 0; m && i < j->n; i++)
 		if (j->rcpt[i] != UINT32_MAX && m->rcpt[j->rcpt[i]] == SCHEDULE_ACTIVE)
 			turn(m, j->rcpt[i], SCHEDULE_READY);
 	if (m) {
-		m->ready_ms = now_ms + pause_ms(s);
+		m->ready_ms = due_ms;
 		replan(s, m);
 	}
 	end_job(s, j);
 }
 
-void schedule_local(struct schedule *s, bool here, uint64_t now_ms)
-{
-	bool lost = false;
-
-	for (unsigned i = 0; i < s->jobs_max; i++)
-		if (s->job[i].number > 0) {
-			take_back(s, &s->job[i], now_ms);
-			lost = true;
-		}
-	if (lost)
-		s->losses++;
-	s->local = here;
-}
-
-void schedule_give_back(struct schedule *s, uint64_t number, uint64_t now_ms)
-{
-	struct job *j = find_job(s, number);
-
-	if (!j)
-		return;
-	take_back(s, j, now_ms);
-	s->losses++;
-}
-
 static bool can_start(const struct schedule *s)
 {
-	return s->local && s->jobs < s->jobs_max;
+	return s->open && s->jobs < s->jobs_max;
 }
 
-bool schedule_next(struct schedule *s, uint64_t now_ms, struct schedule_job *ret)
+/* The message that is due first, if it is due. */
+static struct message *next_due(const struct schedule *s, uint64_t now_ms)
 {
 	struct heap_node *top = heap_top(&s->due);
-	struct message *m;
+
+	return top && top->key <= now_ms ? container_of(top, struct message, due) : NULL;
+}
+
+static void begin_job(struct schedule *s, struct message *m, uint64_t now_ms, struct schedule_job *ret)
+{
 	struct job *j = s->job;
 
-	if (!can_start(s) || !top || top->key > now_ms)
-		return false;
-	m = container_of(top, struct message, due);
 	while (j->number > 0)
 		j++;
 	if (m->count[SCHEDULE_DEFERRED] > 0 && m->retry_ms <= now_ms) {
@@ -350,6 +336,24 @@ bool schedule_next(struct schedule *s, uint64_t now_ms, struct schedule_job *ret
 	ret->attempt = m->attempts;
 	ret->n = j->n;
 	memcpy(ret->rcpt, j->rcpt, j->n * sizeof(j->rcpt[0]));
+}
+
+bool schedule_next(struct schedule *s, uint64_t now_ms, struct schedule_job *ret)
+{
+	struct message *m = can_start(s) ? next_due(s, now_ms) : NULL;
+
+	if (m)
+		begin_job(s, m, now_ms, ret);
+	return m != NULL;
+}
+
+bool schedule_next_expired(struct schedule *s, uint64_t now_ms, struct schedule_job *ret)
+{
+	struct message *m = s->jobs < s->jobs_max ? next_due(s, now_ms) : NULL;
+
+	if (!m || now_ms <= m->accepted_ms + SCHEDULE_LIFE_MS)
+		return false;
+	begin_job(s, m, now_ms, ret);
 	return true;
 }
 
@@ -398,7 +402,6 @@ bool schedule_answer(struct schedule *s, uint64_t job, uint32_t recipient, enum 
 
 	if (!j || recipient == UINT32_MAX || !take_answer(s, j, recipient))
 		return false;
-	s->losses = 0;
 	if (!m || m->rcpt[recipient] != SCHEDULE_ACTIVE)
 		return false;
 	a.id = m->id;

@@ -72,9 +72,8 @@ int schedule_done(struct schedule *s, const struct id *id, uint32_t recipient);
 
 /* --- handing out --- */
 
-/* Local delivery is there, or not: then nothing is handed out and what was comes
- * back, due again after a pause that grows while nothing succeeds (1 s to 1 min). */
-void schedule_local(struct schedule *s, bool here, uint64_t now_ms);
+/* Whether anything may be handed out now: closed at first. */
+void schedule_open(struct schedule *s, bool open);
 
 struct schedule_job {
 	uint64_t number;
@@ -85,8 +84,13 @@ struct schedule_job {
 };
 /* The next job that is due; its recipients are active from now on. */
 bool schedule_next(struct schedule *s, uint64_t now_ms, struct schedule_job *ret);
-/* A job that could not be handed over comes back whole, due after the pause. */
-void schedule_give_back(struct schedule *s, uint64_t job, uint64_t now_ms);
+/* The same, open or not, if the message that is due first is older than SCHEDULE_LIFE_MS: where
+ * nothing can be handed out for days, the caller answers for it. */
+bool schedule_next_expired(struct schedule *s, uint64_t now_ms, struct schedule_job *ret);
+/* A job that was not done, or whose carrier was lost: what is not answered is ready again. */
+void schedule_give_back(struct schedule *s, uint64_t job, uint64_t due_ms);
+/* How long to wait after that many losses in a row more than one: 1 s to 1 min. */
+uint64_t schedule_pause_ms(unsigned losses);
 /* How long there will be nothing to hand out if nothing happens: 0, or UINT64_MAX
  * for ever. */
 uint64_t schedule_wait_ms(const struct schedule *s, uint64_t now_ms);

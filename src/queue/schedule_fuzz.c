@@ -173,15 +173,17 @@ static void step(struct world *w, unsigned what, unsigned n, unsigned arg)
 		break;
 	case 8:
 		w->local = arg & 1;
-		schedule_local(w->s, w->local, w->now);
+		schedule_open(w->s, w->local);
 		/* Gone or come anew: what the old one was doing is done by nobody. */
 		for (unsigned i = 0; i < JOBS; i++)
-			if (w->under_way[i])
+			if (w->under_way[i]) {
+				schedule_give_back(w->s, w->job[i].number, w->now + 1000);
 				reopen(w, i);
+			}
 		break;
 	case 9:
 		if (w->under_way[n % JOBS]) {
-			schedule_give_back(w->s, w->job[n % JOBS].number, w->now);
+			schedule_give_back(w->s, w->job[n % JOBS].number, w->now + arg);
 			reopen(w, n % JOBS);
 		}
 		break;
@@ -195,7 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (schedule_new(JOBS, &w.s) < 0)
 		return 0;
-	schedule_local(w.s, true, w.now);
+	schedule_open(w.s, true);
 	for (size_t i = 0; i + 2 < size && i < 3000; i += 3)
 		step(&w, data[i], data[i + 1], data[i + 2]);
 	schedule_free(w.s);

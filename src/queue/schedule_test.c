@@ -25,7 +25,7 @@ static struct schedule *make(unsigned jobs)
 	struct schedule *s;
 
 	assert_int_equal(schedule_new(jobs, &s), 0);
-	schedule_local(s, true, T0);
+	schedule_open(s, true);
 	return s;
 }
 
@@ -202,7 +202,7 @@ static void test_hold(void **state)
 	schedule_free(s);
 }
 
-static void test_local_away(void **state)
+static void test_carrier_away(void **state)
 {
 	struct schedule *s = make(2);
 	struct schedule_job j;
@@ -211,20 +211,45 @@ static void test_local_away(void **state)
 
 	(void)state;
 	add(s, 1, one, 1, T0);
-	for (int i = 0; i < 10; i++) {
+	for (unsigned i = 0; i < 10; i++) {
 		uint64_t before = pause;
 
 		assert_true(schedule_next(s, now, &j));
 		assert_int_equal(j.attempt, 1); /* coming back is no attempt */
-		schedule_local(s, false, now);
+		schedule_open(s, false);
+		pause = schedule_pause_ms(i);
+		schedule_give_back(s, j.number, now + pause);
 		assert_false(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, now, &a));
 		assert_false(schedule_next(s, now + HOUR, &j));
-		schedule_local(s, true, now);
-		pause = schedule_wait_ms(s, now);
+		assert_int_equal(schedule_wait_ms(s, now), UINT64_MAX);
+		schedule_open(s, true);
+		assert_int_equal(schedule_wait_ms(s, now), pause);
 		assert_true(pause >= 1000 && pause <= MINUTE && pause >= before);
 		now += pause;
 	}
 	assert_int_equal(pause, MINUTE);
+	schedule_free(s);
+}
+
+/* Nothing can be handed out for days: what is too old comes out all the same, the rest waits. */
+static void test_expired_while_closed(void **state)
+{
+	struct schedule *s = make(2);
+	uint64_t late = T0 + SCHEDULE_LIFE_MS + 1;
+	struct schedule_job j;
+	struct schedule_answer a;
+	struct id old = add(s, 1, one, 1, T0);
+
+	(void)state;
+	schedule_open(s, false);
+	add(s, 2, one, 1, T0 + 5000);
+	assert_false(schedule_next_expired(s, late - 1, &j));
+	assert_true(schedule_next_expired(s, late, &j));
+	assert_true(slice_eq(id_slice(&j.id), id_slice(&old)));
+	assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DEFERRED, late, &a));
+	assert_true(a.expired);
+	assert_int_equal(a.now, SCHEDULE_FAILED);
+	assert_false(schedule_next_expired(s, late, &j));
 	schedule_free(s);
 }
 
@@ -346,8 +371,11 @@ static void model_take(struct schedule *s, struct model *m, uint64_t now, bool l
 	jobs[at] = j;
 }
 
-static void model_lose_jobs(struct model *m, struct schedule_job *jobs)
+static void lose_jobs(struct schedule *s, struct model *m, struct schedule_job *jobs, uint64_t now)
 {
+	for (unsigned i = 0; i < MODEL_JOBS; i++)
+		if (jobs[i].n > 0)
+			schedule_give_back(s, jobs[i].number, now + 1000);
 	for (unsigned i = 0; i < MODEL_MESSAGES; i++)
 		for (uint32_t k = 0; k < m[i].n; k++)
 			m[i].rcpt[k].active = false;
@@ -379,8 +407,8 @@ static void random_life(uint32_t seed)
 
 		if (step == 4000) { /* from now on all goes well */
 			local = true;
-			schedule_local(s, true, now);
-			model_lose_jobs(m, jobs);
+			schedule_open(s, true);
+			lose_jobs(s, m, jobs, now);
 			for (unsigned k = 0; k < MODEL_MESSAGES; k++) {
 				id = id_of(k);
 				schedule_release(s, &id, now);
@@ -422,8 +450,8 @@ static void random_life(uint32_t seed)
 			if (roll(8) > 0)
 				break;
 			local = !local;
-			schedule_local(s, local, now);
-			model_lose_jobs(m, jobs);
+			schedule_open(s, local);
+			lose_jobs(s, m, jobs, now);
 			break;
 		case 6:
 		case 7:
@@ -523,7 +551,8 @@ int main(void)
 		cmocka_unit_test(test_retries),
 		cmocka_unit_test(test_many_recipients),
 		cmocka_unit_test(test_hold),
-		cmocka_unit_test(test_local_away),
+		cmocka_unit_test(test_carrier_away),
+		cmocka_unit_test(test_expired_while_closed),
 		cmocka_unit_test(test_removed_under_way),
 		cmocka_unit_test(test_clock_set),
 		cmocka_unit_test(test_clock_noticed),

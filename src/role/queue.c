@@ -52,6 +52,7 @@ static uint64_t now_ms(struct queue *q)
 		LOG(LOG_NOTICE, "clock-set", LOG_U("by_s", (uint64_t)(by < 0 ? -by : by) / 1000),
 		    LOG_STR("direction", by < 0 ? "back" : "ahead"));
 		schedule_shift(q->schedule, by);
+		handout_shift(q->handout, by);
 	}
 	return wall;
 }
@@ -148,6 +149,33 @@ static int open_spool(struct queue *q, const struct conf *conf)
 	return 0;
 }
 
+/* Where mail for mailboxes goes. */
+static void configure(struct queue *q, const struct conf *conf)
+{
+	struct lanes_setup setup = { .on = conf->delivery_by == CONF_BY_LMTP,
+				     .connections = conf->delivery_connections,
+				     .idle_s = conf->delivery_idle_s,
+				     .connect_s = conf->delivery_connect_s,
+				     .command_s = conf->delivery_command_s,
+				     .final_s = conf->delivery_final_s };
+
+	/* It was parsed when the configuration was checked. */
+	if (setup.on && !endpoint_parse(slice_str(conf->delivery_lmtp), &setup.to))
+		setup.on = false;
+	handout_configure(q->handout, &setup, queue_now_ms());
+}
+
+static void queue_reconfigured(struct role *r, const struct conf *old)
+{
+	struct queue *q = r->state;
+
+	(void)old;
+	if (q->closed)
+		return;
+	configure(q, r->conf);
+	pump(q);
+}
+
 static int queue_open(struct role *r)
 {
 	struct queue *q = calloc(1, sizeof(*q));
@@ -164,6 +192,8 @@ static int queue_open(struct role *r)
 		err = intake_new(q->sp, q->schedule, &q->intake);
 	if (err == 0)
 		err = handout_new(q->sp, q->schedule, &q->handout);
+	if (err == 0)
+		configure(q, r->conf);
 	if (err == 0)
 		err = queue_ask_new(r, q->sp, q->schedule, on_changed, &q->ask);
 	return err;
@@ -199,8 +229,10 @@ static void queue_peer(struct role *r, enum ipc_role who, unsigned index, struct
 	if (who == IPC_SMTP && index < INTAKE_PEERS) {
 		intake_peer(q->intake, index, ch);
 		q->smtp += ch ? 1U : -1U;
+		handout_smtp_peer(q->handout, index, ch, now_ms(q));
+		pump(q);
 	} else if (who == IPC_LOCAL) {
-		handout_peer(q->handout, ch, now_ms(q));
+		handout_local_peer(q->handout, ch, now_ms(q));
 		pump(q);
 	}
 }
@@ -214,10 +246,14 @@ static void queue_message(struct role *r, enum ipc_role who, unsigned index, con
 	(void)fd;
 	if (q->closed)
 		return;
-	if (who == IPC_SMTP && index < INTAKE_PEERS) {
+	if (who == IPC_SMTP && index < LANES_CARRIERS && handout_is_for(m)) {
+		broken = handout_smtp_message(q->handout, index, m, now_ms(q));
+		if (!broken)
+			pump(q);
+	} else if (who == IPC_SMTP && index < INTAKE_PEERS) {
 		broken = intake_message(q->intake, index, m, now_ms(q));
 	} else if (who == IPC_LOCAL) {
-		broken = handout_message(q->handout, m, now_ms(q));
+		broken = handout_local_message(q->handout, m, now_ms(q));
 		if (!broken)
 			pump(q);
 	}
@@ -303,6 +339,8 @@ static void queue_status(struct role *r, json_t *to)
 	put(to, "deferred", out.deferred);
 	put(to, "failed", out.failed);
 	put(to, "possibly_twice", q->load.possibly_twice + out.possibly_twice);
+	if (lanes_setup(handout_lanes(q->handout))->on)
+		json_object_set_new(to, "site", lanes_json(handout_lanes(q->handout), queue_now_ms()));
 }
 
 /* ---- the end ---- */
@@ -360,6 +398,7 @@ const struct role_ops role_queue = {
 	.id = IPC_QUEUE,
 	.open = queue_open,
 	.start = queue_start,
+	.reconfigured = queue_reconfigured,
 	.peer = queue_peer,
 	.message = queue_message,
 	.request = queue_request,

@@ -1,21 +1,45 @@
-/* smtp.c - the process that talks to the network: all SMTP sessions.
+/* smtp.c - the process that talks to the network: all SMTP sessions, in and out.
  *
- * Only wiring: what main and the other processes say goes to receive/.
+ * Only wiring: what main and the other processes say goes to receive/, or to send/.
  */
 #include <errno.h>
 
 #include "base/log.h"
 #include "receive/receive.h"
 #include "role/role.h"
+#include "send/send.h"
+
+struct smtp {
+	struct role *role;
+	struct receive *rx;
+	struct send *tx;
+	unsigned draining; /* of the two, how many are not through */
+};
 
 static struct receive *rx_of(const struct role *r)
 {
-	return r->state;
+	return ((struct smtp *)r->state)->rx;
+}
+
+static struct send *tx_of(const struct role *r)
+{
+	return ((struct smtp *)r->state)->tx;
+}
+
+static void one_drained(struct smtp *s)
+{
+	if (--s->draining == 0)
+		role_exit(s->role);
 }
 
 static void on_drained(void *arg)
 {
-	role_exit(arg);
+	one_drained(((struct role *)arg)->state);
+}
+
+static void on_sent(void *arg)
+{
+	one_drained(arg);
 }
 
 static void on_peer_broken(void *arg, enum ipc_role who, const char *why)
@@ -36,14 +60,20 @@ static int smtp_open(struct role *r)
 				       .peer_broken = on_peer_broken,
 				       .peer_silent = on_peer_silent,
 				       .arg = r };
-	struct receive *rx;
-	int err = receive_new(&setup, &rx);
+	struct smtp *s = calloc(1, sizeof(*s));
+	int err = s ? receive_new(&setup, &s->rx) : -ENOMEM;
 
+	if (err == 0)
+		err = send_new(r->loop, &s->tx);
+	if (err == 0)
+		err = send_configure(s->tx, r->conf->hostname);
 	if (err < 0) {
 		LOG(LOG_ERR, "start-failed", LOG_ERRNO(err));
-		return err;
+		free(s);
+		return err; /* and with it the process */
 	}
-	r->state = rx;
+	s->role = r;
+	r->state = s;
 	return 0;
 }
 
@@ -52,6 +82,8 @@ static void smtp_reconfigured(struct role *r, const struct conf *old)
 	int err = receive_configure(rx_of(r), r->conf);
 
 	(void)old;
+	if (err == 0)
+		err = send_configure(tx_of(r), r->conf->hostname);
 	if (err < 0)
 		LOG(LOG_ERR, "reload-failed", LOG_ERRNO(err));
 }
@@ -97,26 +129,45 @@ static void smtp_control(struct role *r, const struct ipc_message *m, int *fd)
 
 static void smtp_peer(struct role *r, enum ipc_role who, unsigned index, struct channel *ch)
 {
-	if (index == 0 && r->state)
-		receive_peer(rx_of(r), who, ch);
+	if (index != 0 || !r->state)
+		return;
+	receive_peer(rx_of(r), who, ch);
+	if (who == IPC_QUEUE)
+		send_peer(tx_of(r), ch);
 }
 
 static void smtp_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
 			 int *fd)
 {
-	(void)fd;
-	if (index == 0)
+	const char *broken;
+
+	if (index != 0)
+		return;
+	if (who != IPC_QUEUE || !send_is_for(m)) {
 		receive_message(rx_of(r), r->conf, who, m);
+		return;
+	}
+	broken = send_message(tx_of(r), m, fd);
+	if (broken)
+		role_peer_broken(r, who, index, broken);
 }
 
 static void smtp_status(struct role *r, json_t *to)
 {
 	receive_status(rx_of(r), to);
+	send_status(tx_of(r), to);
 }
 
 static void smtp_drain(struct role *r, unsigned seconds)
 {
-	receive_drain(rx_of(r), seconds);
+	struct smtp *s = r->state;
+	bool again = s->draining > 0;
+
+	if (!again)
+		s->draining = 2;
+	receive_drain(s->rx, seconds);
+	if (!again)
+		send_drain(s->tx, seconds, on_sent, s);
 }
 
 const struct role_ops role_smtp = {

@@ -6,6 +6,11 @@
 
 #include "smtp/client_private.h"
 
+uint64_t smtp_client_replies(const struct smtp_client *c)
+{
+	return c->replies;
+}
+
 const char *smtp_client_step_name(enum smtp_client_step step)
 {
 	static const char *const names[SMTP_CLIENT_STEPS] = {
@@ -388,6 +393,7 @@ size_t smtp_client_feed(struct smtp_client *c, struct slice in)
 			client_break(c, "4.5.0", "the server's answer is no reply of this protocol");
 		else if (step == SMTP_REPLY_DONE)
 			on_reply(c);
+		c->replies += step == SMTP_REPLY_DONE;
 		if (step == SMTP_REPLY_BAD || step == SMTP_REPLY_DONE)
 			client_advance(c);
 	}

@@ -137,6 +137,7 @@ struct slice smtp_client_output(const struct smtp_client *c);
 void smtp_client_sent(struct smtp_client *c, size_t n);
 
 enum smtp_client_step smtp_client_step(const struct smtp_client *c);
+uint64_t smtp_client_replies(const struct smtp_client *c);     /* whole ones, so far */
 const char *smtp_client_step_name(enum smtp_client_step step); /* "rcpt" */
 /* RFC 5321 4.5.3.2, in seconds. */
 unsigned smtp_client_timeout_s(enum smtp_client_step step);

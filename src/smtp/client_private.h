@@ -22,6 +22,7 @@ struct smtp_client {
 	enum smtp_client_step step;
 	struct smtp_client_offers offers;
 	struct smtp_reply reply;
+	uint64_t replies;
 	struct buf output;
 	char peer[256];
 	bool tls_now, in_tls;

@@ -1,0 +1,276 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "send/private.h"
+
+static struct send_job *find(struct send *s, uint64_t number)
+{
+	struct list *at, *after;
+
+	LIST_EACH (&s->jobs, at, after) {
+		struct send_job *j = container_of(at, struct send_job, link);
+
+		if (j->number == number)
+			return j;
+	}
+	return NULL;
+}
+
+void send_job_free(struct send_job *j)
+{
+	while (j->rcpts) {
+		struct send_rcpt *r = j->rcpts;
+
+		j->rcpts = r->next;
+		free(r);
+	}
+	if (j->body_fd >= 0)
+		close(j->body_fd);
+	buf_done(&j->text);
+	buf_done(&j->body);
+	free(j->to);
+	free(j->number_of);
+	list_remove(&j->link);
+	list_remove(&j->in_lane);
+	j->send->n_jobs--;
+	free(j);
+}
+
+/* ---- what queue says ---- */
+
+static unsigned jobs_in(const struct lane *l)
+{
+	struct list *at, *after;
+	unsigned n = 0;
+
+	LIST_EACH (&l->jobs, at, after)
+		n++;
+	return n;
+}
+
+const char *send_job_begin(struct send *s, const struct ipc_job *m)
+{
+	struct lane *l = lane_find(s, m->lane);
+	struct send_job *j;
+	struct id id;
+
+	if (s->n_jobs >= SEND_JOBS_MAX || find(s, m->job) || !id_parse(m->id, &id) ||
+	    (l && jobs_in(l) >= SEND_JOBS_IN_LANE))
+		return "a job too many, or twice";
+	j = calloc(1, sizeof(*j));
+	if (!j)
+		return "out of memory";
+	j->send = s;
+	j->number = m->job;
+	j->id = id;
+	j->body_size = m->body_size;
+	j->body_fd = -1;
+	j->last = &j->rcpts;
+	j->sender_n = m->sender.n;
+	j->envid_n = m->envid.n;
+	j->smtputf8 = m->smtputf8;
+	j->eightbit = m->eightbit;
+	j->ret = m->ret;
+	j->cost = m->sender.n + m->envid.n + m->headers.n;
+	buf_init(&j->body, SEND_BODY_MAX);
+	buf_init(&j->text, IPC_ADDRESS_MAX + 128 + IPC_CHUNK_MAX);
+	buf_put(&j->text, m->sender);
+	buf_put(&j->text, m->envid);
+	buf_put(&j->text, m->headers);
+	list_push_back(&s->jobs, &j->link);
+	list_init(&j->in_lane);
+	if (l)
+		list_push_back(&l->jobs, &j->in_lane);
+	s->n_jobs++;
+	return buf_ok(&j->text) ? NULL : "out of memory";
+}
+
+static struct slice keep(struct send_rcpt *r, size_t *at, struct slice s)
+{
+	unsigned char *p = r->bytes + *at;
+
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	*at += s.n;
+	return slice_of(p, s.n);
+}
+
+const char *send_job_rcpt(struct send *s, const struct ipc_job_rcpt *m)
+{
+	struct send_job *j = find(s, m->job);
+	struct send_rcpt *r;
+	size_t at = 0;
+
+	if (!j || j->complete || j->n >= SEND_RCPTS_MAX)
+		return "a recipient of no open job, or one too many";
+	r = calloc(1, sizeof(*r) + m->address.n + m->orcpt.n);
+	if (!r)
+		return "out of memory";
+	r->recipient = m->recipient;
+	r->notify = m->notify;
+	r->address = keep(r, &at, m->address);
+	r->orcpt = keep(r, &at, m->orcpt);
+	*j->last = r;
+	j->last = &r->next;
+	j->n++;
+	j->cost += at;
+	return NULL;
+}
+
+const char *send_job_body(struct send *s, const struct ipc_job_body *m, int *fd)
+{
+	struct send_job *j = find(s, m->job);
+	struct stat st;
+
+	if (!j || j->complete || j->body_fd >= 0)
+		return "a body of no open job";
+	if (!m->in_file) {
+		buf_put(&j->body, m->data);
+		j->cost += m->data.n;
+		return buf_ok(&j->body) ? NULL : "a body too long, or out of memory";
+	}
+	if (*fd < 0 || fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return "a body that is no file";
+	j->body_fd = *fd;
+	*fd = -1;
+	return NULL;
+}
+
+const char *send_job_end(struct send *s, const struct ipc_job_end *m)
+{
+	struct send_job *j = find(s, m->job);
+	struct list *at, *after;
+
+	if (!j || j->complete || j->n == 0)
+		return "the end of no open job";
+	if (j->body_fd < 0 && j->body.n != j->body_size)
+		return "a body of another size than was said";
+	j->complete = true;
+	LIST_EACH (&s->lanes, at, after) {
+		struct lane *l = container_of(at, struct lane, link);
+		struct list *in, *next;
+
+		LIST_EACH (&l->jobs, in, next)
+			if (in == &j->in_lane) {
+				lane_work(l);
+				return NULL;
+			}
+	}
+	send_job_back(j, "4.4.2", SLICE_LIT("the connection is closed already"));
+	send_job_over(j);
+	return NULL;
+}
+
+/* ---- under way ---- */
+
+bool send_job_ready(struct send_job *j)
+{
+	struct slice text = buf_slice(&j->text);
+	uint32_t i = 0;
+
+	j->to = calloc(j->n, sizeof(*j->to));
+	j->number_of = calloc(j->n, sizeof(*j->number_of));
+	if (!j->to || !j->number_of)
+		return false;
+	for (struct send_rcpt *r = j->rcpts; r; r = r->next, i++) {
+		j->to[i] = (struct smtp_client_rcpt){ r->address, r->notify, r->orcpt };
+		j->number_of[i] = r->recipient;
+	}
+	j->message = (struct smtp_client_message){
+		.sender = slice_head(text, j->sender_n),
+		.envid = slice_head(slice_tail(text, j->sender_n), j->envid_n),
+		.size = text.n - j->sender_n - j->envid_n + j->body_size,
+		.eightbit = j->eightbit,
+		.smtputf8 = j->smtputf8,
+		.ret = j->ret,
+		.rcpt = j->to,
+		.recipients = j->n,
+	};
+	return true;
+}
+
+ssize_t send_job_read(struct send_job *j, unsigned char *room, size_t size, struct slice *ret)
+{
+	struct slice headers = slice_tail(buf_slice(&j->text), j->sender_n + j->envid_n);
+	uint64_t at = j->sent - headers.n, left;
+	ssize_t n;
+
+	if (j->sent < headers.n) {
+		*ret = slice_tail(headers, (size_t)j->sent);
+		return (ssize_t)ret->n;
+	}
+	if (j->body_fd < 0) {
+		*ret = slice_tail(buf_slice(&j->body), (size_t)at);
+		return (ssize_t)ret->n;
+	}
+	left = j->body_size - at;
+	if (left == 0)
+		return 0;
+	n = pread(j->body_fd, room, left < size ? (size_t)left : size, (off_t)at);
+	if (n <= 0)
+		return n < 0 ? -errno : -EBADMSG;
+	*ret = slice_of(room, (size_t)n);
+	return n;
+}
+
+/* ---- what came of it ---- */
+
+static void count(struct send *s, const struct smtp_client_ask *a)
+{
+	if (a->result == SMTP_CLIENT_DELIVERED)
+		s->count.delivered++;
+	else if (a->result == SMTP_CLIENT_DEFERRED)
+		s->count.deferred++;
+	else
+		s->count.failures++;
+	s->count.in_doubt += a->in_doubt;
+}
+
+/* In the server's own words, code and all. */
+void send_job_result(struct send_job *j, const struct smtp_client_ask *a)
+{
+	static const uint8_t kinds[] = { [SMTP_CLIENT_DELIVERED] = IPC_JOB_DELIVERED,
+					 [SMTP_CLIENT_DEFERRED] = IPC_JOB_DEFERRED,
+					 [SMTP_CLIENT_FAILED] = IPC_JOB_FAILED };
+	struct ipc_message m = { .type = IPC_TYPE_job_result,
+				 .job_result = { .job = j->number,
+						 .recipient = j->number_of[a->recipient],
+						 .result = kinds[a->result],
+						 .in_doubt = a->in_doubt,
+						 .enhanced = slice_str(a->enhanced) } };
+	char text[IPC_TEXT_MAX];
+
+	if (a->code > 0)
+		snprintf(text, sizeof(text), "%d %s %.*s", a->code, a->enhanced, SLICE_ARG(a->text));
+	else
+		snprintf(text, sizeof(text), "%.*s%s", SLICE_ARG(a->text),
+			 a->in_doubt ? " (it may have been delivered)" : "");
+	m.job_result.text = slice_str(text);
+	count(j->send, a);
+	if (j->send->queue)
+		channel_send(j->send->queue, &m, -1);
+}
+
+void send_job_back(struct send_job *j, const char *enhanced, struct slice text)
+{
+	struct ipc_message m = { .type = IPC_TYPE_job_back,
+				 .job_back = { .job = j->number,
+					       .enhanced = slice_str(enhanced),
+					       .text = slice_head(text, IPC_TEXT_MAX) } };
+
+	if (j->send->queue)
+		channel_send(j->send->queue, &m, -1);
+}
+
+void send_job_over(struct send_job *j)
+{
+	struct ipc_message m = { .type = IPC_TYPE_job_credit,
+				 .job_credit = { .job = j->number, .octets = (uint32_t)j->cost } };
+
+	if (j->send->queue)
+		channel_send(j->send->queue, &m, -1);
+	send_job_free(j);
+}
