@@ -13,13 +13,24 @@
 #define READ_SIZE    65536
 #define CREATE_TRIES 3
 
+/* A mailbox, open for one or more deliveries. */
+struct box {
+	struct slice mailbox;
+	int tmp, new; /* folders, or -1 */
+	int error;    /* it could not be opened; and what could not be done */
+	const char *step;
+	bool touched; /* new/ has to be synced */
+};
+
 /* One delivery under way: what is open, and what must not stay behind. */
 struct delivery {
 	const struct maildir_setup *setup;
 	const struct maildir_message *m;
-	int tmp, new;	      /* folders, or -1 */
-	int fd;		      /* the file, or -1 */
-	char name[NAME_SIZE]; /* in tmp/, "" when none is there */
+	struct box *box;
+	int error;
+	int fd;			       /* the file, or -1 */
+	char name[NAME_SIZE];	       /* in tmp/, "" when none is there */
+	char new_name[NAME_SIZE + 64]; /* in new/, "" when it is not there yet */
 	uint64_t size, virtual;
 	const char *step;
 };
@@ -116,14 +127,14 @@ static void mark_folder(const struct deliver_fs *fs, int box)
 		close(fd);
 }
 
-static int open_box(struct delivery *d)
+static int open_box(const struct maildir_setup *setup, struct box *b)
 {
-	const struct deliver_fs *fs = d->setup->fs;
-	struct slice rest = d->m->mailbox, c;
+	const struct deliver_fs *fs = setup->fs;
+	struct slice rest = b->mailbox, c;
 	char name[NAME_SIZE];
-	int at = d->setup->root, r = 0, cur;
+	int at = setup->root, r = 0, cur;
 
-	d->step = "path";
+	b->step = "path";
 	if (!maildir_path_ok(rest))
 		return -EINVAL;
 	do {
@@ -133,8 +144,8 @@ static int open_box(struct delivery *d)
 		rest = slice_tail(rest, c.n + 1);
 		if (!slice_copy(c, name, sizeof(name)))
 			r = -EINVAL;
-		next = r < 0 ? r : enter(fs, at, name, &d->step);
-		if (at != d->setup->root)
+		next = r < 0 ? r : enter(fs, at, name, &b->step);
+		if (at != setup->root)
 			close(at);
 		if (next < 0)
 			return next;
@@ -142,25 +153,25 @@ static int open_box(struct delivery *d)
 	} while (rest.n > 0);
 	if (name[0] == '.')
 		mark_folder(fs, at);
-	cur = enter(fs, at, "cur", &d->step);
+	cur = enter(fs, at, "cur", &b->step);
 	if (cur >= 0)
 		close(cur);
 	r = cur < 0 ? cur : 0;
-	if (r == 0 && (d->new = enter(fs, at, "new", &d->step)) < 0)
-		r = d->new;
-	if (r == 0 && (d->tmp = enter(fs, at, "tmp", &d->step)) < 0)
-		r = d->tmp;
+	if (r == 0 && (b->new = enter(fs, at, "new", &b->step)) < 0)
+		r = b->new;
+	if (r == 0 && (b->tmp = enter(fs, at, "tmp", &b->step)) < 0)
+		r = b->tmp;
 	close(at);
 	return r;
 }
 
 /* Abandoned files are removed by whoever delivers next: a mailbox without mail
  * gathers none.  Errors do not matter, it will be tried again. */
-static void remove_stale(const struct delivery *d)
+static void remove_stale(const struct box *b, int64_t now_us)
 {
-	int fd = openat(d->tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(b->tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	int64_t now_s = d->m->now_us / 1000000;
+	int64_t now_s = now_us / 1000000;
 	struct dirent *e;
 	struct stat st;
 
@@ -170,9 +181,9 @@ static void remove_stale(const struct delivery *d)
 		return;
 	}
 	for (unsigned i = 0; i < STALE_LOOK && (e = readdir(dir)); i++)
-		if (e->d_name[0] != '.' && fstatat(d->tmp, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		if (e->d_name[0] != '.' && fstatat(b->tmp, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    S_ISREG(st.st_mode) && now_s - st.st_mtim.tv_sec > MAILDIR_STALE_S)
-			unlinkat(d->tmp, e->d_name, 0);
+			unlinkat(b->tmp, e->d_name, 0);
 	closedir(dir);
 }
 
@@ -199,7 +210,7 @@ static int create_file(struct delivery *d)
 	d->step = "create";
 	for (int i = 0; i < CREATE_TRIES && r == -EEXIST; i++) {
 		make_name(d);
-		r = d->setup->fs->create(d->setup->fs->arg, d->tmp, d->name);
+		r = d->setup->fs->create(d->setup->fs->arg, d->box->tmp, d->name);
 	}
 	if (r < 0) {
 		d->name[0] = '\0';
@@ -270,77 +281,185 @@ static int write_file(struct delivery *d)
 	return r < 0 ? r : end;
 }
 
-/* From here on the message is seen.  When the folder cannot be synced it is
- * taken back, because it will be tried again: better late than twice. */
+static int sync_file(struct delivery *d)
+{
+	const struct deliver_fs *fs = d->setup->fs;
+	int r;
+
+	d->step = "sync";
+	r = fs->sync(fs->arg, d->fd);
+	if (close(d->fd) < 0 && r == 0)
+		r = -errno;
+	d->fd = -1;
+	return r;
+}
+
+static bool given_up(const struct delivery *d)
+{
+	return d->m->give_up && atomic_load(d->m->give_up);
+}
+
+/* From here on the message is seen. */
 static int publish(struct delivery *d)
 {
 	const struct deliver_fs *fs = d->setup->fs;
-	char name[NAME_SIZE + 64];
 	int r;
 
 	d->step = "rename";
-	if (d->m->give_up && atomic_load(d->m->give_up))
+	if (given_up(d))
 		return -ECANCELED;
-	snprintf(name, sizeof(name), "%s,S=%llu,W=%llu", d->name, (unsigned long long)d->size,
+	snprintf(d->new_name, sizeof(d->new_name), "%s,S=%llu,W=%llu", d->name, (unsigned long long)d->size,
 		 (unsigned long long)d->virtual);
-	r = fs->rename(fs->arg, d->tmp, d->name, d->new, name);
-	if (r < 0)
+	r = fs->rename(fs->arg, d->box->tmp, d->name, d->box->new, d->new_name);
+	if (r < 0) {
+		d->new_name[0] = '\0';
 		return r;
+	}
 	d->name[0] = '\0';
-	d->step = "sync-folder";
-	r = fs->sync(fs->arg, d->new);
-	if (r < 0)
-		fs->unlink(fs->arg, d->new, name);
-	return r;
+	d->box->touched = true;
+	return 0;
 }
 
-static int deliver(struct delivery *d)
+/* When its folder cannot be synced a message is taken back, because it will be
+ * tried again: better late than twice. */
+static int keep(struct delivery *d)
 {
 	const struct deliver_fs *fs = d->setup->fs;
-	int r = open_box(d);
 
-	if (r < 0)
-		return r;
-	remove_stale(d);
-	r = create_file(d);
-	if (r == 0)
-		r = write_file(d);
-	if (r == 0) {
-		d->step = "sync";
-		r = fs->sync(fs->arg, d->fd);
+	d->step = "sync-folder";
+	if (d->box->touched) {
+		d->box->error = fs->sync(fs->arg, d->box->new);
+		d->box->touched = false;
 	}
-	if (d->fd >= 0 && close(d->fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0)
-		r = publish(d);
-	if (d->name[0])
-		fs->unlink(fs->arg, d->tmp, d->name);
-	return r;
+	if (d->box->error < 0)
+		fs->unlink(fs->arg, d->box->new, d->new_name);
+	return d->box->error;
 }
 
-void maildir_deliver(const struct maildir_setup *setup, const struct maildir_message *m,
-		     struct maildir_outcome *ret)
+/* The folders of its mailbox, which others of this call may have opened. */
+static int enter_box(struct delivery *d, struct box *boxes, size_t *n)
 {
-	struct delivery d = { .setup = setup, .m = m, .tmp = -1, .new = -1, .fd = -1, .step = "" };
-	const struct verdict *v = verdicts;
-	int r = deliver(&d);
+	struct box *b;
 
-	if (d.tmp >= 0)
-		close(d.tmp);
-	if (d.new >= 0)
-		close(d.new);
-	*ret = (struct maildir_outcome){ .error = r, .step = d.step, .size = d.size };
-	if (r == 0) {
+	for (b = boxes; b < boxes + *n; b++)
+		if (slice_eq(b->mailbox, d->m->mailbox))
+			break;
+	d->box = b;
+	if (b == boxes + *n) {
+		*b = (struct box){ .mailbox = d->m->mailbox, .tmp = -1, .new = -1 };
+		(*n)++;
+		b->error = open_box(d->setup, b);
+		if (b->error == 0)
+			remove_stale(b, d->m->now_us);
+	}
+	d->step = b->step;
+	return b->error;
+}
+
+static int put_file(struct delivery *d)
+{
+	int r = given_up(d) ? -ECANCELED : create_file(d);
+
+	return r < 0 ? r : write_file(d);
+}
+
+static void clean_up(struct delivery *d)
+{
+	if (d->fd >= 0)
+		close(d->fd);
+	if (d->name[0])
+		d->setup->fs->unlink(d->setup->fs->arg, d->box->tmp, d->name);
+}
+
+static void say(const struct delivery *d, struct maildir_outcome *ret)
+{
+	const struct verdict *v = verdicts;
+
+	*ret = (struct maildir_outcome){ .error = d->error, .step = d->step, .size = d->size };
+	if (d->error == 0) {
 		ret->result = MAILDIR_DELIVERED;
 		ret->step = "";
 		ret->status = "2.0.0";
 		ret->text = "delivered";
 		return;
 	}
-	while (v->error && v->error != -r)
+	while (v->error && v->error != -d->error)
 		v++;
 	ret->result = v->result;
 	ret->status = v->status;
 	ret->text = v->text;
 	ret->advice = v->advice;
+}
+
+struct maildir_round {
+	struct delivery d[MAILDIR_TOGETHER];
+	struct box box[MAILDIR_TOGETHER];
+	size_t n, n_boxes;
+};
+
+struct maildir_round *maildir_round_new(void)
+{
+	return calloc(1, sizeof(struct maildir_round));
+}
+
+void maildir_round_free(struct maildir_round *r)
+{
+	free(r);
+}
+
+static void each(struct maildir_round *r, size_t first, size_t n, int (*step)(struct delivery *d))
+{
+	for (size_t i = first; i < first + n && i < r->n; i++)
+		if (r->d[i].error == 0)
+			r->d[i].error = step(&r->d[i]);
+}
+
+void maildir_round_write(struct maildir_round *r, const struct maildir_setup *setup,
+			 const struct maildir_message *m, size_t n)
+{
+	r->n = n;
+	r->n_boxes = 0;
+	for (size_t i = 0; i < n; i++) {
+		r->d[i] = (struct delivery){ .setup = setup, .m = &m[i], .fd = -1, .step = "" };
+		r->d[i].error = enter_box(&r->d[i], r->box, &r->n_boxes);
+	}
+	each(r, 0, n, put_file);
+}
+
+void maildir_round_sync(struct maildir_round *r, size_t first, size_t n)
+{
+	each(r, first, n, sync_file);
+}
+
+void maildir_round_end(struct maildir_round *r, struct maildir_outcome *ret)
+{
+	each(r, 0, r->n, publish);
+	each(r, 0, r->n, keep);
+	for (size_t i = 0; i < r->n; i++) {
+		clean_up(&r->d[i]);
+		say(&r->d[i], &ret[i]);
+	}
+	for (size_t i = 0; i < r->n_boxes; i++) {
+		if (r->box[i].tmp >= 0)
+			close(r->box[i].tmp);
+		if (r->box[i].new >= 0)
+			close(r->box[i].new);
+	}
+}
+
+void maildir_deliver(const struct maildir_setup *setup, const struct maildir_message *m,
+		     struct maildir_outcome *ret)
+{
+	struct maildir_round *r = maildir_round_new();
+
+	if (!r) {
+		struct delivery d = { .error = -ENOMEM, .step = "begin" };
+
+		say(&d, ret);
+		return;
+	}
+	maildir_round_write(r, setup, m, 1);
+	maildir_round_sync(r, 0, 1);
+	maildir_round_end(r, ret);
+	maildir_round_free(r);
 }

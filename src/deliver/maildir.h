@@ -8,8 +8,15 @@
  * 0600, so whoever shares it runs with the same user id.
  *
  * The mailbox's path is hostile: see maildir_path_ok().  No link is followed
- * below the mail root.  maildir_deliver() blocks and may run on several threads
- * at once.  Not a mail reader, knows no quota, no filter and no queue.
+ * below the mail root.
+ *
+ * Several messages are delivered in step: all files are written, then all synced,
+ * then all renamed, and each folder is synced once.  So the disk writes its
+ * journal once or twice for all of them, and threads do not queue up for the lock
+ * of one folder.  Where the disk takes long to sync, several threads share that.
+ *
+ * The functions block and may run on several threads at once.  Not a mail reader, knows no quota, no filter
+ * and no queue.
  */
 #ifndef POSTERN_DELIVER_MAILDIR_H
 #define POSTERN_DELIVER_MAILDIR_H
@@ -52,6 +59,22 @@ struct maildir_outcome {
 	uint64_t size;	    /* octets of the file */
 };
 
+#define MAILDIR_TOGETHER 32
+
+/* A round of deliveries, in three steps, each on any thread: everything is written; the
+ * files are synced, in parts that may run at the same time; everything is renamed and
+ * the folders synced.  What befalls one message is no matter to the others.  m and what
+ * it points to stand until the end. */
+struct maildir_round;
+struct maildir_round *maildir_round_new(void);	  /* NULL: out of memory */
+void maildir_round_free(struct maildir_round *r); /* NULL is fine */
+/* n: at most MAILDIR_TOGETHER. */
+void maildir_round_write(struct maildir_round *r, const struct maildir_setup *setup,
+			 const struct maildir_message *m, size_t n);
+void maildir_round_sync(struct maildir_round *r, size_t first, size_t n);
+void maildir_round_end(struct maildir_round *r, struct maildir_outcome *ret);
+
+/* All of it for one message. */
 void maildir_deliver(const struct maildir_setup *setup, const struct maildir_message *m,
 		     struct maildir_outcome *ret);
 

@@ -1,10 +1,9 @@
 /* local.c - the process that writes mailboxes, and nothing else.
  *
  * Queue sends a job: a message and the mailboxes it is for.  Its body is collected
- * once, or comes as a descriptor; then each mailbox is one piece of work for the
- * thread pool, which waits for the disk while the loop goes on.  Each is answered
- * by itself.  When queue goes away, jobs that are not in new/ yet are given up:
- * the next queue hands them out again.
+ * once, or comes as a descriptor.  Each mailbox is then a delivery of its own, made on a
+ * thread together with others that wait (deliver/rounds.h), and answered by itself.  When queue goes away,
+ * jobs that are not in new/ yet are given up: the next queue hands them out again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,24 +12,23 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/turn.h"
-#include "deliver/maildir.h"
+#include "deliver/rounds.h"
 #include "role/role.h"
 
 #define JOBS_MAX      64
 #define MAILBOXES_MAX 128
 #define BODY_MAX      (2U << 20) /* in memory; larger ones come as a descriptor */
 #define WINDOW	      (2U << 20) /* octets of jobs that queue may have under way; the last may pass it */
-#define THREADS	      "8"	 /* waiting for the disk; libuv reads it when the first work comes */
+#define NICE	      5 /* where both want a processor acceptance goes first; delivery has a quarter of it */
 
 struct job;
 
 struct target {
-	uv_work_t work;
+	struct rounds_item delivery;
 	struct job *job;
 	struct target *next;
 	uint32_t recipient;
 	struct slice mailbox, address, original; /* in bytes */
-	struct maildir_outcome outcome;
 	unsigned char bytes[];
 };
 
@@ -54,6 +52,7 @@ struct local {
 	struct role *role;
 	struct maildir_setup maildir;
 	char hostname[256];
+	struct rounds *rounds;
 	struct list jobs;
 	unsigned n_jobs;    /* of the queue that is there */
 	unsigned n_working; /* begun and not finished, lost ones too */
@@ -125,9 +124,9 @@ static void answer(struct local *l, const struct target *t)
 	struct ipc_message m = { .type = IPC_TYPE_job_result,
 				 .job_result = { .job = t->job->number,
 						 .recipient = t->recipient,
-						 .result = kinds[t->outcome.result],
-						 .enhanced = slice_str(t->outcome.status),
-						 .text = slice_str(t->outcome.text) } };
+						 .result = kinds[t->delivery.outcome.result],
+						 .enhanced = slice_str(t->delivery.outcome.status),
+						 .text = slice_str(t->delivery.outcome.text) } };
 	struct channel *ch = role_peer(l->role, IPC_QUEUE, 0);
 
 	if (ch)
@@ -136,7 +135,7 @@ static void answer(struct local *l, const struct target *t)
 
 static void count_outcome(struct local *l, const struct target *t)
 {
-	const struct maildir_outcome *o = &t->outcome;
+	const struct maildir_outcome *o = &t->delivery.outcome;
 
 	if (o->result == MAILDIR_DELIVERED) {
 		l->delivered++;
@@ -167,13 +166,14 @@ static void job_over(struct job *j)
 		role_exit(l->role);
 }
 
-static void on_worked(uv_work_t *req, int status)
+static void on_delivered(void *arg, struct rounds_item *item)
 {
-	struct target *t = req->data;
+	struct target *t = container_of(item, struct target, delivery);
 	struct job *j = t->job;
 	const char *before = turn_doing("delivered messages");
 
-	if (status == 0 && !j->lost) {
+	(void)arg;
+	if (!j->lost) {
 		count_outcome(j->local, t);
 		answer(j->local, t);
 	}
@@ -184,12 +184,13 @@ static void on_worked(uv_work_t *req, int status)
 
 /* ---- the work ---- */
 
-static void work(uv_work_t *req)
+static void set_message(const struct target *t, struct maildir_message *m)
 {
-	struct target *t = req->data;
-	struct job *j = t->job;
+	const struct job *j = t->job;
 	struct timespec now;
-	struct maildir_message m = {
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	*m = (struct maildir_message){
 		.mailbox = t->mailbox,
 		.sender = job_sender(j),
 		.address = t->address,
@@ -198,34 +199,28 @@ static void work(uv_work_t *req)
 		.body = buf_slice(&j->body),
 		.body_fd = j->body_fd,
 		.body_size = j->body_size,
+		.now_us = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000,
 		.give_up = &j->give_up,
 	};
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	m.now_us = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
-	maildir_deliver(&j->local->maildir, &m, &t->outcome);
 }
 
-/* All of it is here.  What no thread can be asked for is deferred at once. */
+/* All of it is here. */
 static void begin(struct local *l, struct job *j)
 {
+	struct target *next;
+
 	j->complete = true;
 	j->working = 1; /* ours, so that the job outlives this loop */
 	l->n_working++;
-	for (struct target *t = j->targets; t; t = t->next) {
-		t->work.data = t;
+	for (struct target *t = j->targets; t; t = next) {
+		next = t->next;
 		j->working++;
-		if (uv_queue_work(l->role->loop, &t->work, work, on_worked) < 0) {
-			t->outcome = (struct maildir_outcome){ .result = MAILDIR_DEFERRED,
-							       .error = -EAGAIN,
-							       .step = "begin",
-							       .status = "4.3.0",
-							       .text = "local delivery is overloaded" };
-			on_worked(&t->work, 0);
-		}
+		set_message(t, &t->delivery.message);
+		rounds_put(l->rounds, &t->delivery);
 	}
 	if (--j->working == 0)
 		job_over(j);
+	rounds_go(l->rounds);
 }
 
 /* ---- what queue says ---- */
@@ -394,8 +389,9 @@ static int local_open(struct role *r)
 			    "make mailboxes.dir and give it to mailboxes.user and mailboxes.group"));
 		return -err;
 	}
-	setenv("UV_THREADPOOL_SIZE", THREADS, 0);
-	return 0;
+	setenv("UV_THREADPOOL_SIZE", ROUNDS_THREADS, 0);
+	(void)!nice(NICE);
+	return rounds_new(r->loop, &l->maildir, on_delivered, l, &l->rounds);
 }
 
 static int local_start(struct role *r)
