@@ -1,0 +1,379 @@
+"""The scenarios of `make bench`, each a function that yields figures; SCENARIOS names them, in the order they run."""
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+from bench import machine
+from bench.figures import Figure
+from bench.machine import Unavailable
+from bench.postfix import Postfix, Sink, source
+
+sys.path.insert(0, os.path.join(machine.TOP, 'scripts'))
+from server import Server  # noqa: E402
+
+SIZE = 4096
+ELSEWHERE = 'elsewhere.test'  # mail for it is accepted and waits
+PASSWORD = 'correct horse battery'
+# What an administrator sets for many clients behind one address, on every listener used here.
+MANY = {'max_sessions': 20000, 'max_sessions_per_ip': 20000, 'max_transactions': 1000000}
+POSTERN, POSTFIX, SINK = 'Postern', 'Postfix', 'the limit: loader into smtp-sink, which keeps nothing'
+MS, CPU = ', p99 of the final answer (ms)', ', CPU of all its processes a message (us)'
+
+
+class Bench:
+    """What a scenario may use: the programs, and how long it may take."""
+
+    def __init__(self, programs, runs, seconds, tiny=False, alone=False):
+        self.programs, self.runs, self.seconds, self.tiny, self.alone = programs, runs, seconds, tiny, alone
+        self.loader = machine.Loader(programs)
+        self.cores = os.cpu_count()
+
+    def few(self, n, tiny):
+        return tiny if self.tiny else n
+
+    def amount(self):
+        """What ends a run that measures a rate."""
+        return {'messages': 60} if self.tiny else {'seconds': self.seconds, 'messages': 1000000}
+
+    @contextlib.contextmanager
+    def server(self, config=None, program='postern', mailboxes=()):
+        folder, run = machine.folder(), machine.folder()
+        try:
+            base = {'runtime_dir': run, 'listeners': {
+                'relay': dict(MANY, addresses=['127.0.0.1'], relay_from=['127.0.0.0/8']),
+                'submissions': dict(MANY, addresses=['127.0.0.1'])}}
+            for name, value in (config or {}).items():
+                base[name] = value
+            with Server(os.path.join(self.programs, program), base, folder=folder) as s:
+                s.json('status')
+                s.cli('domain', 'add', 'example.org')
+                for address in mailboxes:
+                    s.cli('account', 'add', address, '--no-password')
+                yield s
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(run, ignore_errors=True)
+
+    def postfix(self, **more):
+        if self.alone:
+            raise Unavailable('--alone')
+        return Postfix(**more)
+
+    def setup(self, what):
+        return f'{what}; {self.cores} cores, {self.runs} runs in turn'
+
+    @contextlib.contextmanager
+    def certificate(self):
+        """A certificate for all servers of a scenario: ECDSA on P-256, as Postern makes for itself."""
+        folder = machine.folder()
+        cert, key = os.path.join(folder, 'cert.pem'), os.path.join(folder, 'key.pem')
+        try:
+            subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+                            '-subj', '/CN=mx.example.org', '-addext', 'subjectAltName=DNS:mx.example.org', '-days', '30',
+                            '-keyout', key, '-out', cert], check=True, capture_output=True)
+            yield cert, key
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Peers:
+    """Servers that are there for a scenario; one that cannot be had is named in the figure, and left out."""
+
+    def __init__(self, stack, figure):
+        self.stack, self.figure, self.ports, self.pids = stack, figure, {}, {}
+
+    def add(self, label, make):
+        try:
+            s = self.stack.enter_context(make())
+        except Unavailable as e:
+            self.figure.note(f'{label.split(":")[0]} is left out: {e}')
+            return None
+        self.ports[label] = s.port['relay'] if isinstance(s, Server) else s.port
+        self.pids[label] = s.process.pid
+        return s
+
+
+def measure(b, fig, peers, **options):
+    """Every peer once more, in turn: its rate, its p99, its CPU a message."""
+    for label, port in peers.ports.items():
+        before = machine.cpu_seconds(peers.pids[label])
+        r = b.loader.run(port, **b.amount(), **options)
+        fig.add(label, r['rate'])
+        if label != SINK:
+            fig.add(label + MS, r['p99_ms'])
+            fig.add(label + CPU, (machine.cpu_seconds(peers.pids[label]) - before) / max(r['messages'], 1) * 1e6)
+
+
+# ---- accepted durably ----
+
+def accepted(b):
+    for per_connection in (1, 100):
+        fig = Figure(f'accepted-{per_connection}', f'Messages accepted durably a second, {per_connection} a connection', b.setup(
+            f'{SIZE} octets, 50 sessions, no TLS, one recipient elsewhere, whose mail waits (Postern) or is held (Postfix); '
+            f'every 250 after its sync, both with a log'))
+        options = {'sessions': 50, 'per_connection': per_connection, 'size': SIZE, 'to': 'someone@' + ELSEWHERE}
+        with contextlib.ExitStack() as stack:
+            peers = Peers(stack, fig)
+            peers.add(POSTERN, b.server)
+            peers.add(SINK, Sink)
+            peers.add(POSTFIX, lambda: b.postfix(held=ELSEWHERE))
+            for port in peers.ports.values():
+                b.loader.run(port, **dict(options, messages=b.few(500, 50)))
+            for _ in range(b.runs):
+                measure(b, fig, peers, **options)
+                if SINK in peers.ports:
+                    n = 100 if b.tiny else int(fig.series[SINK][-1] * b.seconds / 2)
+                    fig.add('smtp-source (Postfix\'s loader) into smtp-sink', source(
+                        peers.ports[SINK], 50, n, SIZE, per_connection, 'load@example.net', 'someone@' + ELSEWHERE))
+        fig.ratio('Postern / limit', POSTERN, SINK, '>=', 0.6)
+        fig.ratio('Postern / Postfix', POSTERN, POSTFIX, *(('>=', 8) if per_connection == 100 else ()))
+        fig.result('p99 of the final answer, ms', fig.median(POSTERN + MS), '<', 15)
+        yield fig
+
+
+# ---- a slow disk ----
+
+def syncs(server):
+    """How many the disk seam counted; said at the end of the role."""
+    found = re.search(r'slow-disk delay_ms=\d+ syncs=(\d+) folder_syncs=(\d+)', server.log_text())
+    if not found:
+        raise RuntimeError('the slow disk did not say how often it was synced:\n' + server.log_text()[-1500:])
+    return int(found.group(1))
+
+
+def slow_disk(b):
+    options = dict(b.amount(), per_connection=100, size=SIZE, to='someone@' + ELSEWHERE)
+    fig = Figure('slow-disk', 'With 5 ms added to each sync', b.setup(
+        f'{SIZE} octets, no TLS, 100 messages a connection, one recipient elsewhere; Postern linked with a disk that '
+        'waits in each fdatasync and counts them (bench/slow_disk.c)'))
+    per, slow, fast = 'syncs a message, 50 sessions', 'messages a second, 500 sessions, 5 ms', 'messages a second, 500 sessions, no delay'
+    for _ in range(b.runs):
+        with b.server(program='bench-slow-disk') as s:
+            r = b.loader.run(s.port['relay'], sessions=50, **options)
+            s.stop()
+            fig.add(per, syncs(s) / r['messages'])
+            fig.add('messages a second, 50 sessions, 5 ms', r['rate'])
+        with b.server(program='bench-slow-disk') as s:
+            r = b.loader.run(s.port['relay'], sessions=500, **options)
+            fig.add(slow, r['rate'])
+            fig.add('p99 of the final answer, 500 sessions, 5 ms (ms)', r['p99_ms'])
+        with b.server() as s:
+            fig.add(fast, b.loader.run(s.port['relay'], sessions=500, **options)['rate'])
+    fig.result('syncs a message at 50 sessions', fig.median(per), '<=', 0.1)
+    fig.ratio('rate at 500 sessions: with the delay / without', slow, fast, '>=', 0.7)
+    yield fig
+
+
+# ---- delivered ----
+
+def files(folders):
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):
+            yield from os.scandir(os.path.join(folder, 'new'))
+
+
+def delivered_once(b, port, folders, **options):
+    """Messages a second from the first connect until the last file lies in its new/.  The files say themselves when
+    they came there (ctime): looking for them now and then costs the servers nothing."""
+    for f in files(folders):
+        os.unlink(f.path)
+    r = b.loader.run(port, sessions=50, size=SIZE, **options)
+    deadline = time.monotonic() + 120
+    while sum(1 for _ in files(folders)) < options['messages']:
+        if time.monotonic() > deadline:
+            raise RuntimeError('not every message was delivered within two minutes')
+        time.sleep(0.25)
+    last = max(f.stat().st_ctime for f in files(folders))
+    return options['messages'] / (last - r['began'])
+
+
+def delivered(b):
+    for boxes in (1, b.few(1000, 5)):
+        n = b.few(2000, 50)
+        addresses = [f'user{i}@example.org' for i in range(boxes)]
+        fig = Figure(f'delivered-{boxes}', f'Messages delivered a second, to {boxes} Maildir{"s" if boxes > 1 else ""}', b.setup(
+            f'{n} messages of {SIZE} octets, 50 sessions, one a connection, no TLS; from the first connect until the last file '
+            'lies in new/, each file synced; Postfix with virtual(8)'))
+        options = {'messages': n, 'to': 'user%u@example.org', 'to_count': boxes}
+        with contextlib.ExitStack() as stack:
+            peers = Peers(stack, fig)
+            servers = {POSTERN: peers.add(POSTERN, lambda: b.server(mailboxes=addresses)),
+                       POSTFIX: peers.add(POSTFIX, lambda: b.postfix(mailboxes=addresses))}
+            servers = {label: (s, [s.mailbox(a) for a in addresses]) for label, s in servers.items() if s}
+            for label, (s, folders) in servers.items():  # the Maildirs are made
+                delivered_once(b, peers.ports[label], folders, **dict(options, messages=max(boxes, 50)))
+            for _ in range(b.runs):
+                for label, (s, folders) in servers.items():
+                    before = machine.cpu_seconds(s.process.pid)
+                    fig.add(label, delivered_once(b, peers.ports[label], folders, **options))
+                    fig.add(label + CPU, (machine.cpu_seconds(s.process.pid) - before) / n * 1e6)
+        fig.ratio('Postern / Postfix', POSTERN, POSTFIX, '>=', 4)
+        yield fig
+
+
+# ---- TLS ----
+
+@contextlib.contextmanager
+def s_server(certificate):
+    port = machine.free_port()
+    p = subprocess.Popen(['openssl', 's_server', '-accept', f'127.0.0.1:{port}', '-cert', certificate[0], '-key', certificate[1],
+                          '-quiet'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         start_new_session=True)
+    try:
+        time.sleep(0.5)
+        yield port
+    finally:
+        machine.stop(p)
+
+
+def s_time(port, seconds, at_once):
+    """Handshakes a second of s_time, without resumption, so many at once."""
+    ps = [subprocess.Popen(['openssl', 's_time', '-connect', f'127.0.0.1:{port}', '-new', '-time', str(seconds)],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(at_once)]
+    rate = 0
+    for p in ps:
+        out = p.communicate(timeout=60)[0]
+        found = re.search(r'(\d+) connections in (\d+) real seconds', out)
+        if not found:
+            raise RuntimeError('openssl s_time: ' + out[-500:])
+        rate += int(found.group(1)) / int(found.group(2))
+    return rate
+
+
+def starttls(b):
+    fig = Figure('starttls', 'STARTTLS sessions with one message a second', b.setup(
+        f'{SIZE} octets, 50 sessions, TLS 1.3, ECDSA P-256 certificate everywhere, no resumption; recipient as in accepted-1; '
+        'openssl does handshakes only, no SMTP and no message'))
+    one, two = 'openssl s_server and one s_time (handshakes)', 'openssl s_server and two s_time (handshakes)'
+    options = {'sessions': 50, 'size': SIZE, 'to': 'someone@' + ELSEWHERE, 'starttls': True}
+    with contextlib.ExitStack() as stack:
+        certificate = stack.enter_context(b.certificate())
+        peers = Peers(stack, fig)
+        tls = {'tls': {'certificates': [{'cert': certificate[0], 'key': certificate[1]}]}}
+        peers.add(POSTERN, lambda: b.server(tls))
+        peers.add(POSTFIX, lambda: b.postfix(certificate=certificate, held=ELSEWHERE))
+        port = stack.enter_context(s_server(certificate))
+        for p in peers.ports.values():
+            b.loader.run(p, **dict(options, messages=b.few(200, 50)))
+        for _ in range(b.runs):
+            measure(b, fig, peers, **options)
+            fig.add(one, s_time(port, b.few(b.seconds, 1), 1))
+            if not b.tiny:
+                fig.add(two, s_time(port, b.seconds, 2))
+    fig.ratio('Postern / s_server with one s_time', POSTERN, one, '>=', 0.8)
+    fig.ratio('Postern / s_server with two s_time', POSTERN, two)
+    fig.ratio('Postern / Postfix', POSTERN, POSTFIX)
+    yield fig
+
+
+# ---- logins ----
+
+def logins(b):
+    fig = Figure('logins', 'Logins a second', b.setup(
+        '50 sessions, TLS from the first octet (a whole handshake each, ECDSA P-256), AUTH PLAIN, QUIT; first: the password is '
+        'hashed (Argon2id, 64 MiB, 2 threads); remembered: within passwords.remember'))
+    first, again = 'first', 'remembered'
+    options = {'sessions': 50, 'per_connection': 0, 'tls': True, 'auth': 'ann@example.org:' + PASSWORD}
+    with contextlib.ExitStack() as stack:
+        servers = {first: stack.enter_context(b.server({'passwords': {'remember': '0s'}})), again: stack.enter_context(b.server())}
+        for s in servers.values():
+            s.account('ann@example.org', PASSWORD)
+            b.loader.run(s.port['submissions'], **dict(options, messages=1, sessions=1))
+        for _ in range(b.runs):
+            for label, s in servers.items():
+                r = b.loader.run(s.port['submissions'], **dict(options, **(dict(messages=4) if b.tiny else b.amount())))
+                fig.add(label, r['rate'])
+                fig.add(label + ', median of the answer to AUTH (ms)', r['p50_ms'])
+    yield fig
+
+
+# ---- memory ----
+
+def idle(b):
+    n, n_postfix = b.few(10000, 200), b.few(1000, 20)
+    fig = Figure('idle', f'Memory with {n} idle connections, MB', f'PSS of all processes (10^6 octets); each connection has said '
+                 f'EHLO and holds; {b.cores} cores, one run')
+    for label, options, limit in (('plain', {}, 120), ('TLS 1.3', {'starttls': True}, 280)):
+        with b.server() as s:
+            before = machine.pss_mb(s.process.pid)
+            with b.loader.hold(s.port['relay'], n, sources=50, **options):
+                time.sleep(b.few(2, 0.1))
+                after = machine.pss_mb(s.process.pid)
+        fig.add(f'Postern with no connection ({label})', before)
+        fig.add(f'Postern, {n} {label}', after)
+        fig.result(f'{n} {label} connections, MB', after, '<', limit)
+        fig.result(f'a {label} connection, KB', (after - before) * 1000 / n)
+    try:
+        with contextlib.ExitStack() as stack:
+            certificate = stack.enter_context(b.certificate())
+            for label, options in (('plain', {}), ('TLS 1.3', {'starttls': True})):
+                with b.postfix(processes=n_postfix + 50, certificate=certificate) as p:
+                    with b.loader.hold(p.port, n_postfix, sources=50, **options):
+                        time.sleep(b.few(2, 0.1))
+                        fig.add(f'Postfix, {n_postfix} {label}', machine.pss_mb(p.pid))
+    except Unavailable as e:
+        fig.note(f'Postfix is left out: {e}')
+    yield fig
+
+
+class Peak:
+    """The largest memory of a server while the block runs."""
+
+    def __init__(self, pid):
+        self.pid, self.mb, self.over = pid, 0, threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.over.wait(0.02):
+            self.mb = max(self.mb, machine.pss_mb(self.pid))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def large(b):
+    mb, boxes = 1 << 20, b.few(1000, 20)
+    fig = Figure('large', 'Memory while large messages go through, MB', 'PSS of all processes at its peak (10^6 octets), from '
+                 f'the first connect until all is delivered; 8 sessions; {b.cores} cores, one run')
+    addresses = [f'user{i}@example.org' for i in range(boxes)]
+    with b.server(mailboxes=addresses) as s:
+        folders = [s.mailbox(a) for a in addresses]
+
+        def peak(label, copies, **options):
+            for f in files(folders):
+                os.unlink(f.path)
+            with Peak(s.process.pid) as p:
+                r = b.loader.run(s.port['relay'], sessions=8, to='user%u@example.org', to_count=boxes, **options)
+                deadline = time.monotonic() + 120
+                while sum(1 for _ in files(folders)) < copies and time.monotonic() < deadline:
+                    time.sleep(0.1)
+            if sum(1 for _ in files(folders)) < copies:
+                raise RuntimeError('not every message was delivered')
+            fig.add(label, p.mb)
+            fig.note(f'{label}: {r["messages"]} messages, taken in {r["seconds"]:.1f} s')
+            return p.mb
+
+        fig.add('at rest', machine.pss_mb(s.process.pid))
+        peak('messages of 4 KiB', b.few(400, 40), messages=b.few(400, 40), size=SIZE)
+        small = peak('messages of 5 MB, one recipient', b.few(16, 8), messages=b.few(16, 8), size=5 * mb)
+        big_size = b.few(50, 10) * mb - 4096  # with its headers below the limit of 50 MiB
+        big = peak(f'messages of {b.few(50, 10)} MB, one recipient', b.few(16, 8), messages=b.few(16, 8), size=big_size)
+        one = peak('messages of 1 MB, one recipient', b.few(100, 8), messages=b.few(100, 8), size=mb)
+        many = peak(f'messages of 100 KB, {boxes} recipients', 8 * boxes, messages=8, size=100000, recipients=boxes)
+    fig.result('peak at 50 MB / peak at 5 MB', big / small, '<=', 1.25)
+    fig.result(f'peak at {boxes} recipients / peak at one', many / max(one, small), '<=', 1.25)
+    yield fig
+
+
+SCENARIOS = {'accepted': accepted, 'slow-disk': slow_disk, 'delivered': delivered, 'starttls': starttls, 'logins': logins,
+             'idle': idle, 'large': large}
