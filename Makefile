@@ -12,7 +12,7 @@ help:
 	@echo 'make test-full  as test, with every crash point, mutants and valgrind (longer)'
 	@echo 'make check      format, layers, banned functions, man pages'
 	@echo 'make fuzz       run every fuzz target SECONDS_EACH=60 seconds'
-	@echo 'make bench      measure, beside a peer'
+	@echo 'make bench      measure, beside Postfix (minutes; doc/benchmarks.md)'
 	@echo 'make install    to PREFIX=/usr/local, with unit file, users and man pages; uninstall removes it'
 	@echo 'make clean      remove build/'
 
@@ -43,7 +43,7 @@ fuzz:
 	@/usr/bin/python3 scripts/test.py --only fuzz --fuzz-seconds $(SECONDS_EACH)
 
 bench:
-	@scripts/install-packages build
+	@scripts/install-packages build bench
 	@scripts/bench
 
 check:
