@@ -316,14 +316,17 @@ static _Noreturn void become_role(struct child *c, int control)
 	snprintf(role, sizeof(role), "%s", ipc_role_name(c->role));
 	snprintf(index, sizeof(index), "%u", c->index);
 	snprintf(fd, sizeof(fd), "%d", 3);
-	/* 0 nothing, 1 and 2 where errors go, 3 the channel to main, 4 the program until exec. */
+	/* 0 nothing, 1 and 2 where errors go, 3 the channel to main, 4 the program until exec,
+	 * 5 the lock that lasts as long as any role. */
 	control = fcntl(control, F_DUPFD_CLOEXEC, 10);
 	s->exe_fd = fcntl(s->exe_fd, F_DUPFD_CLOEXEC, 10);
-	if (null < 0 || control < 0 || s->exe_fd < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0 ||
-	    dup2(control, 3) < 0 || dup3(s->exe_fd, 4, O_CLOEXEC) < 0)
+	s->roles_fd = fcntl(s->roles_fd, F_DUPFD_CLOEXEC, 10);
+	if (null < 0 || control < 0 || s->exe_fd < 0 || s->roles_fd < 0 || dup2(null, 0) < 0 ||
+	    dup2(2, 1) < 0 || dup2(control, 3) < 0 || dup3(s->exe_fd, 4, O_CLOEXEC) < 0 ||
+	    dup2(s->roles_fd, 5) < 0)
 		die_saying("descriptors");
-	if (syscall(SYS_close_range, 5U, ~0U, 0U) < 0)
-		for (int at = 5; at < 4096; at++)
+	if (syscall(SYS_close_range, 6U, ~0U, 0U) < 0)
+		for (int at = 6; at < 4096; at++)
 			close(at);
 	clean_environment(env);
 	r = privilege_become(&c->as);

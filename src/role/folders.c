@@ -6,6 +6,9 @@
 
 #include "role/server.h"
 
+#define OLD_ROLES_MS	  5000 /* they end in two seconds, whatever they do */
+#define OLD_ROLES_LOOK_MS 10
+
 /* All folders on the way, as mkdir -p; the last with that mode. */
 static int make_path(const char *path, mode_t mode)
 {
@@ -125,6 +128,39 @@ int folders_make(struct server *s)
 	return r;
 }
 
+/* Held by main and, by the same open file, by all its roles: when main was killed it is
+ * free only after the last of them has ended.  Then their sockets are free, and no two
+ * queues ever have one spool. */
+static int lock_roles(struct server *s)
+{
+	char path[1024];
+	int fd, r = -EBUSY;
+
+	if (snprintf(path, sizeof(path), "%s/lock.roles", s->conf->state_dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		fprintf(stderr, "postern: cannot open %s: %s\n", path, strerror(errno));
+		return -errno;
+	}
+	for (int ms = 0; r < 0 && ms < OLD_ROLES_MS; ms += OLD_ROLES_LOOK_MS) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			r = 0;
+		else
+			usleep(OLD_ROLES_LOOK_MS * 1000);
+	}
+	if (r < 0) {
+		fprintf(stderr,
+			"postern: the server before was killed, and some of its processes still run\n"
+			"End them first: pgrep -af 'postern role'; they hold %s\n",
+			path);
+		close(fd);
+		return r;
+	}
+	s->roles_fd = fd;
+	return 0;
+}
+
 int folders_lock(struct server *s)
 {
 	char path[1024], text[32] = "";
@@ -153,5 +189,5 @@ int folders_lock(struct server *s)
 	if (ftruncate(fd, 0) == 0)
 		(void)!pwrite(fd, text, (size_t)n, 0);
 	s->lock_fd = fd;
-	return 0;
+	return lock_roles(s);
 }

@@ -91,7 +91,7 @@ struct server {
 	uint64_t generation;
 
 	int exe_fd; /* this program: a restarted role is the same version, whatever lies on disk */
-	int lock_fd;
+	int lock_fd, roles_fd; /* folders.c */
 	struct child child[CHILDREN_MAX];
 	unsigned n_children, n_smtp;
 

@@ -463,7 +463,7 @@ int supervisor_run(const struct supervisor_setup *setup)
 	int status;
 
 	s = (struct server){
-		.setup = setup, .root = geteuid() == 0, .conf_fd = -1, .exe_fd = -1, .lock_fd = -1
+		.setup = setup, .root = geteuid() == 0, .conf_fd = -1, .exe_fd = -1, .lock_fd = -1, .roles_fd = -1
 	};
 	if (uv_loop_init(&s.loop) < 0)
 		return EXIT_FAILURE;
