@@ -320,6 +320,18 @@ static void each_session(struct receive *rx, session_fn *fn)
 	}
 }
 
+static void each_session_back(struct receive *rx, enum ipc_role who)
+{
+	struct list *l_at, *l_after, *at, *after;
+
+	LIST_EACH (&rx->listeners, l_at, l_after) {
+		struct listener *l = container_of(l_at, struct listener, link);
+
+		LIST_EACH (&l->sessions, at, after)
+			session_role_back(container_of(at, struct session, link), who);
+	}
+}
+
 void receive_peer(struct receive *rx, enum ipc_role who, struct channel *ch)
 {
 	switch (who) {
@@ -340,6 +352,8 @@ void receive_peer(struct receive *rx, enum ipc_role who, struct channel *ch)
 	default:
 		break;
 	}
+	if (ch && (who == IPC_QUEUE || who == IPC_KEEPER))
+		each_session_back(rx, who);
 }
 
 void receive_peer_silent(struct receive *rx, enum ipc_role who)

@@ -299,7 +299,7 @@ static void test_keeper_goes_away(void **state)
 	play(&c, "keeper lost",
 	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\nW 20\n");
 	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
-	play(&c, "keeper lost", "S: 451 4.3.0\nC: RCPT TO:<u@our.test>\nS: 451 4.3.0\n");
+	play(&c, "keeper lost", "W 900\nS: 451 4.3.0\nC: RCPT TO:<u@our.test>\nS: 451 4.3.0\n");
 	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
 	/* A late answer to a question that is over changes nothing. */
 	tell_verdict(w.keeper, w.mute_req, IPC_VERDICT_OK);
@@ -310,6 +310,50 @@ static void test_keeper_goes_away(void **state)
 	run(SUBMISSIONS, "no keeper",
 	    "T\nS: 220\nC: EHLO c\nS: 250 \nC: AUTH PLAIN " PLAIN_OK "\nS: 454 4.7.0\n");
 	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
+}
+
+/* A restart of keeper or queue takes a tenth of a second: the client need not hear of it. */
+static void test_roles_come_back(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_open(&c, RELAY);
+	play(&c, "in flight",
+	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\nW 20\n");
+	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
+	play(&c, "in flight", "W 100\n");
+	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
+	turns_for(20);
+	tell_verdict(w.keeper, w.mute_req, IPC_VERDICT_NO_SUCH_USER);
+	play(&c, "asked again", "S: 550\n");
+	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
+	play(&c, "asked late", "C: RCPT TO:<u@our.test>\nW 100\n");
+	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
+	play(&c, "asked late", "S: 250\n");
+	lose_peer(IPC_QUEUE, &w.queue, &w.to_queue);
+	play(&c, "queue at DATA", "C: DATA\nW 100\n");
+	connect_peer(IPC_QUEUE, &queue_handlers, &w.queue, &w.to_queue);
+	play(&c, "queue at DATA", "S: 354\nC: x\nC: .\nS: 250\n");
+	lose_peer(IPC_QUEUE, &w.queue, &w.to_queue);
+	play(&c, "queue at MAIL", "C: MAIL FROM:<>\nW 100\n");
+	connect_peer(IPC_QUEUE, &queue_handlers, &w.queue, &w.to_queue);
+	play(&c, "queue at MAIL", "S: 250\nC: QUIT\nS: 221\nE\n");
+	client_close(&c);
+
+	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
+	client_open(&c, SUBMISSIONS);
+	play(&c, "login", "T\nS: 220\nC: EHLO c\nS: 250 \nC: AUTH PLAIN " PLAIN_OK "\nW 100\n");
+	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
+	play(&c, "login", "S: 235\nC: AUTH PLAIN " PLAIN_OK "\nS: 503\n");
+	client_close(&c);
+	/* The first half of an exchange is lost with keeper. */
+	client_open(&c, SUBMISSIONS);
+	play(&c, "two steps", "T\nS: 220\nC: EHLO c\nS: 250 \nC: AUTH PLAIN\nS: 334\n");
+	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
+	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
+	play(&c, "two steps", "C: " PLAIN_OK "\nS: 454\nC: AUTH PLAIN " PLAIN_OK "\nS: 235\n");
+	client_close(&c);
 }
 
 /* The client leaves while keeper thinks: the answer finds nobody. */
@@ -439,6 +483,7 @@ int main(void)
 		ONE(test_not_accepting),
 		ONE(test_queue_goes_away),
 		ONE(test_keeper_goes_away),
+		ONE(test_roles_come_back),
 		ONE(test_client_leaves),
 		ONE(test_limit_by_ip),
 		ONE(test_drain),

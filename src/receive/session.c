@@ -100,6 +100,13 @@ void session_hang_up(struct session *s, const char *enhanced, const char *text)
 
 static void smtp_timed_out(struct session *s)
 {
+	if (s->wait == SESSION_WAITS_FOR_ROLE) {
+		/* The question goes the way of one to a role that is away. */
+		s->tired = true;
+		s->wait = SESSION_WAITS_FOR_PEER;
+		session_deadline(s, s->rules->command_timeout_s);
+		return;
+	}
 	if (s->wait == SESSION_WAITS_FOR_KEEPER) {
 		receive_peer_silent(s->rx, IPC_KEEPER);
 		session_keeper_failed(s);

@@ -29,6 +29,7 @@ enum session_wait {
 	SESSION_WAITS_FOR_PEER, /* bytes, or room to write */
 	SESSION_WAITS_FOR_KEEPER,
 	SESSION_WAITS_FOR_QUEUE, /* credit, or stored */
+	SESSION_WAITS_FOR_ROLE,	 /* that is being started again, before it is asked */
 };
 
 struct session {
@@ -52,6 +53,9 @@ struct session {
 	struct wrong_port wrong;
 	enum wrong_port_do opening; /* what was decided */
 	bool starting_tls;	    /* by STARTTLS: waits for all output to be written */
+
+	enum ipc_role awaited; /* WAITS_FOR_ROLE: which */
+	bool tired;	       /* it has waited once, for this command */
 
 	/* the open question to keeper */
 	struct receive_wait ask;
@@ -102,6 +106,7 @@ void session_leave(struct session *s, bool hard);
 void session_on_keeper(struct session *s, const struct ipc_message *m);
 void session_on_queue(struct session *s, const struct ipc_message *m);
 void session_keeper_gone(struct session *s);
+void session_role_back(struct session *s, enum ipc_role who);
 void session_queue_gone(struct session *s);
 
 /* ---- between the files of the session ---- */
@@ -140,6 +145,9 @@ void session_auth_result(struct session *s, const struct ipc_auth_result *m);
 bool session_hold_auth(struct session *s, const struct ipc_auth_result *m);
 void session_let_go(struct session *s); /* tells what is held */
 void session_forget_held(struct session_held *h);
+/* Whether the session now waits for that role to come back, for a second at most; false: it
+ * is there, or was waited for in vain. */
+bool session_await(struct session *s, enum ipc_role who);
 /* No answer came in time, or keeper went away. */
 void session_keeper_failed(struct session *s);
 void session_forget_targets(struct session *s);

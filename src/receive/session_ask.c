@@ -398,6 +398,13 @@ void session_keeper_failed(struct session *s)
 	}
 }
 
+/* The engine still holds the question, so the next keeper can be asked it; but for the
+ * second step of a login, whose first one is lost. */
+static bool ask_again(struct session *s)
+{
+	return smtp_server_want(s->engine)->want != SMTP_SERVER_AUTH_STEP && session_await(s, IPC_KEEPER);
+}
+
 void session_keeper_gone(struct session *s)
 {
 	bool waits = s->wait == SESSION_WAITS_FOR_KEEPER;
@@ -405,6 +412,10 @@ void session_keeper_gone(struct session *s)
 	if (s->auth_running && !waits) {
 		/* Between two steps: the next one is answered "later". */
 		receive_wait_end(&s->rx->asks, &s->ask);
+		s->auth_running = false;
+	} else if (waits && ask_again(s)) {
+		receive_wait_end(&s->rx->asks, &s->ask);
+		session_forget_targets(s);
 		s->auth_running = false;
 	} else if (waits) {
 		session_keeper_failed(s);

@@ -8,6 +8,7 @@
 #define ASK_COST       2048 /* a question weighs as much as so many octets */
 #define OUTPUT_HIGH    8192 /* replies gather up to this while input lasts */
 #define ANSWER_S       30   /* what keeper and queue have for an answer */
+#define RETURN_S       1    /* what they have for a restart, which takes a tenth of that */
 /* A disk may take long to sync, and who gives up too early gets the message twice
  * (RFC 5321 4.5.3.2.6: clients wait for ten minutes). */
 #define COMMIT_S 240
@@ -182,10 +183,31 @@ static bool to_queue(struct session *s, bool goes_on)
 	return goes_on;
 }
 
+bool session_await(struct session *s, enum ipc_role who)
+{
+	bool there = who == IPC_QUEUE ? s->rx->queue != NULL : s->rx->keeper != NULL;
+
+	if (there || s->tired || s->rx->draining)
+		return false;
+	s->wait = SESSION_WAITS_FOR_ROLE;
+	s->awaited = who;
+	session_deadline(s, RETURN_S);
+	return true;
+}
+
+void session_role_back(struct session *s, enum ipc_role who)
+{
+	if (s->wait != SESSION_WAITS_FOR_ROLE || s->awaited != who)
+		return;
+	s->wait = SESSION_WAITS_FOR_PEER;
+	session_run(s);
+}
+
 static bool act(struct session *s, const struct smtp_server_ask *ask)
 {
 	switch (ask->want) {
 	case SMTP_SERVER_INPUT:
+		s->tired = false;
 		return on_input(s);
 	case SMTP_SERVER_BODY:
 		return to_queue(s, session_body(s, ask));
@@ -209,6 +231,8 @@ static bool act(struct session *s, const struct smtp_server_ask *ask)
 		return true;
 	case SMTP_SERVER_AUTH:
 		wipe_input(s);
+		if (session_await(s, IPC_KEEPER))
+			return false;
 		return asked(s, session_auth(s, ask));
 	case SMTP_SERVER_AUTH_STEP:
 		wipe_input(s);
@@ -218,10 +242,16 @@ static bool act(struct session *s, const struct smtp_server_ask *ask)
 		smtp_server_go_on(s->engine);
 		return true;
 	case SMTP_SERVER_MAIL:
+		if (session_await(s, IPC_QUEUE) || session_await(s, IPC_KEEPER))
+			return false;
 		return asked(s, session_mail(s, ask));
 	case SMTP_SERVER_RCPT:
+		if (session_await(s, IPC_KEEPER))
+			return false;
 		return asked(s, session_rcpt(s, ask));
 	case SMTP_SERVER_DATA:
+		if (session_await(s, IPC_QUEUE))
+			return false;
 		return on_data(s);
 	case SMTP_SERVER_COMMIT:
 		return to_queue(s, session_commit(s));
@@ -239,7 +269,7 @@ static bool act(struct session *s, const struct smtp_server_ask *ask)
 
 bool session_smtp(struct session *s)
 {
-	if (s->wait == SESSION_WAITS_FOR_KEEPER)
+	if (s->wait == SESSION_WAITS_FOR_KEEPER || s->wait == SESSION_WAITS_FOR_ROLE)
 		return false;
 	if (s->wait == SESSION_WAITS_FOR_QUEUE) {
 		/* Bytes that come meanwhile stay with the connection, and so with TCP. */
