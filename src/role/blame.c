@@ -5,8 +5,8 @@
  * only that a pair does not work.  So complaints are gathered for a moment, and then:
  *
  *   1. Who has not worked with more roles than the other of the pair, in its present life, is it.
- *   2. Of a single pair, the one nearer to strangers; if that one was started anew for
- *      the sake of this pair a short while ago, once the other.
+ *   2. Of a single pair, the one whose loss costs less or that is nearer to strangers; if
+ *      it was started anew for the sake of this pair a short while ago, once the other.
  *
  * Each such start is counted by the back-off as any death is. */
 #include <signal.h>
@@ -37,10 +37,14 @@ static const char *const reasons[] = {
 	[IPC_COMPLAINT_SILENT] = "silent",
 };
 
-/* Who is nearer to strangers. */
+/* Who is tried first: whose loss costs no mail, then who is nearer to strangers. */
 static int exposure(enum ipc_role role)
 {
-	return role == IPC_SMTP ? 3 : role == IPC_ADMIN ? 2 : role == IPC_LOCAL ? 1 : 0;
+	static const int order[IPC_ROLES] = {
+		[IPC_LEDGER] = 5, [IPC_ADMIN] = 4, [IPC_SMTP] = 3, [IPC_LOCAL] = 1
+	};
+
+	return order[role];
 }
 
 /* Roles, not processes: two smtp that both stumble over one client's message make no

@@ -90,7 +90,7 @@ struct server {
 	int conf_fd; /* sealed memory: the text */
 	uint64_t generation;
 
-	int exe_fd; /* this program: a restarted role is the same version, whatever lies on disk */
+	int exe_fd;	       /* this program: a restarted role is the same version, whatever lies on disk */
 	int lock_fd, roles_fd; /* folders.c */
 	struct child child[CHILDREN_MAX];
 	unsigned n_children, n_smtp;

@@ -462,9 +462,12 @@ int supervisor_run(const struct supervisor_setup *setup)
 	static struct server s; /* large, and as long-lived as the process */
 	int status;
 
-	s = (struct server){
-		.setup = setup, .root = geteuid() == 0, .conf_fd = -1, .exe_fd = -1, .lock_fd = -1, .roles_fd = -1
-	};
+	s = (struct server){ .setup = setup,
+			     .root = geteuid() == 0,
+			     .conf_fd = -1,
+			     .exe_fd = -1,
+			     .lock_fd = -1,
+			     .roles_fd = -1 };
 	if (uv_loop_init(&s.loop) < 0)
 		return EXIT_FAILURE;
 	s.started_ms = uv_now(&s.loop);
