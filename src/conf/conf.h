@@ -45,6 +45,7 @@ struct conf_listener {
 	uint32_t max_sessions_per_ip, max_sessions_per_network; /* network: 0 no limit */
 	uint32_t max_rate_per_ip, max_rate_per_network;		/* begun in a minute; 0 no limit */
 	unsigned command_timeout_s, data_timeout_s, session_timeout_s, tls_timeout_s, proxy_timeout_s;
+	uint32_t min_data_rate; /* octets a second */
 };
 
 struct conf_certificate {

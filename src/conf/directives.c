@@ -266,9 +266,13 @@ const struct conf_directive conf_directives[] = {
 	{ LISTENER("max_rate_per_network", CONF_T_NUMBER, max_rate_per_network), .def = "1500", .max = 1000000,
 	  .help = "Sessions that one network may begin within a minute. 0: no limit." },
 	{ LISTENER("command_timeout", CONF_T_SECONDS, command_timeout_s), .def = "5m", .min = 1, .max = 3600,
-	  .help = "How long a client may take for its next command. The standard wants at least five minutes." },
+	  .help = "How long a client may take for its next command. The standard wants at least five minutes. "
+		  "When eight tenths of max_sessions are in use, this, data_timeout and tls_timeout are a tenth of what is "
+		  "set; from nine tenths on, a thirtieth." },
 	{ LISTENER("data_timeout", CONF_T_SECONDS, data_timeout_s), .def = "5m", .min = 1, .max = 3600,
 	  .help = "How long it may pause within a message." },
+	{ LISTENER("min_data_rate", CONF_T_NUMBER, min_data_rate), .def = "100", .max = 1000000,
+	  .help = "Octets a second that a message must come with, over each data_timeout. 0: as slowly as it likes." },
 	{ LISTENER("session_timeout", CONF_T_SECONDS, session_timeout_s), .def = "2h", .min = 10, .max = 86400,
 	  .help = "The longest session." },
 	{ LISTENER("tls_timeout", CONF_T_SECONDS, tls_timeout_s), .def = "30s", .min = 1, .max = 600,

@@ -182,12 +182,14 @@ static void send_wire(struct conn *c)
 		fail_socket(c, r);
 		return;
 	}
+	c->handed += (size_t)r;
 	buf_consume(&c->wire, (size_t)r);
 	if (c->wire.n == 0) {
 		buf_done(&c->wire);
 		return;
 	}
 	c->flight = c->wire;
+	c->handed += c->flight.n;
 	buf_init(&c->wire, c->wire.max);
 	b = uv_buf_init((char *)c->flight.p + c->flight.from, (unsigned int)c->flight.n);
 	r = uv_write(&c->write_req, &c->stream, &b, 1, on_written);
@@ -504,6 +506,11 @@ size_t conn_write_room(const struct conn *c)
 	size_t n = unsent(c);
 
 	return n < c->output_max ? c->output_max - n : 0;
+}
+
+uint64_t conn_taken(const struct conn *c)
+{
+	return c->handed - uv_stream_get_write_queue_size(&c->stream);
 }
 
 const char *conn_error(const struct conn *c)

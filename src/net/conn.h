@@ -64,6 +64,8 @@ void conn_wipe_consumed(struct conn *c);
 /* Queue output; -ENOBUFS over the ceiling, -EPIPE once failed.  Written at the end of the loop turn. */
 int conn_write(struct conn *c, struct slice s);
 size_t conn_write_room(const struct conn *c);
+/* Octets that the kernel has taken so far: grows while the peer reads. */
+uint64_t conn_taken(const struct conn *c);
 
 /* Does the input begin with a TLS record that holds a ClientHello (or SSLv2's)? */
 enum conn_sniff { CONN_SNIFF_MORE, CONN_SNIFF_TLS, CONN_SNIFF_PLAIN };

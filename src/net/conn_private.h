@@ -39,6 +39,7 @@ struct conn {
 	struct buf input, cipher;	 /* cipher: received and not decrypted yet */
 	struct buf output, wire, flight; /* plain; as it goes out; given to libuv */
 	size_t output_max;
+	uint64_t handed; /* octets given to libuv or the kernel */
 
 	struct tls_session *tls; /* NULL: in clear */
 	bool handshaken;

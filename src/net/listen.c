@@ -5,10 +5,31 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define BACKLOG 1024
+#define BACKLOG SOMAXCONN
+/* A peer that is gone without a word.  Well within the times that a session has, so that
+ * these only matter where nobody waits with a clock: octets that the kernel still holds. */
+#define KEEP_IDLE_S  120
+#define KEEP_EVERY_S 30
+#define KEEP_PROBES  4
+#define UNACKED_MS   120000
+
+/* What is accepted from it has the same, and no connection pays for setting it.  None of
+ * them is worth refusing to start. */
+static void set_patience(int fd)
+{
+	const int on = 1, idle = KEEP_IDLE_S, every = KEEP_EVERY_S, probes = KEEP_PROBES,
+		  unacked = UNACKED_MS;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked, sizeof(unacked));
+}
 
 static int open_bound(const struct ip *ip, uint16_t port, bool shared, int *ret_fd)
 {
@@ -28,6 +49,7 @@ static int open_bound(const struct ip *ip, uint16_t port, bool shared, int *ret_
 		close(fd);
 		return r;
 	}
+	set_patience(fd);
 	*ret_fd = fd;
 	return 0;
 }

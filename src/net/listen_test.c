@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,6 +51,37 @@ static void one_port_for_several_processes(void **state)
 	assert_false(listen_holder(port, who, sizeof(who)));
 }
 
+/* A peer that is gone without a word is noticed, on every connection that comes in. */
+static void what_is_accepted_has_patience_with_limits(void **state)
+{
+	static const struct {
+		int level, name, least, most;
+	} options[] = {
+		{ SOL_SOCKET, SO_KEEPALIVE, 1, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 60, 300 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, 30000, 300000 },
+	};
+	struct ip ip = loopback();
+	struct sockaddr_storage at;
+	int fd, client = socket(AF_INET, SOCK_STREAM, 0), accepted;
+
+	(void)state;
+	assert_int_equal(listen_tcp(&ip, 0, &fd), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&at, ip_to_sockaddr(&ip, port_of(fd), &at)), 0);
+	accepted = accept(fd, NULL, NULL);
+	assert_true(accepted >= 0);
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		int value = 0;
+		socklen_t n = sizeof(value);
+
+		assert_int_equal(getsockopt(accepted, options[i].level, options[i].name, &value, &n), 0);
+		assert_in_range(value, options[i].least, options[i].most);
+	}
+	close(accepted);
+	close(client);
+	close(fd);
+}
+
 static void foreign_address_is_named(void **state)
 {
 	struct ip ip;
@@ -92,6 +124,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_port_for_several_processes),
+		cmocka_unit_test(what_is_accepted_has_patience_with_limits),
 		cmocka_unit_test(foreign_address_is_named),
 		cmocka_unit_test(unix_sockets),
 	};

@@ -30,7 +30,7 @@ struct rules {
 	bool serve;	/* wrong_port = serve */
 	bool trust_all; /* open to anywhere by the override for test networks */
 	unsigned hold_ms, tls_timeout_s, command_timeout_s, data_timeout_s, session_timeout_s;
-	unsigned proxy_timeout_s;
+	unsigned proxy_timeout_s, min_data_rate; /* octets a second */
 	enum conf_tls_min tls_min;
 	uint32_t max_sessions, max_sessions_per_ip;
 	unsigned max_hops;
@@ -66,6 +66,8 @@ struct listener {
 	struct ip_count by_ip;
 	struct counters count;
 	uint64_t accept_logged_ms;
+	unsigned pressed; /* how nearly full it was when somebody came last, see session_time.c */
+	uint64_t pressed_ms, pressed_logged_ms;
 	uint64_t proxy_logged_ms, proxy_unlogged; /* what is wrong with PROXY headers is said now and then */
 };
 

@@ -463,7 +463,7 @@ static void test_reload(void **state)
 	run(RELAY, "after", "S: 220 other.our.test\n");
 	client_close(&c);
 	receive_status(w.rx, status);
-	assert_int_equal(json_array_size(json_object_get(status, "listeners")), N_LISTENERS - 5);
+	assert_int_equal(json_array_size(json_object_get(status, "listeners")), N_LISTENERS - 7);
 	json_decref(status);
 }
 

@@ -47,7 +47,12 @@ static const char settings[] =
 	"  proxied465: {role: submission, port: 28, tls: implicit, addresses: [127.0.0.1], proxy_from: "
 	"[127.0.0.1], proxy_timeout: 1s}\n"
 	"  proxied587: {role: submission, port: 29, addresses: [127.0.0.1], proxy_from: [127.0.0.1], "
-	"proxy_timeout: 1s, greeting_hold: 60ms}\n";
+	"proxy_timeout: 1s, greeting_hold: 60ms}\n"
+	"  small: {role: relay, port: 30, addresses: [127.0.0.1], max_sessions: 10, max_sessions_per_ip: "
+	"100, "
+	"command_timeout: 20s}\n"
+	"  patient: {role: relay, port: 31, addresses: [127.0.0.1], max_commands: 100000, command_timeout: "
+	"1s}\n";
 
 enum {
 	RELAY,
@@ -58,11 +63,14 @@ enum {
 	PROXIED,
 	PROXIED465,
 	PROXIED587,
+	SMALL,
+	PATIENT,
 	LOCAL,
 	N_LISTENERS
 };
-static const char *const names[] = { "relay",	"submissions", "submission", "fallback", "trusting",
-				     "proxied", "proxied465",  "proxied587", "@local" };
+static const char *const names[] = { "relay",	 "submissions", "submission", "fallback",
+				     "trusting", "proxied",	"proxied465", "proxied587",
+				     "small",	 "patient",	"@local" };
 
 /* The world around the sessions. */
 static struct world {

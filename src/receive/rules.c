@@ -69,6 +69,7 @@ static bool fill_listener(struct rules *r, const struct conf *conf, const struct
 	r->hold_ms = l->tls == CONF_TLS_OFF ? 0 : l->greeting_hold_ms;
 	r->tls_timeout_s = l->tls_timeout_s;
 	r->proxy_timeout_s = l->proxy_timeout_s;
+	r->min_data_rate = l->min_data_rate;
 	r->command_timeout_s = l->command_timeout_s;
 	r->data_timeout_s = l->data_timeout_s;
 	r->session_timeout_s = l->session_timeout_s;

@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/turn.h"
 #include "smtp/advice.h"
 
-#define INPUT_MAX  (16U << 10)
-#define OUTPUT_MAX (64U << 10)
+#define INPUT_MAX (16U << 10)
 
 /* An address that lately began in clear text waits no longer than this for its greeting.
  * Not at all would be quicker, and would break the TLS-first client that shares the
@@ -69,118 +67,6 @@ static void session_free(struct session *s)
 	receive_session_gone(rx);
 }
 
-/* ---- time ---- */
-
-void session_deadline(struct session *s, uint64_t seconds)
-{
-	s->deadline_ms = receive_now_ms(s->rx) + seconds * 1000;
-}
-
-static void on_timer(uv_timer_t *t);
-
-/* The timer is moved only when it would ring too late; when it rings early it is
- * set anew.  So a busy session does not touch it. */
-static void arm(struct session *s)
-{
-	uint64_t at = s->deadline_ms < s->end_ms ? s->deadline_ms : s->end_ms;
-	uint64_t now = receive_now_ms(s->rx);
-	uint64_t left = at > now ? at - now : 0;
-
-	if (!uv_is_active((uv_handle_t *)&s->timer) || uv_timer_get_due_in(&s->timer) > left)
-		uv_timer_start(&s->timer, on_timer, left, 0);
-}
-
-void session_hang_up(struct session *s, const char *enhanced, const char *text)
-{
-	if (s->hung_up)
-		return;
-	s->hung_up = true;
-	smtp_server_hang_up(s->engine, enhanced, text);
-}
-
-static void smtp_timed_out(struct session *s)
-{
-	if (s->wait == SESSION_WAITS_FOR_ROLE) {
-		/* The question goes the way of one to a role that is away. */
-		s->tired = true;
-		s->wait = SESSION_WAITS_FOR_PEER;
-		session_deadline(s, s->rules->command_timeout_s);
-		return;
-	}
-	if (s->wait == SESSION_WAITS_FOR_KEEPER) {
-		receive_peer_silent(s->rx, IPC_KEEPER);
-		session_keeper_failed(s);
-		return;
-	}
-	if (s->wait == SESSION_WAITS_FOR_QUEUE) {
-		receive_peer_silent(s->rx, IPC_QUEUE);
-		/* What it has of the message it may keep: nobody was told 250. */
-		s->tx.lost = true;
-		if (s->committing)
-			session_stored(s, ETIMEDOUT);
-		return;
-	}
-	s->listener->count.timeouts++;
-	s->why = "timeout";
-	if (s->hung_up || conn_write_room(s->conn) < OUTPUT_MAX / 2) {
-		/* It does not even take what it is told. */
-		s->over = true;
-		return;
-	}
-	session_hang_up(s, "4.4.2",
-			smtp_server_in_body(s->engine) ? "timeout: the message did not come on"
-						       : "timeout: no command came");
-}
-
-static void ring(struct session *s)
-{
-	uint64_t now = receive_now_ms(s->rx);
-
-	if (now < s->deadline_ms && now < s->end_ms) {
-		arm(s);
-		return;
-	}
-	switch (s->phase) {
-	case SESSION_PROXY:
-		session_proxy_timeout(s);
-		break;
-	case SESSION_SNIFF:
-		s->opening = wrong_port_silence(&s->wrong);
-		break;
-	case SESSION_HANDSHAKE:
-		session_log_tls_failed(s, "timeout");
-		s->over = true;
-		break;
-	case SESSION_SMTP:
-		if (now >= s->end_ms && !s->hung_up && s->wait == SESSION_WAITS_FOR_PEER) {
-			s->end_ms = UINT64_MAX;
-			s->listener->count.timeouts++;
-			s->why = "session-timeout";
-			session_deadline(s, 10);
-			session_hang_up(s, "4.4.2", "timeout: this session took too long in all");
-		} else {
-			/* An answer that is waited for is not given up because the session
-			 * is long: the message would be stored, and sent once more. */
-			if (now >= s->end_ms)
-				s->end_ms = now + 60000;
-			if (now >= s->deadline_ms) {
-				session_deadline(s, 10);
-				smtp_timed_out(s);
-			}
-		}
-		break;
-	}
-	session_run(s);
-}
-
-static void on_timer(uv_timer_t *t)
-{
-	const char *before = turn_doing("time-outs of sessions");
-
-	ring(t->data);
-	turn_doing(before);
-}
-
 /* ---- the opening ---- */
 
 void session_close_saying(struct session *s, struct buf *line)
@@ -214,7 +100,7 @@ bool session_start_tls(struct session *s)
 	}
 	s->phase = SESSION_HANDSHAKE;
 	s->wait = SESSION_WAITS_FOR_PEER;
-	session_deadline(s, s->rules->tls_timeout_s);
+	session_deadline(s, session_patience(s, s->rules->tls_timeout_s));
 	return true;
 }
 
@@ -372,7 +258,7 @@ void session_run(struct session *s)
 	if (s->over)
 		session_free(s);
 	else
-		arm(s);
+		session_arm(s);
 }
 
 void session_close(struct session *s)
@@ -388,8 +274,10 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 
 	switch (event) {
 	case CONN_INPUT:
-	case CONN_DRAINED:
 	case CONN_CONNECTED: /* never: it was accepted */
+		break;
+	case CONN_DRAINED:
+		s->unread_ms = 0;
 		break;
 	case CONN_TLS_DONE:
 		tls_done(s);
@@ -440,6 +328,7 @@ static int count_in(struct session *s)
 		return -EUSERS;
 	}
 	l->n_sessions++;
+	session_press(l);
 	return 0;
 }
 
@@ -486,7 +375,7 @@ int session_accept(struct listener *l, int fd)
 	struct session *s = calloc(1, sizeof(*s));
 	struct conn_setup setup = { .loop = l->rx->loop,
 				    .input_max = INPUT_MAX,
-				    .output_max = OUTPUT_MAX,
+				    .output_max = SESSION_OUTPUT_MAX,
 				    .handler = on_conn,
 				    .arg = s };
 	int r = s ? conn_take(&setup, fd, l->rules->role == SMTP_LOCAL, &s->conn) : -ENOMEM;

@@ -18,6 +18,8 @@
 #include "receive/transaction.h"
 #include "receive/wrong_port.h"
 
+#define SESSION_OUTPUT_MAX (64U << 10)
+
 enum session_phase {
 	SESSION_PROXY,	   /* a proxy is to say who its client is */
 	SESSION_SNIFF,	   /* what language does it speak? */
@@ -81,6 +83,9 @@ struct session {
 
 	uv_timer_t timer;
 	uint64_t deadline_ms, end_ms; /* of this step; of the session */
+	uint64_t step_ms;	      /* when this step began */
+	uint64_t unread_ms, taken;    /* since when it takes nothing of what it is told; taken before */
+	uint64_t pace_ms, paced;      /* since when octets of a message are counted, and how many */
 	uint64_t began_ms;
 	uint64_t opened_ms; /* since when its first words are waited for */
 	size_t work;	    /* done in this turn */
@@ -118,7 +123,16 @@ void session_say_goodbye(struct session *s); /* 421, once no question is open */
 /* Write what the engine has to say; true when all of it is with the connection. */
 bool session_flush(struct session *s);
 void session_close(struct session *s); /* after all is written */
+
+/* Time (session_time.c). */
 void session_deadline(struct session *s, uint64_t seconds);
+unsigned session_patience(const struct session *s, unsigned seconds); /* less when it is nearly full */
+void session_press(struct listener *l);				      /* one more came */
+void session_arm(struct session *s);
+void session_told(struct session *s); /* something was written to it */
+void session_pace_begin(struct session *s);
+bool session_pace(struct session *s, size_t octets); /* of a message; false: it comes too slowly */
+
 bool session_start_tls(struct session *s); /* false: it is over */
 /* Says 421 and closes, once no question is open. */
 void session_hang_up(struct session *s, const char *enhanced, const char *text);

@@ -29,6 +29,7 @@ bool session_flush(struct session *s)
 			return false;
 		}
 		smtp_server_sent(s->engine, out.n);
+		session_told(s);
 	}
 }
 
@@ -60,8 +61,9 @@ static bool turn_is_over(struct session *s)
 
 static void new_command_time(struct session *s)
 {
-	session_deadline(s, smtp_server_in_body(s->engine) ? s->rules->data_timeout_s
-							   : s->rules->command_timeout_s);
+	session_deadline(s,
+			 session_patience(s, smtp_server_in_body(s->engine) ? s->rules->data_timeout_s
+									    : s->rules->command_timeout_s));
 }
 
 static bool on_input(struct session *s)
@@ -92,6 +94,8 @@ static bool on_input(struct session *s)
 		/* Body came, or a whole command; octets of a command begin no new time. */
 		if (smtp_server_in_body(s->engine) || smtp_server_output(s->engine).n > said)
 			new_command_time(s);
+		if (s->begun && !s->hung_up && !session_pace(s, n))
+			return true;
 		if (n > 0 || smtp_server_want(s->engine)->want != SMTP_SERVER_INPUT)
 			return true;
 	}
@@ -126,8 +130,9 @@ static bool on_data(struct session *s)
 		return true;
 	}
 	session_message_begin(s);
+	session_pace_begin(s);
 	smtp_server_answer(s->engine, 354, NULL, NULL);
-	session_deadline(s, s->rules->data_timeout_s);
+	session_deadline(s, session_patience(s, s->rules->data_timeout_s));
 	return true;
 }
 
@@ -276,6 +281,7 @@ bool session_smtp(struct session *s)
 		if (s->committing || !session_push(s))
 			return false;
 		s->wait = SESSION_WAITS_FOR_PEER;
+		session_pace_begin(s); /* it was held back */
 		new_command_time(s);
 	}
 	if (turn_is_over(s))

@@ -1,0 +1,185 @@
+/* Clients that are slow, silent, or read nothing: what they may take, and that they go. */
+#include "receive/receive_world.h"
+
+/* Until the server closes; fails if that takes longer. */
+static void closed_within(struct client *c, const char *what, unsigned most_ms)
+{
+	uint64_t begin = now_ms();
+
+	for (; !c->eof && now_ms() - begin < most_ms; turn())
+		client_read(c);
+	if (!c->eof)
+		fail_msg("%s: not closed after %u ms", what, most_ms);
+}
+
+static json_int_t sessions(void)
+{
+	json_t *status = json_object();
+	json_int_t n;
+
+	receive_status(w.rx, status);
+	n = json_integer_value(json_object_get(status, "sessions"));
+	json_decref(status);
+	return n;
+}
+
+/* Octets one by one, every 50 ms, until it is closed. */
+static void drip(struct client *c, const char *bytes, size_t n, unsigned most_ms)
+{
+	uint64_t begin = now_ms();
+
+	for (size_t i = 0; !c->eof && now_ms() - begin < most_ms; i++) {
+		(void)!send(c->fd, bytes + i % n, 1, MSG_NOSIGNAL);
+		for (uint64_t next = now_ms() + 50; now_ms() < next && !c->eof; turn())
+			client_read(c);
+	}
+	if (!c->eof)
+		fail_msg("not closed after %u ms", most_ms);
+	if (now_ms() - begin < 900)
+		fail_msg("closed already after %u ms", (unsigned)(now_ms() - begin));
+}
+
+/* command_timeout is 1 s there: for the line, not for each of its octets. */
+static void a_command_in_drips(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_open(&c, RELAY);
+	play(&c, "drips", "S: 220\n");
+	drip(&c, "x", 1, 4000);
+	expect(&c, "drips", "421 4.4.2 timeout: no command came");
+	client_close(&c);
+}
+
+#define TO_BODY                                                                                             \
+	"S: 220\nC: HELO c\nS: 250\nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<u@our.test>\nS: 250\nC: DATA\nS: " \
+	"354\n"
+
+/* 20 octets a second are fewer than the 100 of min_data_rate. */
+static void a_message_in_drips(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_open(&c, RELAY);
+	play(&c, "drips", TO_BODY);
+	drip(&c, "x", 1, 4000);
+	expect(&c, "drips", "421 4.4.2 timeout: the message comes too slowly");
+	client_close(&c);
+	turns_for(20);
+	assert_int_equal(w.commits, 0);
+	assert_int_equal(w.drops, 1);
+}
+
+/* Not faster in time, but more at once: whoever keeps the rate up is not hurried. */
+static void a_slow_message_that_keeps_on(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_open(&c, RELAY);
+	play(&c, "slow", TO_BODY);
+	for (int i = 0; i < 14; i++)
+		play(&c, "slow",
+		     "C: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\nW 200\n");
+	play(&c, "slow", "C: .\nS: 250\n");
+	client_close(&c);
+	assert_int_equal(w.commits, 1);
+}
+
+/* The hello begins and never ends: tls_timeout is 1 s, for the hello and for the handshake. */
+static void tls_in_drips(void **state)
+{
+	static const char hello[] =
+		"\x16\x03\x01\x01\x40\x01\x01\x01\x3c\x03\x03xxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	struct client c;
+
+	(void)state;
+	client_open(&c, SUBMISSIONS);
+	drip(&c, hello, sizeof(hello) - 1, 6000);
+	client_close(&c);
+	client_open(&c, SUBMISSIONS);
+	client_send(&c, hello, 11);
+	closed_within(&c, "half a hello", 4000);
+	client_close(&c);
+}
+
+/* It asks and asks and never reads: what waits for it is bounded, and so is the time. */
+static void a_client_that_does_not_read(void **state)
+{
+	static const char ask[] = "EHLO c\r\nEHLO c\r\nEHLO c\r\nEHLO c\r\n";
+	struct client c;
+	const int small = 2048;
+	uint64_t begin = now_ms();
+	size_t sent = 0;
+
+	(void)state;
+	client_open(&c, PATIENT);
+	setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	while (sessions() > 0 || sent == 0) {
+		ssize_t r = send(c.fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL);
+
+		sent += r > 0 ? (size_t)r : 0;
+		turn();
+		if (now_ms() - begin > 20000)
+			fail_msg("still there after 20 s and %zu octets", sent);
+	}
+	client_close(&c);
+}
+
+/* It will say no more, and still hears all that it is owed. */
+static void a_half_closed_connection(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_open(&c, RELAY);
+	send_line(&c, "EHLO c|NOOP|NOOP");
+	shutdown(c.fd, SHUT_WR);
+	play(&c, "half closed", "S: 220\nS: 250 \nS: 250\nS: 250\nE\n");
+	client_close(&c);
+	turns_for(20);
+	assert_int_equal(sessions(), 0);
+}
+
+/* Ten sessions at most, 20 s a command.  At nine of them a thirtieth is left, at least 1 s. */
+static void idle_ones_go_when_it_is_nearly_full(void **state)
+{
+	static struct client c[11];
+
+	(void)state;
+	for (int i = 0; i < 7; i++) {
+		client_open(&c[i], SMALL);
+		play(&c[i], "idle", "S: 220\n");
+	}
+	turns_for(1500);
+	assert_int_equal(sessions(), 7); /* nobody knocks, nobody goes */
+	for (int i = 7; i < 10; i++) {
+		client_open(&c[i], SMALL);
+		play(&c[i], "late", "S: 220\n");
+		turns_for(400);
+	}
+	for (int i = 0; i < 7; i++)
+		play(&c[i], "idle", "S: 421 4.4.2\nE\n");
+	client_open(&c[10], SMALL);
+	play(&c[10], "new", "S: 220\nC: EHLO c\nS: 250 \n");
+	for (int i = 0; i < 11; i++)
+		client_close(&c[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_command_in_drips, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_message_in_drips, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_slow_message_that_keeps_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(tls_in_drips, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_client_that_does_not_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_half_closed_connection, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(idle_ones_go_when_it_is_nearly_full, set_up, tear_down),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
