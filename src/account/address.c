@@ -14,13 +14,14 @@ bool account_address_parse(struct slice text, struct account_address *ret)
 {
 	struct smtp_path path;
 	struct account_address a;
+	char room[ACCOUNT_ADDRESS_MAX];
 	struct buf b;
 	size_t at;
 	bool ok;
 
 	if (smtp_parse_address(text, &path, &at) != SMTP_PARSE_OK || path.null || path.domain.n == 0)
 		return false;
-	buf_init(&b, ACCOUNT_ADDRESS_MAX);
+	buf_init_in(&b, room, sizeof(room)); /* a lack of memory would make it no address */
 	ok = smtp_path_put_canonical(&path, &b) && buf_ok(&b) &&
 	     slice_copy(buf_slice(&b), a.text, sizeof(a.text));
 	if (ok) {
@@ -34,7 +35,6 @@ bool account_address_parse(struct slice text, struct account_address *ret)
 		     n + 2 <= SMTP_PATH_MAX;
 		fold(a.key, a.local_n);
 	}
-	buf_done(&b);
 	if (ok)
 		*ret = a;
 	return ok;

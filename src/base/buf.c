@@ -11,8 +11,17 @@ void buf_init(struct buf *b, size_t max)
 	*b = (struct buf){ .max = max };
 }
 
+void buf_init_in(struct buf *b, void *room, size_t size)
+{
+	*b = (struct buf){ .p = room, .cap = size, .max = size, .lent = true };
+}
+
 void buf_done(struct buf *b)
 {
+	if (b->lent) {
+		buf_reset(b);
+		return;
+	}
 	free(b->p);
 	*b = (struct buf){ .max = b->max };
 }

@@ -19,11 +19,14 @@ struct buf {
 	size_t n;    /* how many live bytes there are */
 	size_t cap, max;
 	bool failed;
+	bool lent; /* the memory is the caller's */
 };
 
 void buf_init(struct buf *b, size_t max); /* allocates nothing */
-void buf_done(struct buf *b);		  /* frees; safe on a zeroed one */
-void buf_wipe(struct buf *b);		  /* overwrites all it ever held, then frees */
+/* In memory of the caller's that outlives it: it can become full, but never lacks memory. */
+void buf_init_in(struct buf *b, void *room, size_t size);
+void buf_done(struct buf *b); /* frees; safe on a zeroed one */
+void buf_wipe(struct buf *b); /* overwrites all it ever held, then frees */
 
 /* Each returns nothing; ask buf_ok() once at the end. */
 void buf_put(struct buf *b, struct slice s);

@@ -255,12 +255,13 @@ static void to_journal(int level, struct slice line)
 
 void log_write(int level, const char *event, const struct log_field *fields, size_t n)
 {
+	char room[LINE_MAX_BYTES];
 	struct buf line;
 	int saved = errno;
 
 	if (level > sink.max_level)
 		return;
-	buf_init(&line, LINE_MAX_BYTES);
+	buf_init_in(&line, room, sizeof(room)); /* what went wrong is said without memory, too */
 	put_line(&line, level, event, fields, n);
 	if (sink.to == LOG_TO_SYSLOG) {
 		syslog(LOG_MAIL | level, "%.*s", SLICE_ARG(buf_slice(&line)));
@@ -270,6 +271,5 @@ void log_write(int level, const char *event, const struct log_field *fields, siz
 		buf_byte(&line, '\n');
 		(void)!write(STDERR_FILENO, buf_slice(&line).p, buf_slice(&line).n);
 	}
-	buf_done(&line);
 	errno = saved;
 }

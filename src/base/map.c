@@ -13,8 +13,10 @@ int map_init(struct map *m)
 {
 	*m = (struct map){ .buckets = FIRST_BUCKETS };
 	m->bucket = calloc(FIRST_BUCKETS, sizeof(*m->bucket));
-	if (!m->bucket)
+	if (!m->bucket) {
+		m->buckets = 0; /* empty, and so it may be emptied */
 		return -ENOMEM;
+	}
 	randombytes_buf(m->secret, sizeof(m->secret));
 	return 0;
 }

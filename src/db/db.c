@@ -24,6 +24,8 @@ struct db {
 	size_t queries;
 	struct db_query broken; /* handed out when memory is lacking */
 	bool sync_each;
+	bool synced; /* each commit is, as it was set last */
+	sqlite3_stmt *rollback;
 	char error[256];
 };
 
@@ -161,7 +163,20 @@ static int check_kind(struct db *db, const struct db_setup *setup, int64_t *ret_
 
 static int set_sync(struct db *db, bool each)
 {
-	return run_script(db, each ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+	int r = db->synced == each
+			? 0
+			: run_script(db, each ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+
+	if (r == 0)
+		db->synced = each;
+	return r;
+}
+
+/* Prepared when the database is opened: there may be no memory when it is needed. */
+static int prepare_rollback(struct db *db)
+{
+	return fail(db, sqlite3_prepare_v3(db->handle, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT,
+					   &db->rollback, NULL));
 }
 
 static int set_up(struct db *db, const struct db_setup *setup)
@@ -178,8 +193,11 @@ static int set_up(struct db *db, const struct db_setup *setup)
 				   "PRAGMA trusted_schema = OFF;"
 				   "PRAGMA secure_delete = ON;"	  /* removed hashes are overwritten */
 				   "PRAGMA temp_store = MEMORY"); /* no other folder is needed, or allowed */
+	db->synced = true;					  /* SQLite's own default */
 	if (r == 0)
 		r = set_sync(db, setup->sync_each);
+	if (r == 0)
+		r = prepare_rollback(db);
 	return r == 0 ? migrate(db, setup, version) : r;
 }
 
@@ -225,6 +243,7 @@ void db_close(struct db *db)
 		sqlite3_finalize(db->query[i]->stmt);
 		free(db->query[i]);
 	}
+	sqlite3_finalize(db->rollback);
 	sqlite3_close(db->handle);
 	free(db);
 }
@@ -346,7 +365,9 @@ void db_end(struct db_query *q)
 
 int db_run(struct db_query *q)
 {
-	int r = db_step(q);
+	/* After a lazy one that could not be ended as it should. */
+	int err = sqlite3_get_autocommit(q->db->handle) ? set_sync(q->db, q->db->sync_each) : 0;
+	int r = err < 0 ? err : db_step(q);
 
 	db_end(q);
 	return r > 0 ? 0 : r;
@@ -356,16 +377,16 @@ int db_run(struct db_query *q)
 int db_run_lazily(struct db_query *q)
 {
 	struct db *db = q->db;
-	int r, err;
+	int r;
 
 	if (!db->sync_each)
 		return db_run(q);
-	assert(sqlite3_get_autocommit(db->handle));
-	err = set_sync(db, false);
-	r = db_run(q);
-	if (err == 0)
-		err = set_sync(db, true);
-	return r < 0 ? r : err;
+	db_rollback(db); /* a transaction that could not be ended when it should */
+	(void)set_sync(db, false);
+	r = db_step(q);
+	db_end(q);
+	(void)set_sync(db, true); /* else the next one does it */
+	return r > 0 ? 0 : r;
 }
 
 int db_get_i64(struct db_query *q, int64_t *ret)
@@ -390,7 +411,11 @@ int64_t db_changes(const struct db *db)
 
 int db_begin(struct db *db)
 {
-	return run_script(db, "BEGIN IMMEDIATE");
+	int r;
+
+	db_rollback(db);
+	r = set_sync(db, db->sync_each);
+	return r < 0 ? r : run_script(db, "BEGIN IMMEDIATE");
 }
 
 int db_commit(struct db *db)
@@ -404,6 +429,12 @@ int db_commit(struct db *db)
 
 void db_rollback(struct db *db)
 {
-	if (!sqlite3_get_autocommit(db->handle))
+	if (sqlite3_get_autocommit(db->handle))
+		return;
+	if (!db->rollback) { /* while it is being opened */
 		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+		return;
+	}
+	sqlite3_step(db->rollback);
+	sqlite3_reset(db->rollback);
 }

@@ -288,10 +288,11 @@ static bool gather(struct channel *ch, const struct ipc_message *m)
 static int send_alone(struct channel *ch, const struct ipc_message *m, int fd)
 {
 	static _Thread_local unsigned char room[IPC_PACKET_MAX];
-	struct buf b = { .p = room, .cap = sizeof(room), .max = sizeof(room) };
+	struct buf b;
 	int r;
 
 	forget_gathered(ch);
+	buf_init_in(&b, room, sizeof(room));
 	ipc_encode(m, &b);
 	r = buf_ok(&b) ? send_bytes(ch, buf_slice(&b), 1, fd) : -EMSGSIZE;
 	if (carries_secret(m->type))
@@ -340,7 +341,8 @@ static bool take_descriptors(struct msghdr *msg, int *ret)
 				close(fd);
 		}
 	}
-	if (n <= 1 && !(msg->msg_flags & MSG_CTRUNC))
+	/* Cut, and none there: we have no descriptor left for it.  The message comes without. */
+	if (n == 0 || (n == 1 && !(msg->msg_flags & MSG_CTRUNC)))
 		return true;
 	if (*ret >= 0)
 		close(*ret);

@@ -252,15 +252,15 @@ static void one_line(struct slice from, char *to, size_t size)
 void policy_reply(const struct policy_check *check, struct policy_reply *ret)
 {
 	const struct row *row = &rows[check->row];
+	char room[4096];
 	struct buf text;
 
 	ret->code = row->code;
 	ret->enhanced = row->enhanced;
-	buf_init(&text, 4096);
+	buf_init_in(&text, room, sizeof(room));
 	if (row->write)
 		row->write(check, &text);
 	else
 		buf_str(&text, row->text);
 	one_line(buf_ok(&text) ? buf_slice(&text) : SLICE_LIT("refused"), ret->text, sizeof(ret->text));
-	buf_done(&text);
 }

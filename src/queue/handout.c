@@ -325,16 +325,16 @@ static void record_answer(struct handout *h, const struct schedule_answer *a, ui
 				       .next_ms = a->next_ms,
 				       .status = status,
 				       .text = text };
+	unsigned char room[1024];
 	struct buf detail;
 	int r;
 
 	if (a->now == SCHEDULE_DONE) {
 		r = spool_outcome(h->sp, &a->id, recipient, SPOOL_DELIVERED);
 	} else {
-		buf_init(&detail, 1024);
+		buf_init_in(&detail, room, sizeof(room));
 		envelope_put_reason(&why, &detail);
 		r = spool_mark(h->sp, &a->id, recipient, SPOOL_MARK_DEFERRED, buf_slice(&detail));
-		buf_done(&detail);
 	}
 	if (r < 0)
 		LOG(LOG_ERR, "outcome-not-recorded", LOG_S("id", id_slice(&a->id)),

@@ -33,6 +33,7 @@ struct peer {
 	struct channel *ch; /* NULL: away */
 	uint64_t link;	    /* differs for every channel there ever was */
 	struct map open;
+	uint64_t refused; /* up to this number, what is not open was refused: see open_transaction() */
 };
 
 struct intake {
@@ -129,6 +130,7 @@ void intake_peer(struct intake *in, unsigned index, struct channel *ch)
 	struct peer *p = &in->peer[index];
 
 	drop_all(in, p);
+	p->refused = 0;
 	p->ch = ch;
 	p->link = ++in->last_link;
 	if (ch)
@@ -160,16 +162,21 @@ static struct transaction *find(const struct peer *p, uint64_t tx)
 	return node ? container_of(node, struct transaction, node) : NULL;
 }
 
-/* Finds it, or opens it.  NULL: out of memory, or more than any honest peer opens. */
+/* Finds it, or opens it.  NULL: there is no memory for one more, or there are too many.
+ * Then it must not be opened by what comes later of it either, for that would be the
+ * message without its beginning.  Numbers only grow, so remembering one is enough; a
+ * smaller one that only now begins is refused with it, and comes again. */
 static struct transaction *open_transaction(struct intake *in, struct peer *p, uint64_t tx)
 {
 	struct transaction *t = find(p, tx);
 
-	if (t || p->open.n >= INTAKE_TRANSACTIONS)
+	if (t || tx <= p->refused)
 		return t;
-	t = calloc(1, sizeof(*t));
-	if (!t)
+	t = p->open.n < INTAKE_TRANSACTIONS ? calloc(1, sizeof(*t)) : NULL;
+	if (!t) {
+		p->refused = tx;
 		return NULL;
+	}
 	t->tx = tx;
 	buf_init(&t->recipients, ENVELOPE_MAX);
 	buf_init(&t->states, ENVELOPE_RECIPIENTS_MAX);
@@ -190,13 +197,22 @@ static void fail(struct intake *in, struct transaction *t, int error)
 	t->body = NULL;
 }
 
-static const char *on_body(struct intake *in, struct peer *p, const struct ipc_body *m)
+static void send_credit(struct peer *p, uint64_t tx, uint32_t octets)
+{
+	struct ipc_message m = { .type = IPC_TYPE_credit, .credit = { .tx = tx, .octets = octets } };
+
+	if (octets > 0)
+		channel_send(p->ch, &m, -1);
+}
+
+static void on_body(struct intake *in, struct peer *p, const struct ipc_body *m)
 {
 	struct transaction *t = open_transaction(in, p, m->tx);
-	struct ipc_message credit = { .type = IPC_TYPE_credit, .credit = { .tx = m->tx } };
 
-	if (!t)
-		return "more transactions than there can be";
+	if (!t) {
+		send_credit(p, m->tx, (uint32_t)m->data.n); /* the rest is for nobody, but has to come */
+		return;
+	}
 	if (!t->failed) {
 		int r = spool_body_put(t->body, m->data);
 
@@ -205,11 +221,9 @@ static const char *on_body(struct intake *in, struct peer *p, const struct ipc_b
 	}
 	t->owed += (uint32_t)m->data.n;
 	if (t->owed < CREDIT_AT)
-		return NULL;
-	credit.credit.octets = t->owed;
+		return;
+	send_credit(p, m->tx, t->owed);
 	t->owed = 0;
-	channel_send(p->ch, &credit, -1);
-	return NULL;
 }
 
 static const char *on_rcpt(struct intake *in, struct peer *p, const struct ipc_rcpt *m)
@@ -223,9 +237,7 @@ static const char *on_rcpt(struct intake *in, struct peer *p, const struct ipc_r
 	if (m->address.n == 0 || (here && m->mailbox.n == 0))
 		return "a recipient without an address, or without a mailbox";
 	t = open_transaction(in, p, m->tx);
-	if (!t)
-		return "more transactions than there can be";
-	if (t->failed)
+	if (!t || t->failed)
 		return NULL;
 	in->count.memory -= t->recipients.n + t->states.n;
 	envelope_put_rcpt(&r, &t->recipients);
@@ -250,13 +262,13 @@ static void answer(struct intake *in, struct peer *p, uint64_t tx, int error)
 		channel_send(p->ch, &m, -1);
 }
 
-static int check(struct intake *in, const struct transaction *t, const struct ipc_commit *m,
-		 const struct id *id)
+static int check(struct intake *in, const struct peer *p, const struct transaction *t,
+		 const struct ipc_commit *m, const struct id *id)
 {
 	struct spool_info info;
 
 	if (!t)
-		return EPROTO;
+		return m->tx <= p->refused ? ENOMEM : EPROTO;
 	if (t->failed)
 		return t->failed;
 	if (t->states.n == 0 || spool_body_size(t->body) != m->body_size)
@@ -333,7 +345,7 @@ static const char *on_commit(struct intake *in, struct peer *p, const struct ipc
 
 	if (!id_parse(m->id, &id))
 		return "a commit without a proper id";
-	r = check(in, t, m, &id);
+	r = check(in, p, t, m, &id);
 	if (r == 0)
 		r = commit(in, p, t, m, &id);
 	if (r != 0) {
@@ -353,7 +365,8 @@ const char *intake_message(struct intake *in, unsigned index, const struct ipc_m
 	(void)now_ms;
 	switch (m->type) {
 	case IPC_TYPE_body:
-		return on_body(in, p, &m->body);
+		on_body(in, p, &m->body);
+		return NULL;
 	case IPC_TYPE_rcpt:
 		return on_rcpt(in, p, &m->rcpt);
 	case IPC_TYPE_commit:
@@ -386,7 +399,8 @@ static void commit_over(struct intake *in, struct commit *c, int error, uint64_t
 		LOG(LOG_DEBUG, "queued", LOG_S("id", id_slice(&c->id)), LOG_U("size", c->size),
 		    LOG_U("recipients", c->states.n));
 		r = schedule_add(in->schedule, &m, now_ms);
-		if (r < 0) /* it is safe on the disk; the next start finds it */
+		in->count.unscheduled += r < 0;
+		if (r < 0) /* it is safe on the disk, and looked for there: see load.h */
 			LOG(LOG_ERR, "not-scheduled", LOG_S("id", id_slice(&c->id)), LOG_ERRNO(r));
 	}
 	commit_free(in, c);

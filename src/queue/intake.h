@@ -1,8 +1,9 @@
 /* intake.h - messages from the smtp processes into the spool: a driver.
  *
  * Each smtp process numbers its transactions; here they are kept apart by
- * channel.  What comes is hostile: a transaction that passes a ceiling fails and
- * says so at its commit, a channel that breaks the rules is given up.  A
+ * channel.  What comes is hostile: a transaction that passes a ceiling, or for which
+ * there is no memory, fails and says so at its commit; a channel that breaks the rules
+ * is given up.  A
  * channel that closes takes its open transactions with it; commits that were
  * already asked for go on, because their message may be durable by now.
  */
@@ -33,6 +34,7 @@ void intake_accepting(struct intake *in);
 
 struct intake_counters {
 	uint64_t transactions, committing, memory, stored, refused;
+	uint64_t unscheduled; /* stored, but there was no memory to plan them */
 };
 void intake_count(const struct intake *in, struct intake_counters *ret);
 

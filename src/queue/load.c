@@ -18,9 +18,10 @@ static enum schedule_rcpt state_of(struct load *l, const struct id *id, uint32_t
 	struct envelope_reason why = { 0 };
 	struct spool_recipient known;
 	enum schedule_rcpt state;
+	unsigned char room[1024];
 	struct buf detail;
 
-	buf_init(&detail, 1024);
+	buf_init_in(&detail, room, sizeof(room));
 	if (spool_recipient(l->sp, id, n, &known, &detail) < 0)
 		known = (struct spool_recipient){ 0 };
 	if (envelope_get_reason(buf_slice(&detail), &why) && why.attempts > m->attempts)
@@ -40,7 +41,6 @@ static enum schedule_rcpt state_of(struct load *l, const struct id *id, uint32_t
 	} else {
 		state = SCHEDULE_READY;
 	}
-	buf_done(&detail);
 	return state;
 }
 
@@ -103,9 +103,20 @@ bool load_step(struct load *l, unsigned messages, uint64_t now_ms)
 			l->loaded++;
 			continue;
 		}
-		/* It stays in the spool for the operator; `queue list` shows it. */
-		l->damaged++;
+		if (r == -ENOMEM)
+			l->again = true;
+		else /* it stays in the spool for the operator; `queue list` shows it */
+			l->damaged++;
 		LOG(LOG_ERR, "not-scheduled", LOG_S("id", id_slice(&info.id)), LOG_ERRNO(r));
 	}
 	return !l->done;
+}
+
+bool load_restart(struct load *l)
+{
+	if (!l->done)
+		return false;
+	l->begun = l->done = l->again = false;
+	l->loaded = l->damaged = 0;
+	return true;
 }

@@ -16,11 +16,15 @@ struct load {
 	struct schedule *schedule;
 	struct id at; /* the last one done */
 	bool begun, done;
+	bool again; /* memory was lacking for some: to be gone through once more */
 	uint64_t loaded, damaged, possibly_twice;
 };
 
 void load_init(struct load *l, struct spool *sp, struct schedule *schedule);
 /* Up to that many messages; false when all are done. */
 bool load_step(struct load *l, unsigned messages, uint64_t now_ms);
+/* Something is in the spool and not in the schedule.  If the last pass is over, a new
+ * one begins, and true is returned. */
+bool load_restart(struct load *l);
 
 #endif

@@ -155,6 +155,11 @@ void session_auth_result(struct session *s, const struct ipc_auth_result *m)
 		s->key = m->key;
 		buf_reset(&s->login);
 		buf_put(&s->login, m->name);
+		if (!buf_ok(&s->login)) {
+			s->account = s->key = 0;
+			auth_later(s);
+			return;
+		}
 	}
 	session_log_auth(s, m->code, m->locked, m->name);
 	if (m->code == 235)
@@ -167,14 +172,12 @@ void session_auth_result(struct session *s, const struct ipc_auth_result *m)
 static bool ask_keeper(struct session *s, const struct smtp_path *path)
 {
 	struct ipc_message m = { 0 };
+	char room[IPC_ADDRESS_MAX];
 	struct buf address;
-	bool sent;
 
-	buf_init(&address, IPC_ADDRESS_MAX);
-	if (!smtp_path_put_canonical(path, &address) || !buf_ok(&address)) {
-		buf_done(&address);
+	buf_init_in(&address, room, sizeof(room));
+	if (!smtp_path_put_canonical(path, &address) || !buf_ok(&address))
 		return false;
-	}
 	receive_wait_for(s->rx, &s->rx->asks, &s->ask);
 	if (policy_question(&s->check) == POLICY_ASKS_SENDER) {
 		m.type = IPC_TYPE_sender;
@@ -186,9 +189,7 @@ static bool ask_keeper(struct session *s, const struct smtp_path *path)
 		m.type = IPC_TYPE_recipient;
 		m.recipient = (struct ipc_recipient){ .req = s->ask.number, .address = buf_slice(&address) };
 	}
-	sent = send_to_keeper(s, &m);
-	buf_done(&address);
-	return sent;
+	return send_to_keeper(s, &m);
 }
 
 static void answer_policy(struct session *s, enum count_stage stage, const struct smtp_path *path)
@@ -209,22 +210,32 @@ static void refuse_plainly(struct session *s, enum count_stage stage, int code, 
 	smtp_server_answer(s->engine, code, enhanced, text);
 }
 
-static bool canonical(const struct smtp_path *path)
+static void refuse_for_memory(struct session *s, enum count_stage stage, const struct smtp_path *path)
 {
-	struct buf address;
-	bool ok;
+	refuse_plainly(s, stage, 452, "4.3.1", "out of memory, please try again later", path);
+}
 
-	buf_init(&address, IPC_ADDRESS_MAX);
-	ok = smtp_path_put_canonical(path, &address) && buf_ok(&address);
-	buf_done(&address);
-	return ok;
+/* Else it is refused, with the words that are given. */
+static bool is_canonical(struct session *s, enum count_stage stage, const struct smtp_path *path,
+			 const char *enhanced, const char *text)
+{
+	char room[IPC_ADDRESS_MAX];
+	struct buf address;
+
+	buf_init_in(&address, room, sizeof(room));
+	if (smtp_path_put_canonical(path, &address) && buf_ok(&address))
+		return true;
+	if (buf_ok(&address))
+		refuse_plainly(s, stage, 553, enhanced, text, path);
+	else
+		refuse_for_memory(s, stage, path);
+	return false;
 }
 
 static void mail_taken(struct session *s, const struct smtp_server_ask *ask)
 {
 	if (transaction_begin(&s->tx, &ask->path, &ask->mail) < 0) {
-		refuse_plainly(s, COUNT_AT_MAIL, 452, "4.3.1", "out of memory, please try again later",
-			       &ask->path);
+		refuse_for_memory(s, COUNT_AT_MAIL, &ask->path);
 		return;
 	}
 	s->in_mail = true;
@@ -233,11 +244,9 @@ static void mail_taken(struct session *s, const struct smtp_server_ask *ask)
 
 bool session_mail(struct session *s, const struct smtp_server_ask *ask)
 {
-	if (!ask->path.null && !canonical(&ask->path)) {
-		refuse_plainly(s, COUNT_AT_MAIL, 553, "5.1.7", "the sender's domain is not a valid name",
-			       &ask->path);
+	if (!ask->path.null &&
+	    !is_canonical(s, COUNT_AT_MAIL, &ask->path, "5.1.7", "the sender's domain is not a valid name"))
 		return true;
-	}
 	s->facts = session_facts(s);
 	s->facts.path = &ask->path;
 	switch (policy_start(&s->check, POLICY_MAIL, &s->facts)) {
@@ -258,11 +267,9 @@ bool session_mail(struct session *s, const struct smtp_server_ask *ask)
 
 bool session_rcpt(struct session *s, const struct smtp_server_ask *ask)
 {
-	if (!canonical(&ask->path)) {
-		refuse_plainly(s, COUNT_AT_RCPT, 553, "5.1.3", "the recipient's domain is not a valid name",
-			       &ask->path);
+	if (!is_canonical(s, COUNT_AT_RCPT, &ask->path, "5.1.3",
+			  "the recipient's domain is not a valid name"))
 		return true;
-	}
 	session_forget_targets(s);
 	s->facts = session_facts(s);
 	s->facts.path = &ask->path;
@@ -301,12 +308,13 @@ static void on_target(struct session *s, const struct ipc_target *m)
 /* All the places that this recipient leads to; or the recipient itself, elsewhere. */
 static int take_targets(struct session *s, const struct smtp_server_ask *ask, bool remote)
 {
+	char original_room[IPC_ADDRESS_MAX], room[IPC_ADDRESS_MAX];
 	struct buf original, address;
 	struct list *at, *after;
 	int r = 0;
 
-	buf_init(&original, IPC_ADDRESS_MAX);
-	buf_init(&address, IPC_ADDRESS_MAX);
+	buf_init_in(&original, original_room, sizeof(original_room));
+	buf_init_in(&address, room, sizeof(room));
 	smtp_path_put(&ask->path, &original);
 	if (!smtp_path_put_canonical(&ask->path, &address) || !buf_ok(&original) || !buf_ok(&address))
 		r = -ENOMEM;
@@ -326,8 +334,6 @@ static int take_targets(struct session *s, const struct smtp_server_ask *ask, bo
 		if (r == 0 && !remote)
 			r = transaction_add(&s->tx, &t, buf_slice(&original), &ask->rcpt);
 	}
-	buf_done(&original);
-	buf_done(&address);
 	return r;
 }
 
@@ -341,8 +347,7 @@ static void rcpt_passed(struct session *s, const struct smtp_server_ask *ask, en
 			       "this message would go to too many mailboxes, send it to fewer at once",
 			       &ask->path);
 	} else if (r < 0) {
-		refuse_plainly(s, COUNT_AT_RCPT, 452, "4.3.1", "out of memory, please try again later",
-			       &ask->path);
+		refuse_for_memory(s, COUNT_AT_RCPT, &ask->path);
 	} else {
 		s->tx.recipients++;
 		smtp_server_answer(s->engine, 250, NULL, NULL);

@@ -45,7 +45,15 @@ struct job {
 	unsigned n, working;
 	size_t cost;
 	bool complete;
+	bool lacking; /* something of it could not be kept: every mailbox is deferred */
 	atomic_bool give_up;
+};
+
+/* A job that there was no memory for at all: answered as it comes. */
+struct turned_down {
+	uint64_t number;
+	size_t cost;
+	bool open;
 };
 
 struct local {
@@ -54,6 +62,7 @@ struct local {
 	char hostname[256];
 	struct rounds *rounds;
 	struct list jobs;
+	struct turned_down turned_down[JOBS_MAX];
 	unsigned n_jobs;    /* of the queue that is there */
 	unsigned n_working; /* begun and not finished, lost ones too */
 	bool draining;
@@ -116,21 +125,36 @@ static void send_credit(struct local *l, uint64_t job, size_t octets)
 		channel_send(ch, &m, -1);
 }
 
+static void send_result(struct local *l, uint64_t job, uint32_t recipient, uint8_t result,
+			const char *enhanced, const char *text)
+{
+	struct ipc_message m = { .type = IPC_TYPE_job_result,
+				 .job_result = { .job = job,
+						 .recipient = recipient,
+						 .result = result,
+						 .enhanced = slice_str(enhanced),
+						 .text = slice_str(text) } };
+	struct channel *ch = role_peer(l->role, IPC_QUEUE, 0);
+
+	if (ch)
+		channel_send(ch, &m, -1);
+}
+
 static void answer(struct local *l, const struct target *t)
 {
 	static const uint8_t kinds[] = { [MAILDIR_DELIVERED] = IPC_JOB_DELIVERED,
 					 [MAILDIR_DEFERRED] = IPC_JOB_DEFERRED,
 					 [MAILDIR_FAILED] = IPC_JOB_FAILED };
-	struct ipc_message m = { .type = IPC_TYPE_job_result,
-				 .job_result = { .job = t->job->number,
-						 .recipient = t->recipient,
-						 .result = kinds[t->delivery.outcome.result],
-						 .enhanced = slice_str(t->delivery.outcome.status),
-						 .text = slice_str(t->delivery.outcome.text) } };
-	struct channel *ch = role_peer(l->role, IPC_QUEUE, 0);
 
-	if (ch)
-		channel_send(ch, &m, -1);
+	send_result(l, t->job->number, t->recipient, kinds[t->delivery.outcome.result],
+		    t->delivery.outcome.status, t->delivery.outcome.text);
+}
+
+/* For want of memory: nobody waits for more than this one recipient. */
+static void defer(struct local *l, uint64_t job, uint32_t recipient)
+{
+	l->deferred++;
+	send_result(l, job, recipient, IPC_JOB_DEFERRED, "4.3.0", "local delivery is out of memory");
 }
 
 static void count_outcome(struct local *l, const struct target *t)
@@ -215,6 +239,11 @@ static void begin(struct local *l, struct job *j)
 	for (struct target *t = j->targets; t; t = next) {
 		next = t->next;
 		j->working++;
+		if (j->lacking) {
+			defer(l, j->number, t->recipient);
+			j->working--;
+			continue;
+		}
 		set_message(t, &t->delivery.message);
 		rounds_put(l->rounds, &t->delivery);
 	}
@@ -225,15 +254,36 @@ static void begin(struct local *l, struct job *j)
 
 /* ---- what queue says ---- */
 
+static struct turned_down *find_turned_down(struct local *l, uint64_t number)
+{
+	for (unsigned i = 0; i < JOBS_MAX; i++)
+		if (l->turned_down[i].open && l->turned_down[i].number == number)
+			return &l->turned_down[i];
+	return NULL;
+}
+
+static const char *turn_down(struct local *l, uint64_t number, size_t cost)
+{
+	for (unsigned i = 0; i < JOBS_MAX; i++) {
+		struct turned_down *t = &l->turned_down[i];
+
+		if (t->open)
+			continue;
+		*t = (struct turned_down){ .number = number, .cost = cost, .open = true };
+		return NULL;
+	}
+	return "more open jobs than there can be";
+}
+
 static const char *on_job(struct local *l, const struct ipc_job *m)
 {
 	struct job *j;
 
-	if (l->n_jobs >= JOBS_MAX || find(l, m->job) || m->id.n != IPC_ID_LEN)
+	if (l->n_jobs >= JOBS_MAX || find(l, m->job) || find_turned_down(l, m->job) || m->id.n != IPC_ID_LEN)
 		return "a job too many, or twice";
 	j = calloc(1, sizeof(*j));
 	if (!j)
-		return "out of memory";
+		return turn_down(l, m->job, m->sender.n + m->headers.n);
 	j->local = l;
 	j->number = m->job;
 	j->body_size = m->body_size;
@@ -248,7 +298,8 @@ static const char *on_job(struct local *l, const struct ipc_job *m)
 	buf_put(&j->text, m->headers);
 	list_push_back(&l->jobs, &j->link);
 	l->n_jobs++;
-	return buf_ok(&j->text) ? NULL : "out of memory";
+	j->lacking = !buf_ok(&j->text);
+	return NULL;
 }
 
 static struct slice keep(struct target *t, size_t *at, struct slice s)
@@ -264,14 +315,24 @@ static struct slice keep(struct target *t, size_t *at, struct slice s)
 static const char *on_mailbox(struct local *l, const struct ipc_job_mailbox *m)
 {
 	struct job *j = find(l, m->job);
+	struct turned_down *no = find_turned_down(l, m->job);
 	size_t size = m->mailbox.n + m->address.n + m->original.n, at = 0;
 	struct target *t;
 
+	if (no) {
+		no->cost += size;
+		defer(l, m->job, m->recipient);
+		return NULL;
+	}
 	if (!j || j->complete || j->n >= MAILBOXES_MAX)
 		return "a mailbox of no open job, or one too many";
+	j->n++;
+	j->cost += size;
 	t = calloc(1, sizeof(*t) + size);
-	if (!t)
-		return "out of memory";
+	if (!t) {
+		defer(l, m->job, m->recipient);
+		return NULL;
+	}
 	t->job = j;
 	t->recipient = m->recipient;
 	t->mailbox = keep(t, &at, m->mailbox);
@@ -279,24 +340,34 @@ static const char *on_mailbox(struct local *l, const struct ipc_job_mailbox *m)
 	t->original = keep(t, &at, m->original);
 	*j->last = t;
 	j->last = &t->next;
-	j->n++;
-	j->cost += size;
 	return NULL;
 }
 
 static const char *on_body(struct local *l, const struct ipc_job_body *m, int *fd)
 {
 	struct job *j = find(l, m->job);
+	struct turned_down *no = find_turned_down(l, m->job);
 	struct stat st;
 
+	if (no) {
+		no->cost += m->data.n;
+		return NULL;
+	}
 	if (!j || j->complete || j->body_fd >= 0)
 		return "a body of no open job";
 	if (!m->in_file) {
-		buf_put(&j->body, m->data);
 		j->cost += m->data.n;
-		return buf_ok(&j->body) ? NULL : "a body too long, or out of memory";
+		if (!j->lacking && m->data.n > buf_room(&j->body))
+			return "a body too long";
+		buf_put(&j->body, m->data);
+		j->lacking |= !buf_ok(&j->body);
+		return NULL;
 	}
-	if (*fd < 0 || fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (*fd < 0) { /* the kernel had none for us: see channel.h */
+		j->lacking = true;
+		return NULL;
+	}
+	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return "a body that is no file";
 	j->body_fd = *fd;
 	*fd = -1;
@@ -306,10 +377,16 @@ static const char *on_body(struct local *l, const struct ipc_job_body *m, int *f
 static const char *on_end(struct local *l, const struct ipc_job_end *m)
 {
 	struct job *j = find(l, m->job);
+	struct turned_down *no = find_turned_down(l, m->job);
 
+	if (no) {
+		no->open = false;
+		send_credit(l, no->number, no->cost);
+		return NULL;
+	}
 	if (!j || j->complete || j->n == 0)
 		return "the end of no open job";
-	if (j->body_fd < 0 && j->body.n != j->body_size)
+	if (!j->lacking && j->body_fd < 0 && j->body.n != j->body_size)
 		return "a body of another size than was said";
 	begin(l, j);
 	return NULL;
@@ -357,6 +434,7 @@ static void local_peer(struct role *r, enum ipc_role who, unsigned index, struct
 			job_over(j);
 	}
 	l->n_jobs = 0;
+	memset(l->turned_down, 0, sizeof(l->turned_down));
 }
 
 /* ---- the role ---- */

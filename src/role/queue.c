@@ -27,6 +27,7 @@ struct queue {
 	struct handout *handout;
 	struct queue_ask *ask;
 	struct load load;
+	uint64_t unscheduled; /* of intake's, when the spool was last gone through */
 	struct queue_clock clock;
 	uv_poll_t wake;
 	uv_timer_t tick, due, leave;
@@ -95,16 +96,6 @@ static void on_wake(uv_poll_t *p, int status, int events)
 	turn_doing(before);
 }
 
-static void on_tick(uv_timer_t *t)
-{
-	struct queue *q = t->data;
-	const char *before = turn_doing("the spool's upkeep");
-
-	spool_tick(q->sp, now_ms(q));
-	intake_accepting(q->intake);
-	turn_doing(before);
-}
-
 static void on_loading(uv_idle_t *h)
 {
 	struct queue *q = h->data;
@@ -115,6 +106,29 @@ static void on_loading(uv_idle_t *h)
 		    LOG_U("not_scheduled", q->load.damaged), LOG_U("possibly_twice", q->load.possibly_twice));
 	}
 	pump(q);
+}
+
+/* What found no memory is found again in the spool. */
+static void look_again(struct queue *q)
+{
+	struct intake_counters in;
+
+	intake_count(q->intake, &in);
+	if ((!q->load.again && in.unscheduled == q->unscheduled) || q->draining || !load_restart(&q->load))
+		return;
+	q->unscheduled = in.unscheduled;
+	uv_idle_start(&q->loading, on_loading);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct queue *q = t->data;
+	const char *before = turn_doing("the spool's upkeep");
+
+	spool_tick(q->sp, now_ms(q));
+	intake_accepting(q->intake);
+	look_again(q);
+	turn_doing(before);
 }
 
 /* ---- start ---- */

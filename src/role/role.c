@@ -1,8 +1,11 @@
 #include "role/role.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "base/turn.h"
@@ -11,11 +14,13 @@
 #include "role/walls.h"
 #include "role/watchdog.h"
 
-#define CONF_TEXT_MAX	(1U << 20)
-#define MAIN_GONE_MS	1000
-#define UNLINKED_MS	2000 /* a peer's channel ended: by then another should have come */
-#define SILENT_EVERY_MS 10000
-#define ORPHAN_SECONDS	2 /* after main's death the kernel ends us, even if the loop hangs */
+#define CONF_TEXT_MAX	 (1U << 20)
+#define MAIN_GONE_MS	 1000
+#define UNLINKED_MS	 2000 /* a peer's channel ended: by then another should have come */
+#define SILENT_EVERY_MS	 10000
+#define ORPHAN_SECONDS	 2 /* after main's death the kernel ends us, even if the loop hangs */
+#define DESCRIPTORS_SMTP 32768
+#define DESCRIPTORS	 1024
 
 /* One role is the whole process, so what belongs to the process is here once. */
 static struct {
@@ -150,8 +155,12 @@ static void on_peer(struct role *r, const struct ipc_peer *m, int *fd)
 	struct role_peer *p = role_peer_slot(r, (enum ipc_role)m->role, m->index);
 	int err;
 
-	if (!p || p->who == IPC_MAIN || *fd < 0) {
+	if (!p || p->who == IPC_MAIN) {
 		LOG(LOG_ERR, "peer-refused", LOG_U("peer", m->role), LOG_U("index", m->index));
+		return;
+	}
+	if (*fd < 0) { /* no descriptor was left for it, and it is not sent again */
+		fail(r, "peer-failed", EMFILE);
 		return;
 	}
 	if (p->ch) /* it was started anew; its old channel has not said so yet */
@@ -435,12 +444,42 @@ static void name_process(const struct role_ops *ops, unsigned index)
 	prctl(PR_SET_NAME, name);
 }
 
+static void on_never(uv_poll_t *h, int status, int events)
+{
+	(void)h;
+	(void)status;
+	(void)events;
+}
+
+/* libuv ends the process when it cannot enlarge its table of descriptors, so that is
+ * made large enough now, for all that may ever be open: 8 octets each. */
+static void reserve_descriptors(const struct role *r)
+{
+	static uv_poll_t highest;
+	rlim_t max = r->ops->id == IPC_SMTP ? DESCRIPTORS_SMTP : DESCRIPTORS;
+	struct rlimit limit;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), high;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < max)
+		max = limit.rlim_cur;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, (int)max - 8);
+	if (high >= 0 && uv_poll_init(&self.loop, &highest, high) == 0) {
+		uv_poll_start(&highest, UV_READABLE, on_never);
+		uv_close((uv_handle_t *)&highest, NULL);
+	}
+	if (high >= 0)
+		close(high);
+	if (fd >= 0)
+		close(fd);
+}
+
 static int set_up(struct role *r, int control_fd)
 {
 	int err = uv_loop_init(&self.loop);
 
 	if (err < 0)
 		return err;
+	reserve_descriptors(r);
 	r->loop = &self.loop;
 	for (unsigned who = 0; who < IPC_ROLES; who++)
 		for (unsigned i = 0; i < ROLE_SMTP_MAX; i++)

@@ -297,6 +297,7 @@ bool smtp_domain_put_canonical(struct slice domain, struct buf *to)
 	uint8_t *ascii = NULL;
 	bool ok = false, utf8 = false;
 	struct slice c = domain;
+	int r;
 
 	if (parse_domain(&c, &utf8) != SMTP_PARSE_OK || c.n > 0)
 		return false;
@@ -306,8 +307,11 @@ bool smtp_domain_put_canonical(struct slice domain, struct buf *to)
 	}
 	if (!slice_copy(domain, text, sizeof(text)))
 		return false;
-	if (idn2_lookup_u8((const uint8_t *)text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+	r = idn2_lookup_u8((const uint8_t *)text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+	if (r != IDN2_OK) {
+		to->failed |= r == IDN2_MALLOC;
 		return false;
+	}
 	/* The mapping of UTS 46 can yield any ASCII (a full-width '@' is an '@'): parse it again. */
 	c = slice_str((const char *)ascii);
 	if (c.n <= SMTP_DOMAIN_MAX && !slice_has_8bit(c) && parse_domain(&c, &utf8) == SMTP_PARSE_OK &&

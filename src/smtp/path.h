@@ -76,7 +76,8 @@ enum smtp_parse smtp_parse_address(struct slice text, struct smtp_path *ret, siz
 /* Appends local@domain as it came ("" for null).  smtp_path_put_canonical()
  * writes the form that is compared and stored: domain in lower case, U-labels
  * as A-labels, a quoted local part without needless quotes, its case kept.
- * False when the domain has a label that IDNA 2008 does not allow. */
+ * False when the domain has a label that IDNA 2008 does not allow; or when memory was
+ * lacking to know that, and then the buffer has failed. */
 void smtp_path_put(const struct smtp_path *path, struct buf *to);
 bool smtp_path_put_canonical(const struct smtp_path *path, struct buf *to);
 /* The same for a domain alone (no literal): configuration, accounts. */

@@ -109,27 +109,29 @@ void outcome_flush(struct spool *sp)
 
 int outcome_event(struct spool *sp, const struct record_event *e)
 {
+	unsigned char room[4096];
 	struct buf b;
 	int r;
 
-	buf_init(&b, 4096);
+	/* What became of a message is written down without memory, too: else it would be
+	 * delivered again after a restart. */
+	buf_init_in(&b, room, sizeof(room));
 	record_put_event(&b, e);
 	outcome_flush(sp);
 	if (!buf_ok(&b))
-		r = -ENOMEM;
+		r = -EMSGSIZE;
 	else if (sp->log.backlog.n > 0)
 		r = -ENOSPC;
 	else
 		r = log_write(sp, e->type, buf_slice(&b));
 	if (r == -ENOSPC || r == -EDQUOT || r == -EMFILE || r == -ENFILE) {
 		r = backlog_put(sp, e->type, buf_slice(&b));
-	} else if (r < 0 && r != -ENOMEM) {
+	} else if (r < 0 && r != -ENOMEM && r != -EMSGSIZE) {
 		pthread_mutex_lock(&sp->lock);
 		if (sp->failed == 0)
 			sp->failed = r;
 		pthread_mutex_unlock(&sp->lock);
 	}
-	buf_done(&b);
 	return r;
 }
 

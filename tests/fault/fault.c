@@ -14,7 +14,9 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -74,6 +76,16 @@ static unsigned number_of(int argc, char **argv)
 	return SLOTS;
 }
 
+/* Where it crashed, into the server's log: a role leaves no core. */
+static void on_crash(int sig)
+{
+	void *at[64];
+
+	backtrace_symbols_fd(at, backtrace(at, 64), STDERR_FILENO);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
 __attribute__((constructor)) static void begin(int argc, char **argv, char **envp)
 {
 	unsigned n = number_of(argc, argv);
@@ -90,8 +102,12 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 		return;
 	all = mmap(NULL, sizeof(*all) * SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
-	if (all != MAP_FAILED)
-		mine = &all[n];
+	if (all == MAP_FAILED)
+		return;
+	backtrace((void *[1]){ NULL }, 1); /* the first call loads a library */
+	signal(SIGSEGV, on_crash);
+	signal(SIGABRT, on_crash);
+	mine = &all[n];
 }
 
 /* ---- memory ---- */
