@@ -64,6 +64,12 @@ void conn_fail(struct conn *c, const char *why)
 		snprintf(c->error, sizeof(c->error), "%s", why);
 }
 
+void conn_fail_memory(struct conn *c)
+{
+	c->no_memory = true;
+	conn_fail(c, "out of memory");
+}
+
 void conn_wake(struct conn *c)
 {
 	if (c->woken || c->gently || c->closed)
@@ -96,7 +102,7 @@ static void take(struct conn *c, struct slice s)
 
 	buf_put(to, s);
 	if (!buf_ok(to))
-		conn_fail(c, "out of memory");
+		conn_fail_memory(c);
 	else if (!c->tls)
 		c->tell_input = true;
 }
@@ -212,7 +218,7 @@ static void flush(struct conn *c)
 	if (c->output.n == 0 && c->output.p)
 		buf_wipe(&c->output);
 	if (!buf_ok(&c->wire))
-		conn_fail(c, "out of memory");
+		conn_fail_memory(c);
 	/* After a failed handshake the alert still goes out. */
 	if (c->wire.n > 0 && !c->broken)
 		send_wire(c);
@@ -492,7 +498,7 @@ int conn_write(struct conn *c, struct slice s)
 		return 0;
 	buf_put(&c->output, s);
 	if (!buf_ok(&c->output)) {
-		conn_fail(c, "out of memory");
+		conn_fail_memory(c);
 		conn_wake(c);
 		return -ENOBUFS;
 	}
@@ -511,6 +517,19 @@ size_t conn_write_room(const struct conn *c)
 uint64_t conn_taken(const struct conn *c)
 {
 	return c->handed - uv_stream_get_write_queue_size(&c->stream);
+}
+
+bool conn_lacks_memory(const struct conn *c)
+{
+	return c->no_memory;
+}
+
+void conn_last_words(struct conn *c, struct slice s)
+{
+	uv_buf_t b = uv_buf_init((char *)(uintptr_t)s.p, (unsigned int)s.n);
+
+	if (!c->closed && !c->gently && !c->broken && !c->tls && unsent(c) == 0)
+		(void)uv_try_write(&c->stream, &b, 1);
 }
 
 const char *conn_error(const struct conn *c)

@@ -66,6 +66,11 @@ int conn_write(struct conn *c, struct slice s);
 size_t conn_write_room(const struct conn *c);
 /* Octets that the kernel has taken so far: grows while the peer reads. */
 uint64_t conn_taken(const struct conn *c);
+/* It failed for want of memory. */
+bool conn_lacks_memory(const struct conn *c);
+/* What needs no memory to be said: to the socket, at once, if nothing waits to go before it.
+ * Nothing inside TLS. */
+void conn_last_words(struct conn *c, struct slice s);
 
 /* Does the input begin with a TLS record that holds a ClientHello (or SSLv2's)? */
 enum conn_sniff { CONN_SNIFF_MORE, CONN_SNIFF_TLS, CONN_SNIFF_PLAIN };

@@ -50,6 +50,7 @@ struct conn {
 	bool ended;	 /* the socket said end of file */
 	bool read_over;	 /* no input will come: ended, or close_notify */
 	bool failed;	 /* reset or TLS error: nothing comes or goes any more, but for an alert */
+	bool no_memory;	 /* that is why */
 	bool broken;	 /* the socket failed: not even that */
 	bool unwritten;	 /* something was queued since the last CONN_DRAINED */
 	bool gently;	 /* conn_close_gently() was called */
@@ -67,6 +68,7 @@ void conn_learn_addresses(struct conn *c); /* of a connected one; TCP sends at o
 void conn_run(struct conn *c);
 void conn_wake(struct conn *c);
 void conn_fail(struct conn *c, const char *why);
+void conn_fail_memory(struct conn *c);
 
 /* conn_tls.c: shake hands and decrypt as far as bytes and room reach; encrypt all output. */
 void conn_tls_pump(struct conn *c);

@@ -80,7 +80,7 @@ int conn_start_tls(struct conn *c, struct tls_server *tls, enum tls_min min)
 	buf_put(&c->wire, buf_slice(&c->output));
 	buf_put(&c->cipher, buf_slice(&c->input));
 	if (!buf_ok(&c->wire) || !buf_ok(&c->cipher)) {
-		conn_fail(c, "out of memory");
+		conn_fail_memory(c);
 		conn_wake(c);
 		return -ENOMEM;
 	}
@@ -140,7 +140,7 @@ static void decrypt(struct conn *c)
 		buf_put(&c->input, slice_of(scratch, n));
 		explicit_bzero(scratch, n);
 		if (!buf_ok(&c->input)) {
-			conn_fail(c, "out of memory");
+			conn_fail_memory(c);
 			return;
 		}
 		c->tell_input = true;

@@ -39,11 +39,20 @@ static void count_out(struct session *s)
 	s->listener->n_sessions--;
 }
 
+/* A reply that there was no memory for must not look like a connection that broke. */
+static void last_words(struct session *s)
+{
+	if (s->conn && s->phase == SESSION_SMTP &&
+	    (smtp_server_failed(s->engine) || conn_lacks_memory(s->conn)))
+		conn_last_words(s->conn, SLICE_LIT("421 4.3.2 out of memory, please try again later\r\n"));
+}
+
 /* The one place where a session ends. */
 static void session_free(struct session *s)
 {
 	struct receive *rx = s->rx;
 
+	last_words(s);
 	session_mishap_served(s);
 	session_log_end(s);
 	if (s->conn)
@@ -263,6 +272,7 @@ void session_run(struct session *s)
 
 void session_close(struct session *s)
 {
+	last_words(s);
 	conn_close_gently(s->conn);
 	s->conn = NULL;
 	s->over = true;

@@ -304,6 +304,11 @@ struct slice smtp_server_output(const struct smtp_server *s)
 	return buf_slice(&s->out);
 }
 
+bool smtp_server_failed(const struct smtp_server *s)
+{
+	return !buf_ok(&s->out);
+}
+
 void smtp_server_sent(struct smtp_server *s, size_t n)
 {
 	bool failed = s->out.failed;

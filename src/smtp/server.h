@@ -133,6 +133,8 @@ void smtp_server_tls_started(struct smtp_server *s, bool channel_binding);
 void smtp_server_hang_up(struct smtp_server *s, const char *enhanced, const char *text);
 
 struct slice smtp_server_output(const struct smtp_server *s);
+/* Memory was lacking for a reply; it wants to close, and has not said why. */
+bool smtp_server_failed(const struct smtp_server *s);
 void smtp_server_sent(struct smtp_server *s, size_t n);
 
 /* What the session is, for the Received header, logs and time limits. */
