@@ -63,7 +63,8 @@ static bool context_init(struct tls_server *t)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: nothing to keep here */
 	SSL_CTX_set_timeout(ctx, TLS_TICKET_SLOT);
 	SSL_CTX_set_max_early_data(ctx, 0); /* early data can be replayed: MAIL must not be */
-	SSL_CTX_set_app_data(ctx, &t->tickets);
+	if (SSL_CTX_set_app_data(ctx, &t->tickets) != 1)
+		return false;
 	SSL_CTX_set_cert_cb(ctx, choose_certificate, NULL);
 	SSL_CTX_set_tlsext_servername_callback(ctx, accept_name);
 	return SSL_CTX_set_max_proto_version(ctx, 0) == 1 && SSL_CTX_set_cipher_list(ctx, CIPHERS) == 1 &&
@@ -150,13 +151,13 @@ int tls_session_new(struct tls_server *t, enum tls_min min, struct tls_session *
 	if (!s)
 		return -ENOMEM;
 	s->ssl = SSL_new(t->ctx);
-	if (!s->ssl || !set_versions(s->ssl, min)) {
+	/* What belongs to it is stored in a list of OpenSSL's, which may lack memory, too. */
+	if (!s->ssl || SSL_set_app_data(s->ssl, s) != 1 || !set_versions(s->ssl, min)) {
 		ERR_clear_error();
 		SSL_free(s->ssl);
 		free(s);
 		return -ENOMEM;
 	}
-	SSL_set_app_data(s->ssl, s);
 	SSL_set_accept_state(s->ssl);
 	s->server = t;
 	t->refs++;

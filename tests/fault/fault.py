@@ -9,6 +9,7 @@ The other end is fault.c, preloaded into every process of the server; a role's o
 in one file that all of them map.  It needs a build without ASan, which has malloc() itself.
 """
 import collections
+import itertools
 import mmap
 import os
 import re
@@ -111,6 +112,9 @@ class FaultyServer(Server):
                 out[words[words.index('role') + 1]].append(int(pid))
         return out
 
+    def log_end(self):
+        return os.path.getsize(self.log_file)
+
     def people(self, *names):
         self.cli('domain', 'add', 'example.org')
         for name in names:
@@ -191,14 +195,18 @@ class Client(threading.Thread):
         self.accepted.append(subject)
 
 
+numbers = itertools.count(1)  # of clients, so that no subject comes twice
+
+
 class Load:
     """Clients that send while something happens; books(): nothing that was promised is missing."""
 
     def __init__(self, server, clients=4, **more):
         self.server = server
-        self.clients = [Client(server, i, **more) for i in range(clients)]
+        self.clients = [Client(server, next(numbers), **more) for _ in range(clients)]
 
     def __enter__(self):
+        self.begin = self.server.log_end()
         for c in self.clients:
             c.start()
         return self
@@ -234,7 +242,18 @@ class Load:
         lost = [s for s in self.accepted if times[s] == 0]
         assert not lost, (about, len(lost), lost[:5], self.server.log_text()[-5000:])
         twice = [s for s in self.accepted if times[s] > 1]
-        said = self.server.log_text().count('event=possibly-twice')
+        said = self.server.log_text(self.begin).count('event=possibly-twice')
         assert len(twice) <= said, (about, twice[:5], said)
         return f'{about}: {len(self.accepted)} accepted, refused {dict(sum((c.refused for c in self.clients), collections.Counter()))}, ' \
                f'{sum(c.lost for c in self.clients)} connections lost, {len(twice)} twice'
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    with open(f'/proc/{pid}/stat') as f:
+        fields = f.read().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def descriptors(pid):
+    return len(os.listdir(f'/proc/{pid}/fd'))
