@@ -321,6 +321,29 @@ def idle(b):
     yield fig
 
 
+def drip(b):
+    n = b.few(10000, 100)
+    fig = Figure('drip', f'A well-behaved client beside {n} connections that each send an octet a second', b.setup(
+        f'{SIZE} octets, 5 sessions, one message a connection, no TLS, recipient as in accepted-1; the whole time is from connect '
+        'until the final answer'))
+    options = {'sessions': 5, 'size': SIZE, 'to': 'someone@' + ELSEWHERE}
+    before, beside = 'p99 of the whole time, nobody else (ms)', f'p99 of the whole time, beside {n} (ms)'
+    with b.server() as s:
+        for _ in range(b.runs):
+            fig.add(before, b.loader.run(s.port['relay'], **b.amount(), **options)['whole_p99_ms'])
+        with b.loader.hold(s.port['relay'], n, sources=50, drip=1000):
+            for _ in range(b.runs):
+                r = b.loader.run(s.port['relay'], **b.amount(), **options)
+                fig.add(beside, r['whole_p99_ms'])
+                fig.add(f'messages a second, beside {n}', r['rate'])
+            cpu, begin = machine.cpu_seconds(s.process.pid), time.monotonic()
+            time.sleep(b.few(5, 1))
+            fig.result(f'CPU for {n} such connections alone, percent of a core',
+                       (machine.cpu_seconds(s.process.pid) - cpu) / (time.monotonic() - begin) * 100)
+    fig.result(f'p99 of the whole time beside {n}, ms', fig.median(beside), '<', 100)
+    yield fig
+
+
 class Peak:
     """The largest memory of a server while the block runs."""
 
@@ -376,4 +399,4 @@ def large(b):
 
 
 SCENARIOS = {'accepted': accepted, 'slow-disk': slow_disk, 'delivered': delivered, 'starttls': starttls, 'logins': logins,
-             'idle': idle, 'large': large}
+             'idle': idle, 'drip': drip, 'large': large}

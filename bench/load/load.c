@@ -17,8 +17,8 @@
  *
  * One thread, one epoll.  A client waits for every answer, as simple ones do: no
  * pipelining.  An answer that is not the expected class ends the run.  Prints JSON: the
- * rate, and the times from the last octet of a message (of AUTH, with -c 0) until its
- * answer.  With --idle a first line when all stand.
+ * rate, the times from the last octet of a message (of AUTH, with -c 0) until its answer,
+ * and the whole ones: from connect until the first such answer.  With --idle a first line when all stand.
  */
 #include "load.h"
 
@@ -64,10 +64,16 @@ bool run_enough(void)
 	       (run.seconds > 0 && now_us() - run.began_us >= run.seconds * UINT64_C(1000000));
 }
 
-void run_done(uint64_t asked_us)
+void run_done(const struct session *s)
 {
-	if (run.done < run.messages)
-		run.latency_us[run.done++] = (uint32_t)(now_us() - asked_us);
+	uint64_t now = now_us();
+
+	if (run.done == run.messages)
+		return;
+	run.done++;
+	run.answer.us[run.answer.n++] = (uint32_t)(now - s->asked_us);
+	if (s->sent <= 1)
+		run.whole.us[run.whole.n++] = (uint32_t)(now - s->connected_us);
 }
 
 static void make_body(void)
@@ -181,31 +187,39 @@ static int by_value(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-static double latency_ms(unsigned percent)
+static double percentile_ms(const struct times *t, unsigned percent)
 {
-	unsigned at = (unsigned)((uint64_t)run.done * percent / 100);
+	unsigned at = (unsigned)((uint64_t)t->n * percent / 100);
 
-	if (run.done == 0)
-		return 0;
-	return run.latency_us[at < run.done ? at : run.done - 1] / 1e3;
+	return t->n == 0 ? 0 : t->us[at < t->n ? at : t->n - 1] / 1e3;
+}
+
+static double cpu_seconds(void)
+{
+	struct rusage used;
+
+	getrusage(RUSAGE_SELF, &used);
+	return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+	       (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
 static void report(void)
 {
-	uint64_t ended_us = now_us();
-	double seconds = (double)(ended_us - run.began_us) / 1e6;
+	double seconds = (double)(now_us() - run.began_us) / 1e6;
 	struct timespec wall;
-	struct rusage used;
 
 	clock_gettime(CLOCK_REALTIME, &wall);
-	getrusage(RUSAGE_SELF, &used);
-	qsort(run.latency_us, run.done, sizeof(*run.latency_us), by_value);
-	printf("{\"began\": %.6f, \"messages\": %u, \"connections\": %u, \"lost\": %u, \"seconds\": %.3f, "
-	       "\"rate\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"cpu_s\": %.3f}\n",
+	qsort(run.answer.us, run.answer.n, sizeof(*run.answer.us), by_value);
+	qsort(run.whole.us, run.whole.n, sizeof(*run.whole.us), by_value);
+	printf("{\"began\": %.6f, \"messages\": %u, \"connections\": %u, \"lost\": %u, \"seconds\": %.3f, ",
 	       (double)wall.tv_sec + (double)wall.tv_nsec / 1e9 - seconds, run.done, run.connections,
-	       run.lost, seconds, run.done / seconds, latency_ms(50), latency_ms(99), latency_ms(100),
-	       (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-		       (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+	       run.lost, seconds);
+	printf("\"rate\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, ", run.done / seconds,
+	       percentile_ms(&run.answer, 50), percentile_ms(&run.answer, 99),
+	       percentile_ms(&run.answer, 100));
+	printf("\"whole_p50_ms\": %.3f, \"whole_p99_ms\": %.3f, \"whole_max_ms\": %.3f, \"cpu_s\": %.3f}\n",
+	       percentile_ms(&run.whole, 50), percentile_ms(&run.whole, 99), percentile_ms(&run.whole, 100),
+	       cpu_seconds());
 }
 
 /* ---- options ---- */
@@ -369,10 +383,11 @@ int main(int argc, char **argv)
 	take_options(argc, argv);
 	raise_files();
 	make_body();
-	run.latency_us = calloc(run.messages, sizeof(*run.latency_us));
+	run.answer.us = calloc(run.messages, sizeof(*run.answer.us));
+	run.whole.us = calloc(run.messages, sizeof(*run.whole.us));
 	all = calloc(run.sessions, sizeof(*all));
 	run.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (!run.latency_us || !all || run.epoll < 0)
+	if (!run.answer.us || !run.whole.us || !all || run.epoll < 0)
 		die("start", errno);
 	for (unsigned i = 0; i < run.sessions; i++) {
 		buf_init(&all[i].in, 16384);
@@ -389,7 +404,8 @@ int main(int argc, char **argv)
 		session_done(&all[i]);
 	link_end();
 	buf_done(&run.body);
-	free(run.latency_us);
+	free(run.answer.us);
+	free(run.whole.us);
 	free(all);
 	return 0;
 }

@@ -74,7 +74,7 @@ struct session {
 	bool authenticated;
 	struct buf in, out;
 	size_t body_left; /* of the shared body, still to be sent */
-	uint64_t asked_us;
+	uint64_t connected_us, asked_us;
 };
 
 void session_connect(struct session *s);
@@ -98,7 +98,10 @@ struct run {
 	unsigned begun, done, connections, open, held, lost;
 	unsigned next_to, next_auth, next_server, next_source;
 	uint64_t began_us;
-	uint32_t *latency_us;
+	struct times { /* in microseconds */
+		uint32_t *us;
+		unsigned n;
+	} answer, whole; /* of a final answer; of a connection until its first final answer */
 	struct buf body;
 	int epoll;
 };
@@ -109,6 +112,6 @@ _Noreturn void die(const char *what, int err);
 /* Nothing new is to be begun: all that was wanted has begun, or the time is over. */
 bool run_enough(void);
 /* A message (or a login, with no messages) was answered. */
-void run_done(uint64_t asked_us);
+void run_done(const struct session *s);
 
 #endif

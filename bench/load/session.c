@@ -171,7 +171,7 @@ static void answered(struct session *s, struct slice line)
 	case AUTH:
 		s->authenticated = true;
 		if (run.per_connection == 0) {
-			run_done(s->asked_us);
+			run_done(s);
 			say_quit(s);
 		} else {
 			ready(s);
@@ -186,7 +186,7 @@ static void answered(struct session *s, struct slice line)
 		s->step = BODY;
 		break;
 	case BODY:
-		run_done(s->asked_us);
+		run_done(s);
 		say_mail(s);
 		break;
 	case QUIT:
@@ -328,8 +328,10 @@ void session_connect(struct session *s)
 	uint32_t source = run.sources > 0 ? (INADDR_LOOPBACK & 0xff000000) + (1U << 16) + 1 +
 						    run.next_source++ % run.sources
 					  : 0;
-	int r = link_connect(&s->link, &run.servers[run.next_server++ % run.n_servers], source);
+	int r;
 
+	s->connected_us = now_us();
+	r = link_connect(&s->link, &run.servers[run.next_server++ % run.n_servers], source);
 	s->step = CONNECT;
 	s->sent = 0;
 	s->authenticated = false;

@@ -44,6 +44,7 @@ def test_every_message_arrives_whole(server, loader, port, options):
     before = len(server.messages('bob@example.org'))
     result = loader.run(server.port[port], sessions=4, messages=10, **options)
     assert result['messages'] == 10 and result['lost'] == 0
+    assert 0 < result['p50_ms'] <= result['p99_ms'] <= result['max_ms'] <= result['whole_max_ms']
     assert result['connections'] >= 10 // options.get('per_connection', 1)
     got = wait_count(server, 'bob@example.org', before + 10)
     assert len(got) == before + 10
@@ -123,7 +124,7 @@ def figures(binary, tmp_path_factory):
     ('accepted-1', 'Postern'), ('accepted-100', 'Postern'), ('slow-disk', 'syncs a message, 50 sessions'),
     ('delivered-1', 'Postern'), ('delivered-5', 'Postern'), ('starttls', 'Postern'), ('logins', 'first'),
     ('logins', 'remembered'), ('idle', 'Postern, 200 plain'), ('idle', 'Postern, 200 TLS 1.3'),
-    ('large', 'messages of 10 MB, one recipient')])
+    ('drip', 'messages a second, beside 100'), ('large', 'messages of 10 MB, one recipient')])
 def test_every_scenario_gives_its_figure(figures, name, series):
     by_name, out, _ = figures
     if name not in by_name:
