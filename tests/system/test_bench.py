@@ -124,7 +124,7 @@ def figures(binary, tmp_path_factory):
     ('accepted-1', 'Postern'), ('accepted-100', 'Postern'), ('slow-disk', 'syncs a message, 50 sessions'),
     ('delivered-1', 'Postern'), ('delivered-5', 'Postern'), ('starttls', 'Postern'), ('logins', 'first'),
     ('logins', 'remembered'), ('idle', 'Postern, 200 plain'), ('idle', 'Postern, 200 TLS 1.3'),
-    ('drip', 'messages a second, beside 100'), ('large', 'messages of 10 MB, one recipient')])
+    ('drip', 'messages a second, beside 100'), ('large', 'messages of 4 MB, one recipient')])
 def test_every_scenario_gives_its_figure(figures, name, series):
     by_name, out, _ = figures
     if name not in by_name:
