@@ -41,7 +41,7 @@ static const char *const reasons[] = {
 static int exposure(enum ipc_role role)
 {
 	static const int order[IPC_ROLES] = {
-		[IPC_LEDGER] = 5, [IPC_ADMIN] = 4, [IPC_SMTP] = 3, [IPC_LOCAL] = 1
+		[IPC_LEDGER] = 5, [IPC_ADMIN] = 4, [IPC_SMTP] = 3, [IPC_LOCAL] = 2, [IPC_KEEPER] = 1
 	};
 
 	return order[role];
@@ -70,6 +70,8 @@ static struct child *guilty_of_pair(const struct pair *p)
 	struct child *first = exposure(p->a->role) > exposure(p->b->role) ? p->a : p->b;
 	struct child *second = first == p->a ? p->b : p->a;
 
+	if (exposure(first->role) >= exposure(IPC_ADMIN))
+		return first; /* nobody else is disturbed for their sake */
 	/* Who hears nothing for half a minute is believed once. */
 	if (p->kind == IPC_COMPLAINT_SILENT) {
 		first = p->b;
