@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "deliver/lines.h"
+#include "deliver/quota.h"
 
 #define NAME_SIZE    256
 #define STALE_LOOK   64 /* entries of tmp/ looked at in one delivery */
@@ -13,13 +14,21 @@
 #define READ_SIZE    65536
 #define CREATE_TRIES 3
 
+struct verdict {
+	int error;
+	enum maildir_result result;
+	const char *status, *text, *advice;
+};
+
 /* A mailbox, open for one or more deliveries. */
 struct box {
 	struct slice mailbox;
 	int tmp, new; /* folders, or -1 */
+	int counted;  /* where its usage is counted: the mailbox that a folder is in; or -1 */
 	int error;    /* it could not be opened; and what could not be done */
 	const char *step;
-	bool touched; /* new/ has to be synced */
+	bool touched;	/* new/ has to be synced */
+	bool uncounted; /* nobody counts there */
 };
 
 /* One delivery under way: what is open, and what must not stay behind. */
@@ -33,13 +42,11 @@ struct delivery {
 	char new_name[NAME_SIZE + 64]; /* in new/, "" when it is not there yet */
 	uint64_t size, virtual;
 	const char *step;
+	bool counted;		 /* by quota_take() */
+	const struct verdict *v; /* what the quota said; NULL: by the error */
 };
 
-static const struct verdict {
-	int error;
-	enum maildir_result result;
-	const char *status, *text, *advice;
-} verdicts[] = {
+static const struct verdict verdicts[] = {
 	{ ENOSPC, MAILDIR_DEFERRED, "4.3.1", "the mail system's disk is full",
 	  "make room where mailboxes.dir lies" },
 	{ EDQUOT, MAILDIR_DEFERRED, "4.2.2", "the mailbox is over its disk quota", NULL },
@@ -62,6 +69,11 @@ static const struct verdict {
 	{ ECANCELED, MAILDIR_DEFERRED, "4.3.0", "the delivery was given up", NULL },
 	{ 0, MAILDIR_DEFERRED, "4.3.0", "the mailbox could not be written", NULL }, /* any other */
 };
+
+static const struct verdict full_now = { EDQUOT, MAILDIR_DEFERRED, "4.2.2", "the mailbox is full", NULL };
+static const struct verdict full_for_good = { EDQUOT, MAILDIR_FAILED, "5.2.2", "the mailbox is full", NULL };
+static const struct verdict too_large = { EDQUOT, MAILDIR_FAILED, "5.2.3",
+					  "the message is larger than the whole mailbox may be", NULL };
 
 static bool component_ok(struct slice c)
 {
@@ -132,7 +144,7 @@ static int open_box(const struct maildir_setup *setup, struct box *b)
 	const struct deliver_fs *fs = setup->fs;
 	struct slice rest = b->mailbox, c;
 	char name[NAME_SIZE];
-	int at = setup->root, r = 0, cur;
+	int at = setup->root, r = 0, cur, parent = -1;
 
 	b->step = "path";
 	if (!maildir_path_ok(rest))
@@ -145,14 +157,23 @@ static int open_box(const struct maildir_setup *setup, struct box *b)
 		if (!slice_copy(c, name, sizeof(name)))
 			r = -EINVAL;
 		next = r < 0 ? r : enter(fs, at, name, &b->step);
-		if (at != setup->root)
-			close(at);
+		if (parent >= 0)
+			close(parent);
+		parent = at != setup->root ? at : -1;
+		if (next < 0 && parent >= 0)
+			close(parent);
 		if (next < 0)
 			return next;
 		at = next;
 	} while (rest.n > 0);
-	if (name[0] == '.')
+	if (name[0] == '.') {
 		mark_folder(fs, at);
+		b->counted = parent;
+	} else {
+		if (parent >= 0)
+			close(parent);
+		b->counted = fcntl(at, F_DUPFD_CLOEXEC, 0);
+	}
 	cur = enter(fs, at, "cur", &b->step);
 	if (cur >= 0)
 		close(cur);
@@ -281,6 +302,35 @@ static int write_file(struct delivery *d)
 	return r < 0 ? r : end;
 }
 
+/* Counted before it is seen: deliveries side by side must not all find the same room. */
+static int take_room(struct delivery *d)
+{
+	enum quota_verdict v;
+
+	d->step = "quota";
+	if (d->m->quota == 0 || d->box->counted < 0)
+		return 0;
+	v = quota_take(d->box->counted, d->m->quota, d->size, d->m->now_us / 1000000);
+	if (v == QUOTA_FITS) {
+		d->counted = true;
+		return 0;
+	}
+	d->v = v == QUOTA_TOO_LARGE ? &too_large : d->m->full_is_final ? &full_for_good : &full_now;
+	return -EDQUOT;
+}
+
+/* What was counted and does not come is taken back; what comes without a quota is noted
+ * for others that keep one. */
+static void settle(const struct delivery *d)
+{
+	struct box *b = d->box;
+
+	if (b->counted < 0 || b->uncounted || d->counted == (d->error == 0))
+		return;
+	b->uncounted = !quota_note(b->counted, d->counted ? -(int64_t)d->size : (int64_t)d->size,
+				   d->counted ? -1 : 1);
+}
+
 static int sync_file(struct delivery *d)
 {
 	const struct deliver_fs *fs = d->setup->fs;
@@ -346,7 +396,7 @@ static int enter_box(struct delivery *d, struct box *boxes, size_t *n)
 			break;
 	d->box = b;
 	if (b == boxes + *n) {
-		*b = (struct box){ .mailbox = d->m->mailbox, .tmp = -1, .new = -1 };
+		*b = (struct box){ .mailbox = d->m->mailbox, .tmp = -1, .new = -1, .counted = -1 };
 		(*n)++;
 		b->error = open_box(d->setup, b);
 		if (b->error == 0)
@@ -360,7 +410,9 @@ static int put_file(struct delivery *d)
 {
 	int r = given_up(d) ? -ECANCELED : create_file(d);
 
-	return r < 0 ? r : write_file(d);
+	if (r == 0)
+		r = write_file(d);
+	return r < 0 ? r : take_room(d);
 }
 
 static void clean_up(struct delivery *d)
@@ -385,6 +437,8 @@ static void say(const struct delivery *d, struct maildir_outcome *ret)
 	}
 	while (v->error && v->error != -d->error)
 		v++;
+	if (d->v)
+		v = d->v;
 	ret->result = v->result;
 	ret->status = v->status;
 	ret->text = v->text;
@@ -437,6 +491,7 @@ void maildir_round_end(struct maildir_round *r, struct maildir_outcome *ret)
 	each(r, 0, r->n, keep);
 	for (size_t i = 0; i < r->n; i++) {
 		clean_up(&r->d[i]);
+		settle(&r->d[i]);
 		say(&r->d[i], &ret[i]);
 	}
 	for (size_t i = 0; i < r->n_boxes; i++) {
@@ -444,6 +499,8 @@ void maildir_round_end(struct maildir_round *r, struct maildir_outcome *ret)
 			close(r->box[i].tmp);
 		if (r->box[i].new >= 0)
 			close(r->box[i].new);
+		if (r->box[i].counted >= 0)
+			close(r->box[i].counted);
 	}
 }
 

@@ -15,8 +15,10 @@
  * journal once or twice for all of them, and threads do not queue up for the lock
  * of one folder.  Where the disk takes long to sync, several threads share that.
  *
- * The functions block and may run on several threads at once.  Not a mail reader, knows no quota, no filter
- * and no queue.
+ * What is in a mailbox is counted by quota.h, before a message is synced.
+ *
+ * The functions block and may run on several threads at once.  Not a mail reader, knows
+ * no filter and no queue.
  */
 #ifndef POSTERN_DELIVER_MAILDIR_H
 #define POSTERN_DELIVER_MAILDIR_H
@@ -44,6 +46,8 @@ struct maildir_message {
 	int body_fd;			/* read from offset 0 */
 	uint64_t body_size;		/* of the descriptor; fewer octets are an error */
 	int64_t now_us;			/* since 1970, for the name */
+	uint64_t quota;			/* octets that the mailbox may hold; 0: any */
+	bool full_is_final;		/* a full mailbox refuses for good, not for now */
 	const atomic_bool *give_up;	/* may be NULL; set: nothing is renamed any more (-ECANCELED) */
 };
 
