@@ -15,6 +15,18 @@ static const char account_spec[] = "account:s enabled:b password:b password_set:
 	" (SELECT count(*) FROM api_key WHERE account = a.id AND revoked IS NULL), o.name"    \
 	" FROM account a JOIN domain d ON d.id = a.domain JOIN owner o ON o.id = d.owner "
 
+/* Where its mail lies, and how much that may be: octets, 0 for any. */
+static void add_mailbox(struct request *rq, json_t *to)
+{
+	struct account_mailbox box;
+
+	if (account_mailbox(rq->store, slice_str(json_string_value(json_object_get(to, "account"))), &box) <
+	    0)
+		return;
+	json_object_set_new(to, "mailbox", json_string(box.path));
+	json_object_set_new(to, "quota", json_integer((json_int_t)box.quota));
+}
+
 static json_t *show_account(struct request *rq, int64_t id)
 {
 	struct db_query *q = db_query(rq->db, ACCOUNT_COLUMNS "WHERE a.id = ?");
@@ -39,6 +51,7 @@ static json_t *show_account(struct request *rq, int64_t id)
 	db_put_i64(q, id);
 	list = request_column(q);
 	json_object_set_new(j, "named_by", list ? list : json_array());
+	add_mailbox(rq, j);
 	if (!json_is_null(json_object_get(j, "exposed")))
 		json_object_set_new(j, "advice",
 				    json_string(
@@ -213,6 +226,28 @@ static json_t *set_password(struct request *rq, int64_t account)
 	return r < 0 ? request_db_error(rq, r) : NULL;
 }
 
+static json_t *set_quota(struct request *rq, int64_t account)
+{
+	struct db_query *q;
+	bool by_default;
+	uint64_t octets;
+	int r;
+
+	if (!request_has(rq, "quota"))
+		return NULL;
+	if (!account_quota_parse(request_slice(rq, "quota"), &by_default, &octets))
+		return request_error("write a size: 500M, 1G; or none, or default", "'%s' is not a quota",
+				     request_str(rq, "quota"));
+	q = db_query(rq->db, "UPDATE account SET quota = ? WHERE id = ?");
+	if (by_default)
+		db_put_null(q);
+	else
+		db_put_i64(q, (int64_t)octets);
+	db_put_i64(q, account);
+	r = db_run(q);
+	return r < 0 ? request_db_error(rq, r) : NULL;
+}
+
 static json_t *set_account(struct request *rq, int64_t account)
 {
 	struct db_query *q = db_query(rq->db, "UPDATE account SET version = version + 1,"
@@ -235,6 +270,8 @@ static json_t *set_account(struct request *rq, int64_t account)
 		r = db_run(q);
 	}
 	err = r < 0 ? request_db_error(rq, r) : set_password(rq, account);
+	if (!err)
+		err = set_quota(rq, account);
 	if (!err)
 		err = remove_addresses(rq, account);
 	if (!err)

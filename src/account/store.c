@@ -9,6 +9,7 @@
 struct account_store {
 	struct db *db;
 	char *hostname, *postmaster, *delimiters, *listeners;
+	uint64_t quota;
 	unsigned char secret[SECRET_BYTES];
 };
 
@@ -61,6 +62,8 @@ static const char *const steps[] = {
 	" account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
 	" network TEXT NOT NULL, seen INTEGER NOT NULL, PRIMARY KEY (account, network)) STRICT, WITHOUT "
 	"ROWID",
+	/* Octets of the mailbox.  0: any; NULL: as the configuration says. */
+	"ALTER TABLE account ADD COLUMN quota INTEGER",
 };
 
 static int load_secret(struct account_store *s)
@@ -108,6 +111,7 @@ int account_store_configure(struct account_store *s, const struct account_settin
 	s->postmaster = postmaster;
 	s->delimiters = delimiters;
 	s->listeners = listeners;
+	s->quota = settings->quota;
 	return 0;
 }
 
@@ -175,6 +179,11 @@ struct slice account_store_postmaster(const struct account_store *s)
 struct slice account_store_delimiters(const struct account_store *s)
 {
 	return slice_str(s->delimiters);
+}
+
+uint64_t account_store_quota(const struct account_store *s)
+{
+	return s->quota;
 }
 
 struct slice account_store_listeners(const struct account_store *s)

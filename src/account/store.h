@@ -28,6 +28,7 @@ struct account_settings {
 	const char *hostname;
 	const char *postmaster; /* "" if none is configured */
 	const char *delimiters; /* of plus addressing; "" switches it off */
+	uint64_t quota;		/* octets, of accounts that have none of their own; 0: any */
 	const char *listeners;	/* names, each with a blank behind it: keys may be limited to them */
 };
 
@@ -40,6 +41,7 @@ struct db *account_store_db(struct account_store *s);
 struct slice account_store_hostname(const struct account_store *s);
 struct slice account_store_postmaster(const struct account_store *s);
 struct slice account_store_delimiters(const struct account_store *s);
+uint64_t account_store_quota(const struct account_store *s);
 struct slice account_store_listeners(const struct account_store *s);
 /* 32 octets, made once and kept in the database. */
 struct slice account_store_secret(const struct account_store *s);
@@ -94,6 +96,14 @@ struct account_mailbox {
 /* 0; -ENOENT; negative errno.  name: the account's own address.  A disabled account has
  * its mailbox still: what was accepted for it is delivered. */
 int account_mailbox(struct account_store *s, struct slice name, struct account_mailbox *ret);
+
+/* The quota by the mailbox's path, or by that of a folder in it; what belongs to no
+ * account has none.  0 or negative errno. */
+int account_quota(struct account_store *s, struct slice path, uint64_t *ret);
+/* Is there any account with a quota?  1, 0, or negative errno. */
+int account_any_quota(struct account_store *s);
+/* "default", "none" (0), "500M", "1G"; false: none of these, or more than there can be. */
+bool account_quota_parse(struct slice text, bool *ret_default, uint64_t *ret);
 
 /* --- who logs in? (credential.c) --- */
 

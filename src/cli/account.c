@@ -99,6 +99,7 @@ static const struct action {
 	  1,
 	  { "account" },
 	  { { "address", LIST, "addresses" },
+	    { "quota", TEXT, "quota" },
 	    { "enabled", ON_OFF, "enabled" },
 	    { "password", PASSWORD, NULL },
 	    { "password-file", PASSWORD_FILE, NULL },
@@ -121,6 +122,7 @@ static const struct action {
 	  { "account" },
 	  { { "add-address", LIST, "add" },
 	    { "remove-address", LIST, "remove" },
+	    { "quota", TEXT, "quota" },
 	    { "enabled", ON_OFF, "enabled" },
 	    { "password", PASSWORD, NULL },
 	    { "password-file", PASSWORD_FILE, NULL },
@@ -394,6 +396,23 @@ static int ask_all(const struct command *c, struct slice secret, struct pages *p
 	return r;
 }
 
+static int take_usage(void *arg, json_t *part)
+{
+	json_object_set(arg, "used", part);
+	return CLI_OK;
+}
+
+/* How full the mailbox is, another process knows; without it the rest is shown. */
+static void ask_usage(const struct command *c, json_t *answer)
+{
+	const json_t *mailbox = json_object_get(answer, "mailbox");
+
+	if (!strcmp(c->action->ask, "account.show") && json_is_string(mailbox))
+		control_ask(json_pack("{s:s, s:s}", "ask", "mailbox.usage", "mailbox",
+				      json_string_value(mailbox)),
+			    slice_of(NULL, 0), take_usage, answer);
+}
+
 static int run(struct command *c)
 {
 	const json_t *none = json_object_get(c->question, "no_password");
@@ -425,6 +444,8 @@ static int run(struct command *c)
 		json_object_del(c->question, "no_password");
 	r = ask_all(c, buf_slice(&secret), &pages);
 	buf_wipe(&secret);
+	if (r == CLI_OK)
+		ask_usage(c, pages.all);
 	if (r == CLI_OK && c->as_json) {
 		json_dumpf(pages.all, stdout, JSON_INDENT(2));
 		putchar('\n');

@@ -156,6 +156,45 @@ void cli_print_accounts(const json_t *answer)
 		     "(postern account set ACCOUNT --password), and switch on TLS in that client.");
 }
 
+static void format_size(json_int_t octets, char *to, size_t size)
+{
+	static const char units[] = "KMGT";
+	double v = (double)octets / 1024;
+	size_t u = 0;
+
+	while (v >= 1024 && units[u + 1]) {
+		v /= 1024;
+		u++;
+	}
+	snprintf(to, size, octets && v < 0.1 ? "0.1K" : v < 10 ? "%.1f%c" : "%.0f%c", v, units[u]);
+}
+
+/* "1.5M in 12 messages, 3 % of 50M" */
+static void print_usage(const json_t *answer)
+{
+	static const struct cli_column card[] = { { "mailbox", "shown", CLI_TEXT }, { 0 } };
+	const json_t *used = json_object_get(answer, "used");
+	json_int_t octets = number(used, "octets"), quota = number(answer, "quota");
+	char is[32], limit[32], line[160];
+	size_t n = 0;
+	json_t *shown;
+
+	format_size(octets, is, sizeof(is));
+	format_size(quota, limit, sizeof(limit));
+	if (used)
+		n = (size_t)snprintf(line, sizeof(line), "%s in %lld %s, ", is,
+				     (long long)number(used, "messages"),
+				     plural(number(used, "messages"), "message", "messages"));
+	if (quota && used)
+		snprintf(line + n, sizeof(line) - n, "%.0f %% of %s", 100 * (double)octets / (double)quota,
+			 limit);
+	else
+		snprintf(line + n, sizeof(line) - n, quota ? "at most %s" : "no quota", limit);
+	shown = json_pack("{s:s}", "shown", line);
+	cli_card(card, shown);
+	json_decref(shown);
+}
+
 void cli_print_account(const json_t *answer)
 {
 	static const struct cli_column card[] = {
@@ -180,6 +219,7 @@ void cli_print_account(const json_t *answer)
 	};
 
 	cli_card(card, answer);
+	print_usage(answer);
 	if (json_is_integer(json_object_get(answer, "exposed")))
 		cli_card(in_clear, answer);
 }

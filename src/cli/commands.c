@@ -75,10 +75,10 @@ const struct cli_command cli_commands[] = {
 	  "  --with-accounts       remove its accounts, keys and aliases too; mailbox files always "
 	  "stay\n" ACCOUNT_MORE },
 	{ "account", cli_account,
-	  "add ADDRESS [--password-file FILE] [--no-password] [--address MORE]...\n"
+	  "add ADDRESS [--password-file FILE] [--no-password] [--address MORE]... [--quota SIZE]\n"
 	  "list [DOMAIN] [--exposed]\nshow ADDRESS\n"
 	  "set ADDRESS [--password] [--password-file FILE] [--no-password] [--enabled on|off] "
-	  "[--add-address MORE]... [--remove-address MORE]...\n"
+	  "[--add-address MORE]... [--remove-address MORE]... [--quota SIZE]\n"
 	  "remove ADDRESS",
 	  "who has a mailbox here and may send",
 	  "The password is asked for, or is the first line of a file or of standard input; it is never an\n"
@@ -88,6 +88,7 @@ const struct cli_command cli_commands[] = {
 	  "  --no-password         none: the account only receives, and sends with API keys\n"
 	  "  --address MORE        it has this address, too; one of a foreign domain, or *@DOMAIN, is for\n"
 	  "                        sending only\n"
+	  "  --quota SIZE          how much its mailbox may hold: 500M, 2G; or none, or default\n"
 	  "  --exposed             only those whose password a client has sent unencrypted\n" ACCOUNT_MORE },
 	{ "alias", cli_account,
 	  "add ALIAS TARGET...\nlist [DOMAIN]\nshow ALIAS\n"

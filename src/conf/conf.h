@@ -19,6 +19,7 @@ enum conf_tls { CONF_TLS_OFF, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 enum conf_tls_min { CONF_TLS_1_0, CONF_TLS_1_1, CONF_TLS_1_2, CONF_TLS_1_3 };
 enum conf_wrong_port { CONF_WRONG_PORT_SERVE, CONF_WRONG_PORT_EXPLAIN };
 enum conf_by { CONF_BY_MAILDIR, CONF_BY_LMTP };
+enum conf_full { CONF_FULL_DEFER, CONF_FULL_REFUSE };
 enum conf_bare { CONF_BARE_REFUSE, CONF_BARE_FIX };
 
 struct conf_listener {
@@ -81,6 +82,8 @@ struct conf {
 	const char *delivery_lmtp;	    /* "" or as in base/endpoint.h */
 	unsigned delivery_connections, delivery_idle_s;
 	unsigned delivery_connect_s, delivery_command_s, delivery_final_s;
+	uint64_t mail_quota;	/* octets of a mailbox that has no quota of its own; 0: any */
+	int mail_full;		/* enum conf_full */
 	const char *postmaster; /* where mail for postmaster and abuse goes; "" = nowhere configured */
 	const char *recipient_delimiter; /* "+"; "" switches plus addressing off */
 

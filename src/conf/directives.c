@@ -37,6 +37,11 @@ static const struct conf_word delivery_by[] = {
 	{ "lmtp", CONF_BY_LMTP },
 	{ NULL, 0 },
 };
+static const struct conf_word full[] = {
+	{ "defer", CONF_FULL_DEFER },
+	{ "refuse", CONF_FULL_REFUSE },
+	{ NULL, 0 },
+};
 static const struct conf_word log_to[] = {
 	{ "stderr", LOG_TO_STDERR },
 	{ "journal", LOG_TO_JOURNAL },
@@ -132,6 +137,14 @@ const struct conf_directive conf_directives[] = {
 		  "where there is such a user, else the one of user." },
 	{ TOP("mailboxes.group", CONF_T_ACCOUNT_NAME, mail_group), .fixed = true, .def = "",
 	  .help = "The system group of the mailboxes. Empty: the group of their user." },
+
+	{ TOP("mailboxes.quota", CONF_T_SIZE, mail_quota), .def = "0", .max = 1024 * GIB * 1024,
+	  .help = "How much mail an account may keep, when it has no quota of its own (postern account set --quota). "
+		  "0: as much as there is room." },
+	{ TOP("mailboxes.full", CONF_T_WORD, mail_full), .def = "defer", .words = full,
+	  .help = "What becomes of a message for a full mailbox. defer: it waits in the queue and is tried again, "
+		  "so that its owner can make room. refuse: it fails at once. "
+		  "A message that is larger than the whole quota fails in any case." },
 
 	{ TOP("delivery.by", CONF_T_WORD, delivery_by), .def = "maildir", .words = delivery_by,
 	  .help = "How mail for accounts reaches their mailboxes. maildir: this server writes them, below mailboxes.dir. "

@@ -64,6 +64,10 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(30, mechs)	 /* keeper to all smtp: what AUTH may offer, now */                   \
 	M(31, account)	 /* smtp: whose mailbox is this?  For Dovecot */                      \
 	M(32, account_is)                                                                     \
+	/* local to keeper, and back */                                                       \
+	M(33, quota) /* how much may be in this mailbox? */                                   \
+	M(34, quota_is)                                                                       \
+	M(35, quotas) /* keeper to local: whether it needs to ask at all */                   \
 	/* smtp to queue, and back */                                                         \
 	M(40, body) /* the first one of a transaction opens it */                             \
 	M(41, rcpt)                                                                           \
@@ -137,6 +141,10 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 /* what: OK, NO_SUCH_USER or TRY_LATER; name: as the account is called; quota: octets, 0: none. */
 #define IPC_FIELDS_account_is(U8, U16, U32, U64, B) \
 	U64(req) U8(what) B(name, IPC_ADDRESS_MAX) B(mailbox, 512) U64(quota)
+
+#define IPC_FIELDS_quota(U8, U16, U32, U64, B)	  U64(job) U32(recipient) B(mailbox, 512)
+#define IPC_FIELDS_quota_is(U8, U16, U32, U64, B) U64(job) U32(recipient) U64(octets)
+#define IPC_FIELDS_quotas(U8, U16, U32, U64, B)	  U8(any)
 
 #define IPC_FIELDS_body(U8, U16, U32, U64, B) U64(tx) B(data, IPC_CHUNK_MAX)
 /* kind: enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;

@@ -208,8 +208,9 @@ static const struct {
 	const char *prefix;
 	enum ipc_role who;
 } routes[] = {
-	{ "queue", IPC_QUEUE },	 { "owner", IPC_KEEPER }, { "domain", IPC_KEEPER }, { "account", IPC_KEEPER },
-	{ "alias", IPC_KEEPER }, { "key", IPC_KEEPER },	  { "lock", IPC_KEEPER },   { "clients", IPC_LEDGER },
+	{ "queue", IPC_QUEUE },	   { "owner", IPC_KEEPER },   { "domain", IPC_KEEPER },
+	{ "account", IPC_KEEPER }, { "alias", IPC_KEEPER },   { "key", IPC_KEEPER },
+	{ "lock", IPC_KEEPER },	   { "clients", IPC_LEDGER }, { "mailbox", IPC_LOCAL },
 };
 
 static void ask_everybody(struct client *c, uint64_t req)

@@ -33,9 +33,10 @@ static struct {
 	uv_poll_t hashed;
 	struct list pending;
 	uint64_t last_token; /* odd: see auth.h */
+	int quotas;	     /* whether local was told that there are any; -1: nothing was told */
 	int scram;	     /* whether smtp was told of it; -1: nothing was told */
 	uint64_t senders, recipients, mailboxes, exposed, broken;
-} self = { .last_token = 1, .scram = -1 };
+} self = { .last_token = 1, .quotas = -1, .scram = -1 };
 
 static int64_t now(void)
 {
@@ -268,12 +269,48 @@ static void on_account(struct role *r, unsigned index, const struct ipc_account 
 	send_to(r, IPC_SMTP, index, &out);
 }
 
+/* ---- quotas, for local ---- */
+
+static void send_quotas(struct role *r)
+{
+	struct ipc_message m = { .type = IPC_TYPE_quotas, .quotas = { .any = self.quotas != 0 } };
+
+	send_to(r, IPC_LOCAL, 0, &m);
+}
+
+/* Where nobody has one, local asks nothing. */
+static void review_quotas(struct role *r)
+{
+	int any = account_any_quota(self.store);
+
+	if (any < 0 || any == self.quotas)
+		return;
+	self.quotas = any;
+	send_quotas(r);
+}
+
+static void on_quota(struct role *r, const struct ipc_quota *m)
+{
+	struct ipc_message out = { .type = IPC_TYPE_quota_is,
+				   .quota_is = { .job = m->job, .recipient = m->recipient } };
+	int err = account_quota(self.store, m->mailbox, &out.quota_is.octets);
+
+	self.mailboxes++;
+	if (err < 0) /* mail goes first */
+		LOG(LOG_ERR, "accounts-failed", LOG_STR("why", db_error(account_store_db(self.store))));
+	send_to(r, IPC_LOCAL, 0, &out);
+}
+
 static void keeper_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
 			   int *fd)
 {
 	(void)fd;
 	if (m->type == IPC_TYPE_recipient && (who == IPC_SMTP || who == IPC_QUEUE)) {
 		on_recipient(r, who, index, &m->recipient);
+		return;
+	}
+	if (m->type == IPC_TYPE_quota && who == IPC_LOCAL) {
+		on_quota(r, &m->quota);
 		return;
 	}
 	if (who != IPC_SMTP) {
@@ -312,6 +349,8 @@ static void keeper_message(struct role *r, enum ipc_role who, unsigned index, co
 
 static void keeper_peer(struct role *r, enum ipc_role who, unsigned index, struct channel *ch)
 {
+	if (who == IPC_LOCAL && ch && self.auth)
+		send_quotas(r);
 	if (who != IPC_SMTP || !self.auth) /* NULL: we are about to exit */
 		return;
 	account_auth_drop_peer(self.auth, index); /* a new channel is a new process, too */
@@ -332,6 +371,7 @@ static void run_request(struct role *r, struct role_request *req, const struct a
 		LOG(LOG_NOTICE, "accounts-changed", LOG_STR("ask", req->ask));
 	role_answer(req, answer, true);
 	review_mechs(r);
+	review_quotas(r);
 }
 
 static void hash_first(struct role_request *req)
@@ -428,6 +468,7 @@ static void settings_of(const struct conf *conf, struct buf *listeners, struct a
 	*ret = (struct account_settings){ .hostname = conf->hostname,
 					  .postmaster = conf->postmaster,
 					  .delimiters = conf->recipient_delimiter,
+					  .quota = conf->mail_quota,
 					  .listeners = buf_ok(listeners)
 							       ? (const char *)buf_slice(listeners).p
 							       : "" };
@@ -472,6 +513,7 @@ static int keeper_start(struct role *r)
 	self.hashed.data = r;
 	set_clock(r);
 	review_mechs(r);
+	review_quotas(r);
 	return uv_poll_start(&self.hashed, UV_READABLE, on_hashed);
 }
 
@@ -488,6 +530,7 @@ static void keeper_reconfigured(struct role *r, const struct conf *old)
 	buf_done(&listeners);
 	account_auth_set_cache(self.auth, r->conf->auth_cache_s);
 	account_auth_set_remember(self.auth, r->conf->guess_remember_s);
+	review_quotas(r);
 }
 
 static void keeper_status(struct role *r, json_t *to)

@@ -1,9 +1,11 @@
 /* local.c - the process that writes mailboxes, and nothing else.
  *
  * Queue sends a job: a message and the mailboxes it is for.  Its body is collected
- * once, or comes as a descriptor.  Each mailbox is then a delivery of its own, made on a
- * thread together with others that wait (deliver/rounds.h), and answered by itself.  When queue goes away,
- * jobs that are not in new/ yet are given up: the next queue hands them out again.
+ * once, or comes as a descriptor.  Where there are quotas keeper is asked for those of the
+ * mailboxes; without keeper mail is delivered without a look at them.  Each mailbox is then
+ * a delivery of its own, made on a thread together with others that wait (deliver/rounds.h),
+ * and answered by itself.  When queue goes away, jobs that are not in new/ yet are given
+ * up: the next queue hands them out again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +16,13 @@
 #include "base/turn.h"
 #include "deliver/rounds.h"
 #include "role/role.h"
+#include "role/usage.h"
 
 #define JOBS_MAX      64
 #define MAILBOXES_MAX 128
 #define BODY_MAX      (2U << 20) /* in memory; larger ones come as a descriptor */
 #define WINDOW	      (2U << 20) /* octets of jobs that queue may have under way; the last may pass it */
+#define QUOTA_MS      2000	 /* then keeper does not answer, and mail goes first */
 #define NICE	      5 /* where both want a processor acceptance goes first; delivery has a quarter of it */
 
 struct job;
@@ -28,6 +32,8 @@ struct target {
 	struct job *job;
 	struct target *next;
 	uint32_t recipient;
+	uint64_t quota;				 /* octets; 0: any */
+	bool asked;				 /* keeper has not told it yet */
 	struct slice mailbox, address, original; /* in bytes */
 	unsigned char bytes[];
 };
@@ -44,6 +50,8 @@ struct job {
 	struct target *targets, **last;
 	unsigned n, working;
 	size_t cost;
+	unsigned asking; /* quotas that keeper has not told yet */
+	uint64_t asked_ms;
 	bool complete;
 	bool lacking; /* something of it could not be kept: every mailbox is deferred */
 	atomic_bool give_up;
@@ -61,6 +69,10 @@ struct local {
 	struct maildir_setup maildir;
 	char hostname[256];
 	struct rounds *rounds;
+	bool full_is_final;
+	bool quotas; /* keeper says that there are some */
+	uv_timer_t patience;
+	uint64_t quotas_unknown;
 	struct list jobs;
 	struct turned_down turned_down[JOBS_MAX];
 	unsigned n_jobs;    /* of the queue that is there */
@@ -225,17 +237,17 @@ static void set_message(const struct target *t, struct maildir_message *m)
 		.body_size = j->body_size,
 		.now_us = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000,
 		.give_up = &j->give_up,
+		.quota = t->quota,
+		.full_is_final = j->local->full_is_final,
 	};
 }
 
-/* All of it is here. */
+/* All of it is here, and the quotas are known or will not be. */
 static void begin(struct local *l, struct job *j)
 {
 	struct target *next;
 
-	j->complete = true;
 	j->working = 1; /* ours, so that the job outlives this loop */
-	l->n_working++;
 	for (struct target *t = j->targets; t; t = next) {
 		next = t->next;
 		j->working++;
@@ -250,6 +262,85 @@ static void begin(struct local *l, struct job *j)
 	if (--j->working == 0)
 		job_over(j);
 	rounds_go(l->rounds);
+}
+
+/* ---- quotas ---- */
+
+/* Keeper is silent or gone: what it has not told counts as no quota. */
+static void ask_no_more(struct local *l, struct job *j)
+{
+	for (struct target *t = j->targets; t; t = t->next) {
+		l->quotas_unknown += t->asked;
+		t->asked = false;
+	}
+	j->asking = 0;
+	begin(l, j);
+}
+
+static void ask_no_more_after(struct local *l, uint64_t patience_ms)
+{
+	uint64_t now = uv_now(l->role->loop);
+	struct list *at, *after;
+
+	LIST_EACH (&l->jobs, at, after) {
+		struct job *j = container_of(at, struct job, link);
+
+		if (j->asking > 0 && now - j->asked_ms >= patience_ms)
+			ask_no_more(l, j);
+	}
+}
+
+static void on_patience(uv_timer_t *t)
+{
+	struct local *l = t->data;
+	struct list *at, *after;
+
+	ask_no_more_after(l, QUOTA_MS / 2);
+	LIST_EACH (&l->jobs, at, after)
+		if (container_of(at, struct job, link)->asking > 0) {
+			uv_timer_start(t, on_patience, QUOTA_MS / 2, 0);
+			return;
+		}
+}
+
+static void ask_quotas(struct local *l, struct job *j)
+{
+	struct channel *keeper = role_peer(l->role, IPC_KEEPER, 0);
+
+	j->complete = true;
+	l->n_working++;
+	j->asked_ms = uv_now(l->role->loop);
+	for (struct target *t = j->targets; t && l->quotas && keeper; t = t->next) {
+		struct ipc_message m = {
+			.type = IPC_TYPE_quota,
+			.quota = { .job = j->number, .recipient = t->recipient, .mailbox = t->mailbox }
+		};
+
+		if (channel_send(keeper, &m, -1) < 0)
+			break;
+		t->asked = true;
+		j->asking++;
+	}
+	if (j->asking == 0)
+		begin(l, j);
+	else if (!uv_is_active((uv_handle_t *)&l->patience))
+		uv_timer_start(&l->patience, on_patience, QUOTA_MS, 0);
+}
+
+static const char *on_quota_is(struct local *l, const struct ipc_quota_is *m)
+{
+	struct job *j = find(l, m->job);
+	struct target *t = j ? j->targets : NULL;
+
+	while (t && !(t->recipient == m->recipient && t->asked))
+		t = t->next;
+	if (!t)
+		return NULL; /* too late */
+	t->asked = false;
+	t->quota = m->octets;
+	if (--j->asking == 0)
+		begin(l, j);
+	return NULL;
 }
 
 /* ---- what queue says ---- */
@@ -388,7 +479,7 @@ static const char *on_end(struct local *l, const struct ipc_job_end *m)
 		return "the end of no open job";
 	if (!j->lacking && j->body_fd < 0 && j->body.n != j->body_size)
 		return "a body of another size than was said";
-	begin(l, j);
+	ask_quotas(l, j);
 	return NULL;
 }
 
@@ -400,6 +491,12 @@ static void local_message(struct role *r, enum ipc_role who, unsigned index, con
 
 	if (who == IPC_QUEUE && l->draining)
 		return; /* queue sees our channel close and hands it out again */
+	if (who == IPC_KEEPER && m->type == IPC_TYPE_quotas) {
+		l->quotas = m->quotas.any != 0;
+		return;
+	}
+	if (who == IPC_KEEPER && m->type == IPC_TYPE_quota_is)
+		broken = on_quota_is(l, &m->quota_is);
 	if (who == IPC_QUEUE && m->type == IPC_TYPE_job)
 		broken = on_job(l, &m->job);
 	else if (who == IPC_QUEUE && m->type == IPC_TYPE_job_mailbox)
@@ -418,6 +515,10 @@ static void local_peer(struct role *r, enum ipc_role who, unsigned index, struct
 	struct list *at, *after;
 
 	(void)index;
+	if (who == IPC_KEEPER) {
+		l->quotas = false; /* until it says so */
+		ask_no_more_after(l, 0);
+	}
 	if (who != IPC_QUEUE)
 		return;
 	if (ch) {
@@ -430,7 +531,7 @@ static void local_peer(struct role *r, enum ipc_role who, unsigned index, struct
 		j->lost = true;
 		atomic_store(&j->give_up, true);
 		list_remove(&j->link);
-		if (!j->complete)
+		if (!j->complete || j->asking > 0)
 			job_over(j);
 	}
 	l->n_jobs = 0;
@@ -455,6 +556,7 @@ static int local_open(struct role *r)
 	l->role = r;
 	list_init(&l->jobs);
 	set_hostname(l, r->conf);
+	l->full_is_final = r->conf->mail_full == CONF_FULL_REFUSE;
 	l->maildir.hostname = l->hostname;
 	l->maildir.fs = deliver_fs_real();
 	mkdir(dir, 0700); /* there already, or open() says what is wrong */
@@ -474,8 +576,27 @@ static int local_open(struct role *r)
 
 static int local_start(struct role *r)
 {
-	(void)r;
+	struct local *l = r->state;
+
+	uv_timer_init(r->loop, &l->patience);
+	l->patience.data = l;
+	uv_unref((uv_handle_t *)&l->patience);
 	return 0;
+}
+
+static void local_reconfigured(struct role *r, const struct conf *old)
+{
+	struct local *l = r->state;
+
+	(void)old;
+	l->full_is_final = r->conf->mail_full == CONF_FULL_REFUSE;
+}
+
+static void local_request(struct role *r, struct role_request *req)
+{
+	const struct local *l = r->state;
+
+	usage_request(r, l->maildir.root, req);
 }
 
 static void local_status(struct role *r, json_t *to)
@@ -487,6 +608,7 @@ static void local_status(struct role *r, json_t *to)
 	json_object_set_new(to, "deferred", json_integer((json_int_t)l->deferred));
 	json_object_set_new(to, "failed", json_integer((json_int_t)l->failed));
 	json_object_set_new(to, "octets", json_integer((json_int_t)l->octets));
+	json_object_set_new(to, "quotas_unknown", json_integer((json_int_t)l->quotas_unknown));
 }
 
 static void local_drain(struct role *r, unsigned seconds)
@@ -502,8 +624,10 @@ const struct role_ops role_local = {
 	.id = IPC_LOCAL,
 	.open = local_open,
 	.start = local_start,
+	.reconfigured = local_reconfigured,
 	.peer = local_peer,
 	.message = local_message,
+	.request = local_request,
 	.status = local_status,
 	.drain = local_drain,
 };

@@ -1,0 +1,106 @@
+"""Quotas of mailboxes: set for an account, kept at delivery, shown."""
+import os
+import smtplib
+
+import pytest
+
+PASSWORD = 'correct horse battery'
+
+
+def send(s, to, size, subject='x'):
+    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=60) as c:
+        c.sendmail('outside@example.net', to, f'Subject: {subject}\r\n\r\n' + 'x' * 70 + '\r\n' + ('y' * 98 + '\r\n') * (size // 100))
+
+
+@pytest.fixture(scope='module')
+def s(make_server):
+    with make_server({'mailboxes': {'quota': '1M'}}) as server:
+        server.cli('domain', 'add', 'example.org')
+        yield server
+
+
+def names(s, address):
+    return os.listdir(os.path.join(s.mailbox(address), 'new'))
+
+
+def show(s, address):
+    return s.json('account', 'show', address)
+
+
+def test_set_and_shown(s):
+    s.cli('account', 'add', 'a@example.org', '--no-password')
+    assert show(s, 'a@example.org')['quota'] == 1 << 20
+    assert show(s, 'a@example.org')['used'] == {'octets': 0, 'messages': 0}
+    for given, quota in (('500M', 500 << 20), ('2G', 2 << 30), ('none', 0), ('12345', 12345), ('default', 1 << 20)):
+        s.cli('account', 'set', 'a@example.org', '--quota', given)
+        assert show(s, 'a@example.org')['quota'] == quota
+    for wrong in ('much', '1X', '-1', '1.5G', '', '99999999999G'):
+        p = s.cli('account', 'set', 'a@example.org', '--quota', wrong, check=False)
+        assert p.returncode == 1 and 'is not a quota' in p.stderr, wrong
+    s.cli('account', 'add', 'b@example.org', '--no-password', '--quota', '10K')
+    assert show(s, 'b@example.org')['quota'] == 10 << 10
+    assert '0 % of 10K' in s.cli('account', 'show', 'b@example.org').stdout
+    s.cli('account', 'set', 'b@example.org', '--quota', 'none')
+    assert 'no quota' in s.cli('account', 'show', 'b@example.org').stdout
+
+
+def test_full_waits_and_arrives_when_there_is_room(s):
+    s.cli('account', 'add', 'full@example.org', '--no-password', '--quota', '20K')
+    for i in range(3):
+        send(s, 'full@example.org', 6000, f'number {i}')
+        s.wait_message('full@example.org', b'number %d' % i)
+    begin = len(s.log_text())
+    send(s, 'full@example.org', 6000, 'one more')
+    assert 'status=4.2.2' in s.wait_log('event=deferred', begin=begin)
+    assert 'step=quota' in s.wait_log('event=mailbox-trouble', begin=begin)
+    used = show(s, 'full@example.org')['used']
+    sizes = [os.path.getsize(os.path.join(s.mailbox('full@example.org'), 'new', n)) for n in names(s, 'full@example.org')]
+    assert used == {'octets': sum(sizes), 'messages': 3}
+    os.unlink(os.path.join(s.mailbox('full@example.org'), 'new', names(s, 'full@example.org')[0]))
+    s.cli('queue', 'retry', '--all')
+    s.wait_message('full@example.org', b'one more')
+    assert show(s, 'full@example.org')['used']['messages'] == 3
+
+
+def test_the_other_recipient_gets_it(s):
+    s.cli('account', 'add', 'tight@example.org', '--no-password', '--quota', '5K')
+    s.cli('account', 'add', 'wide@example.org', '--no-password', '--quota', 'none')
+    send(s, 'tight@example.org', 4000, 'fits')
+    s.wait_message('tight@example.org', b'fits')
+    begin = len(s.log_text())
+    send(s, ['tight@example.org', 'wide@example.org'], 3000, 'both')
+    s.wait_message('wide@example.org', b'both')
+    assert 'to=tight@example.org' in s.wait_log('event=deferred', begin=begin)
+    assert not any(b'both' in m for m in s.messages('tight@example.org'))
+    s.cli('account', 'set', 'tight@example.org', '--quota', '50K')  # holds at once
+    s.cli('queue', 'retry', '--all')
+    s.wait_message('tight@example.org', b'both')
+
+
+def test_what_can_never_fit_fails(s):
+    s.cli('account', 'add', 'small@example.org', '--no-password', '--quota', '5K')
+    begin = len(s.log_text())
+    send(s, 'small@example.org', 9000)
+    assert 'status=5.2.3' in s.wait_log('event=failed', begin=begin)
+
+
+def test_a_body_in_a_file_is_counted(s):
+    s.cli('account', 'add', 'large@example.org', '--no-password', '--quota', '3M')
+    send(s, 'large@example.org', 2 << 20, 'first')
+    s.wait_message('large@example.org', b'first')
+    begin = len(s.log_text())
+    send(s, 'large@example.org', 2 << 20, 'second')
+    assert 'status=4.2.2' in s.wait_log('event=deferred', begin=begin)
+    assert os.listdir(os.path.join(s.mailbox('large@example.org'), 'tmp')) == []
+
+
+def test_refused_for_good_where_that_is_wanted(s):
+    s.cli('account', 'add', 'final@example.org', '--no-password', '--quota', '5K')
+    send(s, 'final@example.org', 4000, 'fits')
+    s.wait_message('final@example.org', b'fits')
+    s.config['mailboxes']['full'] = 'refuse'
+    s.write_config()
+    s.cli('reload')
+    begin = len(s.log_text())
+    send(s, 'final@example.org', 4000, 'too much')
+    assert 'status=5.2.2' in s.wait_log('event=failed', begin=begin)
