@@ -124,8 +124,8 @@ static bool accept_one(struct listener_socket *sock)
 
 	if (fd >= 0) {
 		r = session_accept(sock->l, fd);
-		if (r == -EUSERS)
-			r = 0; /* over the limits and more: counted there */
+		if (r == -EUSERS || r == -ENOTCONN)
+			r = 0; /* over the limits and more: counted there; or gone already */
 		else if (r < 0)
 			accept_failed(sock->l, r);
 		return true;

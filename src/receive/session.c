@@ -371,6 +371,9 @@ static int set_up(struct session *s)
 			return -EPERM;
 		s->uid = uid;
 	}
+	/* Reset before we came to it, as a proxy's look at the port is: nobody is there. */
+	if (s->rules->role != SMTP_LOCAL && s->ip.family == 0)
+		return -ENOTCONN;
 	s->port = s->rules->port;
 	s->phase = rules_proxy(s->rules, &s->ip) ? SESSION_PROXY : SESSION_SNIFF;
 	s->trusted = s->phase == SESSION_SNIFF && rules_trust(s->rules, &s->ip);
