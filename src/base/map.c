@@ -2,22 +2,31 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 
 #define FIRST_BUCKETS 16
 
-static_assert(crypto_shorthash_KEYBYTES == 16, "map.h's secret has the size of a SipHash key");
+/* One for all maps of the process: it is asked of the kernel once. */
+static unsigned char secret[crypto_shorthash_KEYBYTES];
+
+static void make_secret(void)
+{
+	randombytes_buf(secret, sizeof(secret));
+}
 
 int map_init(struct map *m)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
 	*m = (struct map){ .buckets = FIRST_BUCKETS };
 	m->bucket = calloc(FIRST_BUCKETS, sizeof(*m->bucket));
 	if (!m->bucket) {
 		m->buckets = 0; /* empty, and so it may be emptied */
 		return -ENOMEM;
 	}
-	randombytes_buf(m->secret, sizeof(m->secret));
+	pthread_once(&once, make_secret);
 	return 0;
 }
 
@@ -27,13 +36,13 @@ void map_done(struct map *m)
 	*m = (struct map){ 0 };
 }
 
-static uint64_t hash_of(const struct map *m, struct slice key)
+static uint64_t hash_of(struct slice key)
 {
 	static const unsigned char nothing;
 	unsigned char out[crypto_shorthash_BYTES];
 	uint64_t h = 0;
 
-	crypto_shorthash(out, key.p ? key.p : &nothing, key.n, m->secret);
+	crypto_shorthash(out, key.p ? key.p : &nothing, key.n, secret);
 	for (size_t i = 0; i < sizeof(out); i++)
 		h = h << 8 | out[i];
 	return h;
@@ -46,7 +55,7 @@ static struct map_node **slot(const struct map *m, uint64_t hash)
 
 struct map_node *map_find(const struct map *m, struct slice key)
 {
-	uint64_t h = hash_of(m, key);
+	uint64_t h = hash_of(key);
 
 	for (struct map_node *at = *slot(m, h); at; at = at->next)
 		if (at->hash == h && slice_eq(at->key, key))
@@ -85,7 +94,7 @@ void map_insert(struct map *m, struct map_node *node, struct slice key)
 	if (m->n >= m->buckets)
 		enlarge(m);
 	node->key = key;
-	node->hash = hash_of(m, key);
+	node->hash = hash_of(key);
 	at = slot(m, node->hash);
 	node->next = *at;
 	*at = node;

@@ -21,7 +21,6 @@ struct map {
 	size_t buckets; /* a power of two */
 	size_t n;
 	size_t lowest; /* the buckets before this one are empty */
-	unsigned char secret[16];
 };
 
 int map_init(struct map *m);  /* 0 or -ENOMEM */
