@@ -95,6 +95,18 @@ void buf_str(struct buf *b, const char *s)
 	buf_put(b, slice_str(s));
 }
 
+void buf_dec(struct buf *b, uint64_t v, unsigned digits)
+{
+	char text[20];
+	size_t at = sizeof(text);
+
+	do {
+		text[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (at > 0 && (v > 0 || sizeof(text) - at < digits));
+	buf_put(b, slice_of(text + at, sizeof(text) - at));
+}
+
 void buf_fmt(struct buf *b, const char *fmt, ...)
 {
 	char small[512];

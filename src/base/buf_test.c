@@ -42,6 +42,33 @@ static void formats(void **state)
 	buf_done(&b);
 }
 
+static void decimals(void **state)
+{
+	static const struct {
+		uint64_t v;
+		unsigned digits;
+		const char *want;
+	} rows[] = {
+		{ 0, 0, "0" },
+		{ 0, 1, "0" },
+		{ 7, 3, "007" },
+		{ 1234, 3, "1234" },
+		{ 90, 2, "90" },
+		{ UINT64_MAX, 1, "18446744073709551615" },
+		{ 5, 99, "00000000000000000005" },
+	};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 64);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		buf_reset(&b);
+		buf_dec(&b, rows[i].v, rows[i].digits);
+		assert_true(slice_eq(buf_slice(&b), slice_str(rows[i].want)));
+	}
+	buf_done(&b);
+}
+
 /* A queue of bytes: what comes out is what went in, however it moves within. */
 static void queue(void **state)
 {
@@ -101,6 +128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ceiling),
 		cmocka_unit_test(formats),
+		cmocka_unit_test(decimals),
 		cmocka_unit_test(queue),
 		cmocka_unit_test(reserve_at_the_ceiling),
 	};

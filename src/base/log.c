@@ -166,13 +166,24 @@ static void put_quoted(struct buf *b, struct slice v)
 	buf_str(b, cut ? "...\"" : "\"");
 }
 
+static void put_number(struct buf *b, const struct log_field *f)
+{
+	if (f->type == LOG_FIELD_U64) {
+		buf_dec(b, f->u, 1);
+		return;
+	}
+	if (f->i < 0)
+		buf_byte(b, '-');
+	buf_dec(b, f->i < 0 ? -(uint64_t)f->i : (uint64_t)f->i, 1);
+}
+
 static void put_kv(struct buf *b, const struct log_field *f)
 {
-	buf_fmt(b, " %s=", f->key);
-	if (f->type == LOG_FIELD_U64)
-		buf_fmt(b, "%llu", (unsigned long long)f->u);
-	else if (f->type == LOG_FIELD_I64)
-		buf_fmt(b, "%lld", (long long)f->i);
+	buf_byte(b, ' ');
+	buf_str(b, f->key);
+	buf_byte(b, '=');
+	if (f->type != LOG_FIELD_SLICE)
+		put_number(b, f);
 	else if (is_bare(f->s))
 		buf_put(b, slice_head(f->s, VALUE_MAX_BYTES));
 	else
@@ -181,11 +192,11 @@ static void put_kv(struct buf *b, const struct log_field *f)
 
 static void put_json(struct buf *b, const struct log_field *f)
 {
-	buf_fmt(b, ",\"%s\":", f->key);
-	if (f->type == LOG_FIELD_U64)
-		buf_fmt(b, "%llu", (unsigned long long)f->u);
-	else if (f->type == LOG_FIELD_I64)
-		buf_fmt(b, "%lld", (long long)f->i);
+	buf_str(b, ",\"");
+	buf_str(b, f->key);
+	buf_str(b, "\":");
+	if (f->type != LOG_FIELD_SLICE)
+		put_number(b, f);
 	else
 		put_quoted(b, f->s);
 }
@@ -197,8 +208,20 @@ static void put_time(struct buf *b)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	buf_fmt(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-		tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000);
+	buf_dec(b, (uint64_t)tm.tm_year + 1900, 4);
+	buf_byte(b, '-');
+	buf_dec(b, (uint64_t)tm.tm_mon + 1, 2);
+	buf_byte(b, '-');
+	buf_dec(b, (uint64_t)tm.tm_mday, 2);
+	buf_byte(b, 'T');
+	buf_dec(b, (uint64_t)tm.tm_hour, 2);
+	buf_byte(b, ':');
+	buf_dec(b, (uint64_t)tm.tm_min, 2);
+	buf_byte(b, ':');
+	buf_dec(b, (uint64_t)tm.tm_sec, 2);
+	buf_byte(b, '.');
+	buf_dec(b, (uint64_t)now.tv_nsec / 1000000, 3);
+	buf_byte(b, 'Z');
 }
 
 static void put_line(struct buf *b, int level, const char *event, const struct log_field *fields, size_t n)
@@ -213,14 +236,23 @@ static void put_line(struct buf *b, int level, const char *event, const struct l
 			put_time(b);
 			buf_str(b, "\",");
 		}
-		buf_fmt(b, "\"level\":\"%s\",\"role\":\"%s\",\"event\":\"%s\"", level_name(level), sink.role,
-			event);
+		buf_str(b, "\"level\":\"");
+		buf_str(b, level_name(level));
+		buf_str(b, "\",\"role\":\"");
+		buf_str(b, sink.role);
+		buf_str(b, "\",\"event\":\"");
+		buf_str(b, event);
+		buf_byte(b, '"');
 	} else {
 		if (timed) {
 			put_time(b);
 			buf_byte(b, ' ');
 		}
-		buf_fmt(b, "%s role=%s event=%s", level_name(level), sink.role, event);
+		buf_str(b, level_name(level));
+		buf_str(b, " role=");
+		buf_str(b, sink.role);
+		buf_str(b, " event=");
+		buf_str(b, event);
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct buf before = *b;
@@ -253,13 +285,18 @@ static void to_journal(int level, struct slice line)
 		(void)!writev(STDERR_FILENO, iov + 1, 2);
 }
 
+bool log_wants(int level)
+{
+	return level <= sink.max_level;
+}
+
 void log_write(int level, const char *event, const struct log_field *fields, size_t n)
 {
 	char room[LINE_MAX_BYTES];
 	struct buf line;
 	int saved = errno;
 
-	if (level > sink.max_level)
+	if (!log_wants(level))
 		return;
 	buf_init_in(&line, room, sizeof(room)); /* what went wrong is said without memory, too */
 	put_line(&line, level, event, fields, n);

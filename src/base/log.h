@@ -55,10 +55,16 @@ struct log_field {
 int log_open(enum log_to to, enum log_format format, const char *role, int index);
 void log_level(int max); /* LOG_INFO unless told */
 
+bool log_wants(int level); /* so that nobody looks up what nobody reads */
 void log_write(int level, const char *event, const struct log_field *fields, size_t n);
 
-#define LOG(level, event, ...)                                                 \
-	log_write((level), (event), (const struct log_field[]){ __VA_ARGS__ }, \
-		  sizeof((const struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field))
+/* The fields are not even computed when the level is off. */
+#define LOG(level, event, ...)                                                                 \
+	do {                                                                                   \
+		if (log_wants(level))                                                          \
+			log_write((level), (event), (const struct log_field[]){ __VA_ARGS__ }, \
+				  sizeof((const struct log_field[]){ __VA_ARGS__ }) /          \
+					  sizeof(struct log_field));                           \
+	} while (0)
 
 #endif

@@ -29,6 +29,18 @@ void mime_date_put(uint64_t unix_ms, struct buf *to)
 			break;
 		day -= length;
 	}
-	buf_fmt(to, "%s, %u %s %04llu %02u:%02u:%02u +0000", days[weekday], (unsigned)day + 1, months[month],
-		(unsigned long long)year, t / 3600, t / 60 % 60, t % 60);
+	buf_str(to, days[weekday]);
+	buf_str(to, ", ");
+	buf_dec(to, day + 1, 1);
+	buf_byte(to, ' ');
+	buf_str(to, months[month]);
+	buf_byte(to, ' ');
+	buf_dec(to, year, 4);
+	buf_byte(to, ' ');
+	buf_dec(to, t / 3600, 2);
+	buf_byte(to, ':');
+	buf_dec(to, t / 60 % 60, 2);
+	buf_byte(to, ':');
+	buf_dec(to, t % 60, 2);
+	buf_str(to, " +0000");
 }

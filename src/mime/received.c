@@ -93,11 +93,14 @@ void mime_received_put(const struct mime_received *r, struct buf *to)
 		put_word(&f, buf_slice(&word));
 		buf_reset(&word);
 	}
-	buf_fmt(&word, "id %.*s", SLICE_ARG(r->id));
+	buf_str(&word, "id ");
+	buf_put(&word, r->id);
 	if (r->rcpt.n > 0) {
 		put_word(&f, buf_slice(&word));
 		buf_reset(&word);
-		buf_fmt(&word, "for <%.*s>", SLICE_ARG(r->rcpt));
+		buf_str(&word, "for <");
+		buf_put(&word, r->rcpt);
+		buf_byte(&word, '>');
 	}
 	buf_byte(&word, ';');
 	put_word(&f, buf_slice(&word));

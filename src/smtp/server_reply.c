@@ -1,5 +1,7 @@
 #include "smtp/server_private.h"
 
+#define ENHANCED_MAX 12
+
 static const char *class_enhanced(int code)
 {
 	/* RFC 2034 4: not on the greeting, HELO's reply, 334, 354. */
@@ -11,13 +13,18 @@ static const char *class_enhanced(int code)
 void smtp_server_compose(struct buf *to, int code, const char *enhanced, struct slice text)
 {
 	char line[SMTP_REPLY_MAX];
-	size_t n;
-	int head;
+	size_t n = 0;
 
 	if (!enhanced)
 		enhanced = class_enhanced(code);
-	head = snprintf(line, sizeof(line), "%03d %.12s%s", code, enhanced, *enhanced ? " " : "");
-	n = head < 0 ? 0 : (size_t)head;
+	line[n++] = (char)('0' + code / 100 % 10);
+	line[n++] = (char)('0' + code / 10 % 10);
+	line[n++] = (char)('0' + code % 10);
+	line[n++] = ' ';
+	for (size_t i = 0; i < ENHANCED_MAX && enhanced[i]; i++)
+		line[n++] = enhanced[i];
+	if (*enhanced)
+		line[n++] = ' ';
 	for (size_t i = 0; i < text.n && n < sizeof(line) - 2; i++)
 		line[n++] = (char)(text.p[i] < 32 || text.p[i] > 126 ? '?' : text.p[i]);
 	line[n++] = '\r';
@@ -47,7 +54,9 @@ void smtp_server_reply_buf(struct smtp_server *s, int code, const char *enhanced
 
 void smtp_server_reply_more(struct smtp_server *s, int code, const char *text, struct slice arg)
 {
-	buf_fmt(&s->out, "%03d-%s", code, text);
+	buf_dec(&s->out, (uint64_t)code, 3);
+	buf_byte(&s->out, '-');
+	buf_str(&s->out, text);
 	buf_put(&s->out, arg);
 	buf_str(&s->out, "\r\n");
 }
