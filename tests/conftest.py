@@ -1,5 +1,6 @@
 """Fixtures of the system and interop tests: a running server each module shares."""
 import os
+import subprocess
 import sys
 
 import pytest
@@ -18,6 +19,15 @@ def binary():
     if not os.path.exists(path):
         pytest.fail(f'{path} is not there: run scripts/build test')
     return path
+
+
+@pytest.fixture(scope='session')
+def release():
+    """The folder with the programs as they are installed; `make test` has built them before."""
+    if 'POSTERN_RELEASE' in os.environ:
+        return os.environ['POSTERN_RELEASE']
+    subprocess.run([os.path.join(TOP, 'scripts', 'build'), 'release'], check=True, stdout=subprocess.DEVNULL)
+    return os.path.join(TOP, 'build', 'release')
 
 
 @pytest.fixture(scope='session')

@@ -1,8 +1,10 @@
-"""Whoever is killed, and whenever: what was answered with 250 is in a mailbox or in the queue.
+"""Whoever is killed, and whenever: what was answered with 250 is in a mailbox or in the queue,
+and the server goes on answering.
 
 Clients send while random processes are killed.  Each message is told by its subject; the
-mailboxes and the queue are the oracle.  POSTERN_KILL_SECONDS: how long, 10 by default;
-POSTERN_KILL_SEED: whom and when, printed with every failure.
+mailboxes and the queue are the oracle.  Probers connect to each port, again and again, and
+measure the longest time without a greeting and an answer to EHLO.  POSTERN_KILL_SECONDS:
+how long; POSTERN_KILL_SEED: whom and when, printed with every failure.
 """
 import collections
 import os
@@ -14,10 +16,16 @@ import subprocess
 import threading
 import time
 
-SECONDS = float(os.environ.get('POSTERN_KILL_SECONDS', '10'))
+from raw import context
+
+FULL = 'POSTERN_FULL' in os.environ
+SECONDS = float(os.environ.get('POSTERN_KILL_SECONDS', '180' if FULL else '10'))
 SEED = os.environ.get('POSTERN_KILL_SEED', str(random.randrange(10**6)))
 CLIENTS = 6
+ROLES = ['smtp', 'queue', 'keeper', 'local', 'ledger', 'admin']
 WHOM = ['local'] * 5 + ['queue'] * 3 + ['smtp', 'keeper', 'main', 'everybody']
+SILENCE_MAX_S = 1.0  # whichever role is killed
+RESTART_MAX_S = 2.0  # from kill -9 of main to the next server's "ready", its old roles' end included
 
 
 class Client(threading.Thread):
@@ -59,6 +67,63 @@ class Client(threading.Thread):
         self.accepted.append((subject, to, re.search(r'as ([0-9A-Z]{13})$', text.decode()).group(1)))
 
 
+class Prober(threading.Thread):
+    """Is there an answer on this port?  Asks again and again, and remembers the longest silence."""
+
+    def __init__(self, server, listener):
+        super().__init__(daemon=True)
+        self.port, self.tls = server.port[listener], listener == 'submissions'
+        self.answers, self.failed, self.stop = 0, 0, False
+        self.silences = []  # (seconds, when it ended)
+        self.context = context()
+        self.start()
+
+    def run(self):
+        last = time.monotonic()
+        while not self.stop:
+            try:
+                self.ask()
+                self.answers += 1
+                now = time.monotonic()
+                self.silences = sorted([*self.silences, (round(now - last, 3), now)])[-5:]
+                last = now
+            except (OSError, smtplib.SMTPException):
+                self.failed += 1
+            time.sleep(0.02)
+
+    def ask(self):
+        c = (smtplib.SMTP_SSL('127.0.0.1', self.port, timeout=10, context=self.context) if self.tls
+             else smtplib.SMTP('127.0.0.1', self.port, timeout=10))
+        try:
+            if c.ehlo()[0] != 250:
+                raise smtplib.SMTPException('EHLO was refused')
+        finally:
+            c.close()
+
+    def longest(self):
+        return self.silences[-1][0]
+
+
+class Login(threading.Thread):
+    """Logs in again and again: a keeper that is away may cost 454, never the account."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server, self.codes, self.stop = server, collections.Counter(), False
+        self.start()
+
+    def run(self):
+        while not self.stop:
+            try:
+                with smtplib.SMTP_SSL('127.0.0.1', self.server.port['submissions'], timeout=20, context=context()) as c:
+                    self.codes[c.login('ann@example.org', 'not used here')[0]] += 1
+            except smtplib.SMTPAuthenticationError as e:
+                self.codes[e.smtp_code] += 1
+            except (OSError, smtplib.SMTPException):
+                self.codes['cut'] += 1
+            time.sleep(0.05)
+
+
 def pids(server):
     """By role; what is there right now."""
     out = collections.defaultdict(list)
@@ -73,30 +138,24 @@ def pids(server):
     return out
 
 
-def kill_somebody(server, rng):
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def kill_somebody(server, rng, restarts):
     who = rng.choice(WHOM)
     there = pids(server)
     for pid in sum(there.values(), []) if who == 'everybody' else there.get(who, []):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill(pid)
     if who in ('main', 'everybody'):
         server.process.wait(20)
-        start_again(server)
+        begin = time.monotonic()
+        server.start()  # at once, as a service manager does it: the old roles are still about to go
+        restarts.append(time.monotonic() - begin)
     return who
-
-
-def start_again(server):
-    """As a service manager does it: the old roles have the sockets for a moment longer."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            return server.start()
-        except RuntimeError as e:
-            if 'another process has it' not in str(e) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.3)
 
 
 def queue_of(server):
@@ -132,38 +191,102 @@ def in_mailboxes(server):
     return times, ident
 
 
-def test_killed_at_random(make_server):
+def keep_books(server, clients, about, rng):
+    """Every accepted recipient is in its mailbox or in the queue; twice only where the log says that it may be."""
+    left = wait_delivered(server)
+    times, ident = in_mailboxes(server)
+    log = server.log_text()
+    assert not any(c.wrong for c in clients), (about, [c.wrong[:3] for c in clients])
+    accepted = [a for c in clients for a in c.accepted]
+    assert len(accepted) > 20, about
+    lost = [s for s, to, _ in accepted if to.endswith('.org') and times[s] == 0]
+    assert not lost, (about, lost)
+    far = {i: s for s, to, i in accepted if to.endswith('.net')}
+    assert not set(far) - set(left), (about, set(far) - set(left))
+    for i in rng.sample(sorted(far), min(5, len(far))):
+        assert f'Subject: {far[i]}\n' in server.cli('queue', 'cat', i).stdout
+    twice = [s for s, n in times.items() if n > 1]
+    unsaid = [s for s in twice if not re.search(f'event=possibly-twice id={ident[s]}', log)]
+    assert not unsaid, (about, unsaid)
+    print(f'{about}: {len(accepted)} accepted, {len(far)} of them wait, {len(twice)} twice, '
+          f'{sum(c.unsure for c in clients)} not answered with 250')
+
+
+CONFIG = {'smtp_processes': 2, 'listeners': {'relay': {'relay_from': ['127.0.0.1'], 'max_transactions': 1000000},
+                                             'submissions': {'max_sessions_per_ip': 1000}}}
+
+
+def make_accounts(server):
+    server.cli('domain', 'add', 'example.org')
+    for name in ('ann', 'bob'):
+        server.account(f'{name}@example.org', 'not used here')
+
+
+def test_each_role_killed(make_server, release):
+    """The programs as they are installed: here time is measured."""
     rng = random.Random(SEED)
-    with make_server({'listeners': {'relay': {'relay_from': ['127.0.0.1'], 'max_transactions': 1000000}}}) as server:
-        server.cli('domain', 'add', 'example.org')
-        for name in ('ann', 'bob'):
-            server.account(f'{name}@example.org', 'not used here')
+    with make_server(CONFIG, program=os.path.join(release, 'postern')) as server:
+        make_accounts(server)
+        probers = {name: Prober(server, name) for name in server.port}
+        login = Login(server)
         until = time.monotonic() + SECONDS
         clients = [Client(server, i, until) for i in range(CLIENTS)]
         for c in clients:
             c.start()
-        killed = collections.Counter()
+        killed, turn = collections.Counter(), []
         while time.monotonic() < until:
-            time.sleep(rng.uniform(0.2, 0.8))
-            killed[kill_somebody(server, rng)] += 1
+            time.sleep(rng.uniform(0.1, 0.6))
+            turn = turn or rng.sample(ROLES, len(ROLES))  # every one in turn, in any order
+            role = turn.pop()
+            there = pids(server).get(role)
+            if there:
+                kill(rng.choice(there))
+                killed[role] += 1
         for c in clients:
             c.join(60)
-        left = wait_delivered(server)
-        times, ident = in_mailboxes(server)
-        log = server.log_text()
+        time.sleep(0.5)
+        for p in [*probers.values(), login]:
+            p.stop = True
+        silence = {name: p.longest() for name, p in probers.items()}
+        about = f'seed {SEED}, killed {dict(killed)}, longest silence {silence}, logins {dict(login.codes)}'
+        keep_books(server, clients, about, rng)
+        assert set(killed) == set(ROLES), about
+        assert all(p.answers > SECONDS for p in probers.values()), about
+        assert max(silence.values()) < SILENCE_MAX_S, about
+        assert login.codes[235] > 0 and set(login.codes) <= {235, 454, 'cut'}, about
 
-        about = f'seed {SEED}, killed {dict(killed)}'
-        assert not any(c.wrong for c in clients), (about, [c.wrong[:3] for c in clients])
-        accepted = [a for c in clients for a in c.accepted]
-        assert len(accepted) > 20, about
-        lost = [s for s, to, _ in accepted if to.endswith('.org') and times[s] == 0]
-        assert not lost, (about, lost)
-        far = {i: s for s, to, i in accepted if to.endswith('.net')}
-        assert not set(far) - set(left), (about, set(far) - set(left))
-        for i in rng.sample(sorted(far), min(5, len(far))):
-            assert f'Subject: {far[i]}\n' in server.cli('queue', 'cat', i).stdout
-        twice = [s for s, n in times.items() if n > 1]
-        unsaid = [s for s in twice if not re.search(f'event=possibly-twice id={ident[s]}', log)]
-        assert not unsaid, (about, unsaid)
-        print(f'{about}: {len(accepted)} accepted, {len(far)} of them wait, {len(twice)} twice, '
-              f'{sum(c.unsure for c in clients)} not answered with 250')
+
+def test_killed_at_random(make_server):
+    """Main too, and all at once; with the sanitizers watching."""
+    rng = random.Random(SEED)
+    seconds = SECONDS / 2
+    with make_server(CONFIG) as server:
+        make_accounts(server)
+        until = time.monotonic() + seconds
+        clients = [Client(server, i, until) for i in range(CLIENTS)]
+        for c in clients:
+            c.start()
+        killed, restarts = collections.Counter(), []
+        while time.monotonic() < until:
+            time.sleep(rng.uniform(0.2, 0.8))
+            killed[kill_somebody(server, rng, restarts)] += 1
+        for c in clients:
+            c.join(60)
+        keep_books(server, clients, f'seed {SEED}, killed {dict(killed)}', rng)
+
+
+def test_main_killed(make_server, release):
+    """A start right after kill -9 works, and soon."""
+    with make_server(CONFIG, program=os.path.join(release, 'postern')) as server:
+        restarts = []
+        for _ in range(10 if FULL else 3):
+            begin = time.monotonic()
+            server.process.kill()
+            server.process.wait(20)
+            server.start()
+            restarts.append(round(time.monotonic() - begin, 2))
+        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=20) as c:
+            assert c.ehlo()[0] == 250
+        log = server.log_text()
+        assert 'spool-unusable' not in log and 'already uses' not in log
+        assert max(restarts) < RESTART_MAX_S, restarts

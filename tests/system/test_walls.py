@@ -12,19 +12,8 @@ import time
 
 import pytest
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-RELEASE = os.path.join(TOP, 'build', 'release')
 ROLES = ['smtp', 'queue', 'keeper', 'ledger', 'local', 'admin']
 NOBODY = 65534
-
-
-@pytest.fixture(scope='module')
-def release():
-    """The programs as they are installed; `make test` has built them before."""
-    if 'POSTERN_RELEASE' in os.environ:
-        return os.environ['POSTERN_RELEASE']
-    subprocess.run([os.path.join(TOP, 'scripts', 'build'), 'release'], check=True, stdout=subprocess.DEVNULL)
-    return RELEASE
 
 
 def as_nobody(make_server, program, **more):
