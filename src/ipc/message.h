@@ -170,8 +170,8 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_lane_open(U8, U16, U32, U64, B) \
 	U64(lane) U8(protocol) B(endpoint, 128) U32(connect_s) U32(command_s) U32(final_s)
 #define IPC_FIELDS_lane_close(U8, U16, U32, U64, B) U64(lane)
-/* failed: the other server is the cause; else it was closed in order.  Results of its last job
- * come before it, that job's credit behind it. */
+/* failed: the other server is the cause; else it was closed in order.  Results of its last job come
+ * before it, its jobs' credit and the jobs that come back behind it. */
 #define IPC_FIELDS_lane_closed(U8, U16, U32, U64, B) \
 	U64(lane) U8(failed) B(enhanced, 16) B(text, IPC_TEXT_MAX)
 #define IPC_FIELDS_job_rcpt(U8, U16, U32, U64, B) \

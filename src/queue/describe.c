@@ -68,13 +68,17 @@ static const char *rcpt_state(const struct describe *d, uint32_t number)
 /* Why it is where it is, as far as anybody said so. */
 static void add_reason(const struct describe *d, uint32_t number, json_t *to)
 {
+	const char *state = rcpt_state(d, number);
 	struct spool_recipient known;
 	struct envelope_reason why;
 	struct buf detail;
 
 	buf_init(&detail, 1024);
-	if (!strcmp(rcpt_state(d, number), "waiting")) {
+	if (!strcmp(state, "waiting")) {
 		json_object_set_new(to, "reason", json_string(WAITING_TEXT));
+	} else if (!strcmp(state, "queued") && d->trouble) {
+		json_object_set_new(to, "reason", describe_text(slice_str(d->trouble)));
+		json_object_set_new(to, "next", json_integer((json_int_t)d->trouble_until_ms));
 	} else if (spool_recipient(d->sp, &d->info.id, number, &known, &detail) == 0 && !known.done &&
 		   envelope_get_reason(buf_slice(&detail), &why)) {
 		json_object_set_new(to, "status", describe_text(why.status));

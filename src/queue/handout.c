@@ -310,6 +310,11 @@ uint64_t handout_run(struct handout *h, uint64_t now_ms)
 	return next == UINT64_MAX ? wait : soonest(wait, next > now_ms ? next - now_ms : 0);
 }
 
+void handout_try_now(struct handout *h)
+{
+	lanes_wait_no_more(h->lanes);
+}
+
 void handout_shift(struct handout *h, int64_t by_ms)
 {
 	lanes_shift(h->lanes, by_ms);

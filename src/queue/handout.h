@@ -35,6 +35,8 @@ bool handout_is_for(const struct ipc_message *m); /* one of those that smtp may 
 /* Hands out what is due as far as credit and room go.  How long there is nothing
  * to do if nothing happens, in milliseconds; UINT64_MAX: for ever. */
 uint64_t handout_run(struct handout *h, uint64_t now_ms);
+/* An operator asked to try again: a site that is left alone is not, once. */
+void handout_try_now(struct handout *h);
 /* The wall clock was set. */
 void handout_shift(struct handout *h, int64_t by_ms);
 

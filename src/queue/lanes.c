@@ -243,6 +243,7 @@ void lanes_job_over(struct lanes *l, uint64_t number, bool done, uint64_t now_ms
 
 		LOG(LOG_NOTICE, "site-back", LOG_STR("site", endpoint_format(&l->setup.to, text)));
 		l->losses = 0;
+		l->until_ms = 0;
 	}
 }
 
@@ -291,6 +292,11 @@ uint64_t lanes_tick(struct lanes *l, uint64_t now_ms)
 	return next;
 }
 
+void lanes_wait_no_more(struct lanes *l)
+{
+	l->until_ms = 0;
+}
+
 void lanes_shift(struct lanes *l, int64_t by_ms)
 {
 	struct list *at, *after;
@@ -305,9 +311,7 @@ void lanes_shift(struct lanes *l, int64_t by_ms)
 
 void lanes_trouble(const struct lanes *l, struct lanes_trouble *ret)
 {
-	*ret = (struct lanes_trouble){ .status = l->status, .text = l->text };
-	if (l->losses > 0)
-		ret->until_ms = l->until_ms;
+	*ret = (struct lanes_trouble){ .until_ms = l->until_ms, .status = l->status, .text = l->text };
 }
 
 json_t *lanes_json(const struct lanes *l, uint64_t now_ms)

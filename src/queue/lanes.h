@@ -60,6 +60,8 @@ struct lanes_trouble {
 	const char *status, *text;
 };
 void lanes_trouble(const struct lanes *l, struct lanes_trouble *ret);
+/* An operator asked to try again. */
+void lanes_wait_no_more(struct lanes *l);
 /* The wall clock was set. */
 void lanes_shift(struct lanes *l, int64_t by_ms);
 json_t *lanes_json(const struct lanes *l, uint64_t now_ms); /* for status; NULL: out of memory */

@@ -79,9 +79,13 @@ static void on_due(uv_timer_t *t)
 	turn_doing(before);
 }
 
+/* An operator did something to messages. */
 static void on_changed(struct role *r)
 {
-	pump(r->state);
+	struct queue *q = r->state;
+
+	handout_try_now(q->handout);
+	pump(q);
 }
 
 static void on_wake(uv_poll_t *p, int status, int events)
@@ -209,7 +213,7 @@ static int queue_open(struct role *r)
 	if (err == 0)
 		configure(q, r->conf);
 	if (err == 0)
-		err = queue_ask_new(r, q->sp, q->schedule, on_changed, &q->ask);
+		err = queue_ask_new(r, q->sp, q->schedule, handout_lanes(q->handout), on_changed, &q->ask);
 	return err;
 }
 

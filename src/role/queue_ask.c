@@ -41,6 +41,7 @@ struct queue_ask {
 	struct role *role;
 	struct spool *sp;
 	struct schedule *schedule;
+	const struct lanes *lanes;
 	void (*changed)(struct role *r);
 	uv_timer_t turn;
 	struct list walks;
@@ -142,6 +143,20 @@ static void walk_end(struct walk *w, json_t *last)
 	free(w);
 }
 
+/* As describe_init(), with what only the lanes know. */
+static bool look(const struct queue_ask *a, struct describe *d, const struct id *id)
+{
+	bool there = describe_init(d, a->sp, a->schedule, id);
+	struct lanes_trouble t;
+
+	lanes_trouble(a->lanes, &t);
+	if (lanes_setup(a->lanes)->on && t.until_ms > 0) {
+		d->trouble = t.text;
+		d->trouble_until_ms = t.until_ms;
+	}
+	return there;
+}
+
 /* False at the end of the turn, and with w->left 0 at the end of the queue. */
 static bool next_match(struct walk *w, struct describe *d)
 {
@@ -154,8 +169,7 @@ static bool next_match(struct walk *w, struct describe *d)
 		}
 		w->begun = true;
 		w->at = info.id;
-		if (describe_init(d, w->ask->sp, w->ask->schedule, &info.id) &&
-		    describe_matches(d, &w->filter))
+		if (look(w->ask, d, &info.id) && describe_matches(d, &w->filter))
 			return true;
 		describe_done(d);
 	}
@@ -219,7 +233,7 @@ static bool step_show(struct walk *w)
 	size_t octets = 0;
 	uint32_t i = 0, n;
 
-	if (!rows || !describe_init(&d, w->ask->sp, w->ask->schedule, &w->at)) {
+	if (!rows || !look(w->ask, &d, &w->at)) {
 		if (rows)
 			describe_done(&d);
 		walk_end(w, json_pack("{s:o}", "recipients", rows));
@@ -378,7 +392,7 @@ static void ask_show(struct queue_ask *a, struct role_request *req)
 
 	if (!get_id(req, &id))
 		return;
-	if (describe_init(&d, a->sp, a->schedule, &id)) {
+	if (look(a, &d, &id)) {
 		full = describe_full(&d);
 		headers = describe_headers(&d);
 	}
@@ -482,7 +496,7 @@ void queue_ask(struct queue_ask *a, struct role_request *req)
 			  "queue.list, show, cat, hold, release, remove, retry");
 }
 
-int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule,
+int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, const struct lanes *lanes,
 		  void (*changed)(struct role *r), struct queue_ask **ret)
 {
 	struct queue_ask *a = calloc(1, sizeof(*a));
@@ -492,6 +506,7 @@ int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule,
 	a->role = r;
 	a->sp = sp;
 	a->schedule = schedule;
+	a->lanes = lanes;
 	a->changed = changed;
 	list_init(&a->walks);
 	uv_timer_init(r->loop, &a->turn);

@@ -7,14 +7,14 @@
 #ifndef POSTERN_ROLE_QUEUE_ASK_H
 #define POSTERN_ROLE_QUEUE_ASK_H
 
-#include "queue/schedule.h"
+#include "queue/lanes.h"
 #include "role/role.h"
 #include "spool/spool.h"
 
 struct queue_ask;
 
 /* changed: called when something may be due now. */
-int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule,
+int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, const struct lanes *lanes,
 		  void (*changed)(struct role *r), struct queue_ask **ret);
 void queue_ask(struct queue_ask *a, struct role_request *req);
 /* Whoever still waits for an answer hears that the server stops.  NULL is fine. */

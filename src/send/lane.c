@@ -76,13 +76,14 @@ static void finish(struct lane *l, const struct smtp_client_ask *a)
 		snprintf(text, sizeof(text), "%d %s %.*s", a->code, a->enhanced, SLICE_ARG(a->text));
 	else
 		snprintf(text, sizeof(text), "%.*s", SLICE_ARG(a->text));
+	/* First of all: else the jobs that come back would be sent the same way again. */
+	tell_closed(l, failed, a->enhanced, slice_str(text));
 	LIST_EACH (&l->jobs, at, after) {
 		struct send_job *j = container_of(at, struct send_job, in_lane);
 
 		if (j != l->job && j->complete)
 			send_job_back(j, a->enhanced, slice_str(text));
 	}
-	tell_closed(l, failed, a->enhanced, slice_str(text));
 	l->send->count.failed += failed;
 	LIST_EACH (&l->jobs, at, after) {
 		struct send_job *j = container_of(at, struct send_job, in_lane);
@@ -235,7 +236,8 @@ static void on_timer(uv_timer_t *t)
 static void arm(struct lane *l)
 {
 	enum smtp_client_step at = smtp_client_step(l->engine);
-	uint64_t mark = l->written + smtp_client_replies(l->engine) * UINT64_C(0x100000001) + at;
+	uint64_t mark =
+		1 + l->connected + l->written + smtp_client_replies(l->engine) * UINT64_C(0x100000001) + at;
 	unsigned seconds = !l->connected		? l->connect_s
 			   : at == SMTP_CLIENT_AT_FINAL ? l->final_s
 			   : at == SMTP_CLIENT_AT_QUIT	? QUIT_S

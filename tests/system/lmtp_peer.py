@@ -7,6 +7,7 @@
 An answer is a text (its lines are ended), None (says nothing), bytes (sent as they are),
 or CLOSE.  Messages that were answered 2xx for a recipient stand in peer.messages.
 """
+import contextlib
 import os
 import socket
 import threading
@@ -64,6 +65,7 @@ class Session(threading.Thread):
             pass
         finally:
             self.peer.ended(self)
+            self.file.close()  # it holds the socket open too
             self.sock.close()
 
     def command(self, line):
@@ -193,7 +195,8 @@ class LmtpPeer:
         """Everybody out, without a word."""
         with self.lock:
             for s in self.sessions:
-                s.sock.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):
+                    s.sock.shutdown(socket.SHUT_RDWR)
 
     def wait_messages(self, n, timeout=20):
         deadline = time.monotonic() + timeout

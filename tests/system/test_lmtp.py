@@ -1,11 +1,15 @@
 """Mail for accounts goes to another server by LMTP: each recipient's result, and every way to fail."""
 import os
+import shutil
+import signal
 import smtplib
+import tempfile
 import time
 
 import pytest
-from lmtp_peer import LmtpPeer
+from lmtp_peer import OK, LmtpPeer
 
+FULL = 'POSTERN_FULL' in os.environ
 NAMES = ('ann', 'bob', 'eve', 'full')
 
 
@@ -19,63 +23,306 @@ def submit(s, to, body='Subject: x\r\n\r\nhello\r\n', sender='x@example.com'):
         assert not refused
 
 
-def wait_queue(s, n, timeout=20):
-    """The rows of `queue list` once there are n."""
-    deadline = time.monotonic() + timeout
-    while True:
-        rows = s.json('queue', 'list')
-        if len(rows) == n:
-            return rows
-        assert time.monotonic() < deadline, f'{len(rows)} messages in the queue, not {n}: {rows}\n' + s.log_text()[-3000:]
+def right(peer):
+    """A copy of how it behaves when it behaves."""
+    peer.right = dict(peer.answer)
+
+
+def reset(s, peer):
+    peer.answer, peer.close_after, peer.slow = dict(peer.right), None, 0
+    deadline = time.monotonic() + 30
+    while s.cli('queue', 'list', '--json', check=False).stdout.strip() != '[]':
+        s.cli('queue', 'retry', '--all', check=False)
+        assert time.monotonic() < deadline, s.log_text()[-3000:]
         time.sleep(0.05)
+    peer.messages.clear()
+    peer.faults.clear()
 
 
-@pytest.fixture(params=['unix', 'tcp'])
-def peer(request, tmp_path_factory):
+class Site:
+    """A server, the LMTP server behind it, and the log since the test began."""
+
+    def __init__(self, s, peer):
+        self.s, self.peer = s, peer
+        self.begin = os.path.getsize(s.log_file)
+        self.peer.most = self.peer.open
+
+    def log(self):
+        return self.s.log_text(self.begin)
+
+    def wait_log(self, text):
+        return self.s.wait_log(text, 15, self.begin)
+
+    def settled(self, n=1):
+        """The rows of `queue list` once there are n and nothing is under way."""
+        deadline = time.monotonic() + 20
+        while True:
+            rows = self.s.json('queue', 'list')
+            if len(rows) == n and all(r['state'] != 'active' for r in rows):
+                return rows
+            assert time.monotonic() < deadline, (rows, self.log())
+            time.sleep(0.02)
+
+    def role(self, name):
+        return [r for r in self.s.json('status')['roles'] if r['role'] == name]
+
+
+@pytest.fixture(scope='module', params=['unix', 'tcp'])
+def running(request, make_server, tmp_path_factory):
+    """Unix sockets for all tests, TCP for those that ask for both."""
     path = None
     if request.param == 'unix':
-        folder = tmp_path_factory.mktemp('lmtp')
+        folder = tempfile.mkdtemp(prefix='lmtp-')  # short, and open to whoever the server runs as
         os.chmod(folder, 0o755)
-        for up in list(folder.parents)[:2]:
-            os.chmod(up, 0o755)
-        path = str(folder / 's')
-    with LmtpPeer(path) as p:
-        yield p
+        path = os.path.join(folder, 's')
+    with LmtpPeer(path) as peer:
+        right(peer)
+        with make_server(config(peer, connections=3, idle='1s', command_timeout='2s', final_timeout='2s')) as s:
+            s.cli('domain', 'add', 'example.org')
+            for name in NAMES:
+                s.account(f'{name}@example.org', 'correct horse battery')
+            yield s, peer
+    if path:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
-def unix_peer(tmp_path):
-    with LmtpPeer() as p:
-        yield p
+def site(running):
+    s, peer = running
+    reset(s, peer)
+    yield Site(s, peer)
+    assert not peer.faults
+    reset(s, peer)
 
 
-@pytest.fixture
-def lmtp(make_server):
-    started = []
-
-    def start(peer, **more):
-        s = make_server(config(peer, **more))
-        started.append(s)
-        s.start()
-        s.cli('domain', 'add', 'example.org')
-        for name in NAMES:
-            s.account(f'{name}@example.org', 'correct horse battery')
-        return s
-    yield start
-    for s in started:
-        s.close()
+only_unix = pytest.mark.parametrize('running', ['unix'], indirect=True)
 
 
-def test_delivered(lmtp, peer):
-    s = lmtp(peer)
-    submit(s, ['ann', 'bob'], 'Subject: first\r\n\r\n.dots\r\n..more\r\nend\r\n')
-    got = peer.wait_messages(2)
+def test_delivered(site):
+    submit(site.s, ['ann', 'bob'], 'Subject: first\r\n\r\n.dots\r\n..more\r\nend\r\n')
+    got = site.peer.wait_messages(2)
     assert {m.to for m in got} == {'ann@example.org', 'bob@example.org'}
     for m in got:
         assert m.data.startswith(b'Received: ') and m.data.endswith(b'\r\n\r\n.dots\r\n..more\r\nend\r\n')
         assert m.sender.startswith(b'MAIL FROM:<x@example.com>')
-    wait_queue(s, 0)
-    assert not peer.faults
-    line = s.wait_log('event=delivered')
-    assert f'site={peer.where}' in line or f'site="{peer.where}"' in line
-    assert not os.path.exists(s.mailbox('ann@example.org'))
+    site.settled(0)
+    assert f'site={site.peer.where}' in site.wait_log('event=delivered')
+    assert not os.path.exists(site.s.mailbox('ann@example.org'))
+
+
+def test_not_there(site):
+    """What cannot connect delays the site, not the messages: no attempt is counted, and all goes out when it is back."""
+    site.peer.shut()
+    site.peer.kick()
+    for n in range(5):
+        submit(site.s, ['ann'], f'Subject: {n}\r\n\r\nx\r\n')
+    site.wait_log('event=site-trouble')
+    rows = site.settled(5)
+    assert all(r['attempts'] <= 1 and r['state'] == 'queued' for r in rows)
+    assert all('cannot connect' in r['reason'] for r in rows)
+    assert 'cannot connect' in site.role('queue')[0]['site']['trouble']
+    site.peer.listen()
+    site.peer.wait_messages(5)
+    site.settled(0)
+    site.wait_log('event=site-back')
+    assert 'event=deferred' not in site.log() and 'possibly-twice' not in site.log()
+    assert len(site.peer.messages) == 5
+
+
+@only_unix
+def test_each_recipient_has_its_own_result(site):
+    def final(session, to):
+        if to.startswith('bob'):
+            return '452 4.2.1 <bob> locked for now'
+        if to.startswith('full'):
+            return '552 5.2.2 <full> Quota exceeded (mailbox for user is full)'
+        return OK
+    site.peer.answer.update(rcpt=lambda s, line: '550 5.1.1 no such user' if b'eve' in line else OK, final=final)
+    submit(site.s, ['ann', 'bob', 'eve', 'full'])
+    site.peer.wait_messages(1)
+    row = site.settled()[0]
+    assert row['open'] == 3
+    shown = {r['address']: r for r in site.s.json('queue', 'show', row['id'])['to']}
+    assert shown['bob@example.org']['state'] == 'deferred'
+    assert shown['bob@example.org']['status'] == '4.2.1'
+    assert shown['bob@example.org']['reason'] == '452 4.2.1 <bob> locked for now'
+    assert shown['eve@example.org']['state'] == 'failed'
+    assert shown['eve@example.org']['reason'] == '550 5.1.1 no such user'
+    assert shown['full@example.org']['state'] == 'failed'
+    assert shown['full@example.org']['status'] == '5.2.2'
+    # The operator made room: only who did not get it gets it.
+    site.peer.answer = dict(site.peer.right)
+    site.s.cli('queue', 'retry', row['id'])
+    site.peer.wait_messages(4)
+    site.settled(0)
+    assert sorted(m.to.split('@')[0] for m in site.peer.messages) == ['ann', 'bob', 'eve', 'full']
+
+
+@only_unix
+def test_closed_at_every_point(site):
+    """The server closes after so many octets: nothing is lost, and nothing comes twice without a word in the log."""
+    said = ['220 lda.test LMTP', '250-lda.test\n250-PIPELINING\n250-8BITMIME\n250 ENHANCEDSTATUSCODES', OK, OK, OK, '354 go on',
+            '250 2.0.0 <ann@example.org> saved', '250 2.0.0 <bob@example.org> saved']
+    total = sum(len(t) + t.count('\n') + 2 for t in said)
+    twice = 0
+    for cut in range(total + 1) if FULL else [*range(0, total, 29), *range(total - 40, total + 1, 13), total]:
+        site.peer.close_after = cut
+        site.peer.kick()
+        site.begin = os.path.getsize(site.s.log_file)
+        submit(site.s, ['ann', 'bob'], f'Subject: cut-{cut}\r\n\r\nx\r\n')
+        deadline = time.monotonic() + 20
+        while not any(w in site.log() for w in ('event=site-trouble', 'event=deferred', 'event=delivered')):
+            assert time.monotonic() < deadline, (cut, site.log())
+            time.sleep(0.01)
+        site.peer.close_after = None
+        deadline = time.monotonic() + 30
+        while site.s.json('queue', 'list'):
+            site.s.cli('queue', 'retry', '--all', check=False)
+            assert time.monotonic() < deadline, (cut, site.log())
+            time.sleep(0.05)
+        got = sorted(m.to for m in site.peer.messages if f'cut-{cut}\r'.encode() in m.data)
+        assert set(got) == {'ann@example.org', 'bob@example.org'}, (cut, got)
+        if len(got) > 2:
+            twice += 1
+            assert 'event=possibly-twice' in site.log(), (cut, got)
+    assert twice > 0
+
+
+@only_unix
+@pytest.mark.parametrize('step, said, seen', [
+    ('greeting', '554 5.7.1 go away', '554 5.7.1 go away'),
+    ('greeting', b'\x00\xff garbage\r\n', 'no reply of this protocol'),
+    ('greeting', '\n'.join(['220-hello'] * 300), 'no reply of this protocol'),
+    ('greeting', None, 'did not answer in time (at greeting)'),
+    ('lhlo', '500 5.5.2 what?', '500 5.5.2 what?'),
+    ('lhlo', b'2' * 100000, 'no reply of this protocol'),
+])
+def test_no_session(site, step, said, seen):
+    """What never becomes a session is the site's trouble."""
+    site.peer.answer[step] = lambda s, a: said
+    site.peer.kick()
+    submit(site.s, ['ann'])
+    assert seen in site.wait_log('event=site-trouble')
+    row = site.settled()[0]
+    assert row['attempts'] <= 1 and seen in row['reason']
+    site.peer.answer = dict(site.peer.right)
+    site.s.cli('queue', 'retry', '--all')
+    site.peer.wait_messages(1)
+    site.settled(0)
+
+
+@only_unix
+@pytest.mark.parametrize('step, said, state, status', [
+    ('mail', '451 4.3.0 later', 'deferred', '4.3.0'),
+    ('mail', '550 5.7.1 never', 'failed', '5.7.1'),
+    ('rcpt', '450 no words', 'deferred', '4.0.0'),
+    ('rcpt', '354 what', 'deferred', '4.5.0'),
+    ('rcpt', None, 'deferred', '4.4.2'),
+    ('data', '554 5.3.0 no', 'failed', '5.3.0'),
+    ('data', '250 yes', 'deferred', '4.5.0'),
+    ('final', '421 4.3.2 closing', 'deferred', '4.3.2'),
+    ('final', '554 5.6.0 bad', 'failed', '5.6.0'),
+    ('final', b'\xff\xfe\r\n', 'deferred', '4.5.0'),
+    ('final', None, 'deferred', '4.4.2'),
+])
+def test_answers_at_each_step(site, step, said, state, status):
+    site.peer.answer[step] = lambda s, a: said
+    submit(site.s, ['ann', 'bob'])
+    site.wait_log(f'event={state}')
+    row = site.settled()[0]
+    shown = site.s.json('queue', 'show', row['id'])['to']
+    assert [(r['state'], r['status']) for r in shown][0] == (state, status)
+    assert not site.peer.messages
+    # The dot was out, and somebody has no answer.
+    in_doubt = step == 'final' and not (isinstance(said, str) and said.startswith('5'))
+    assert ('possibly-twice' in site.log()) == in_doubt
+    site.peer.answer = dict(site.peer.right)
+    site.s.cli('queue', 'retry', row['id'])
+    assert {m.to for m in site.peer.wait_messages(2)} == {'ann@example.org', 'bob@example.org'}
+    site.settled(0)
+
+
+@only_unix
+def test_large(site):
+    """A large body goes from its file as fast as the server takes it; each line of it begins with a dot."""
+    body = 'Subject: large\r\n\r\n' + ('.' + 'y' * 75 + '\r\n') * 130000
+    before = sum(r['lanes']['octets'] for r in site.role('smtp'))
+    submit(site.s, ['ann'], body)
+    site.peer.wait_messages(1, 60)
+    assert site.peer.messages[0].data.endswith(body.encode())
+    site.settled(0)
+    assert sum(r['lanes']['octets'] for r in site.role('smtp')) - before > len(body)
+    assert max(r['memory'] for r in site.role('smtp')) < 200 << 20  # with the sanitizers' share
+
+
+@only_unix
+def test_connections_are_bounded(site):
+    for n in range(20):
+        submit(site.s, ['bob', 'ann'], f'Subject: {n}\r\n\r\nx\r\n')
+    site.peer.wait_messages(40)
+    site.settled(0)
+    assert site.peer.most <= 3
+
+
+@only_unix
+def test_idle_lanes_close(site):
+    deadline = time.monotonic() + 10
+    while site.peer.open:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    connects = site.peer.connects
+    for n in range(3):
+        submit(site.s, ['ann'], f'Subject: {n}\r\n\r\nx\r\n')
+        site.peer.wait_messages(n + 1)
+        site.settled(0)
+    assert site.peer.connects - connects == 1  # one after the other over the same
+    while site.peer.open:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert 'site-trouble' not in site.log()
+
+
+@only_unix
+@pytest.mark.parametrize('whom', ['smtp', 'queue'])
+def test_killed(site, whom):
+    """Who dies with messages in its hands: they come again, and the log says that they may come twice."""
+    site.peer.slow = 0.2
+    for n in range(4):
+        submit(site.s, ['ann'], f'Subject: {n}\r\n\r\n' + 'x\r\n' * 4)
+    octets, deadline = site.peer.octets, time.monotonic() + 10
+    while site.peer.octets == octets:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for r in site.role(whom):
+        os.kill(r['pid'], signal.SIGKILL)
+    site.wait_log('event=possibly-twice')
+    site.peer.slow = 0
+    deadline = time.monotonic() + 40
+    while site.s.cli('queue', 'list', '--json', check=False).stdout.strip() != '[]':
+        assert time.monotonic() < deadline, site.log()
+        time.sleep(0.05)
+    subjects = {m.data.split(b'Subject: ')[1].split(b'\r\n')[0] for m in site.peer.messages}
+    assert subjects == {b'0', b'1', b'2', b'3'}
+
+
+def test_reload(make_server):
+    """From Maildir to LMTP and back, while it runs."""
+    with LmtpPeer() as peer, make_server({'smtp_processes': 1}) as s:
+        s.cli('domain', 'add', 'example.org')
+        s.account('ann@example.org', 'correct horse battery')
+        submit(s, ['ann'], 'Subject: maildir\r\n\r\nx\r\n')
+        s.wait_message('ann@example.org', b'Subject: maildir')
+        s.config['delivery'] = {'by': 'lmtp', 'lmtp': peer.where}
+        s.write_config()
+        s.cli('reload')
+        submit(s, ['ann'], 'Subject: lmtp\r\n\r\nx\r\n')
+        assert b'Subject: lmtp' in peer.wait_messages(1)[0].data
+        del s.config['delivery']
+        s.write_config()
+        s.cli('reload')
+        submit(s, ['ann'], 'Subject: again\r\n\r\nx\r\n')
+        s.wait_message('ann@example.org', b'Subject: again')
+        deadline = time.monotonic() + 10
+        while peer.open:  # the lane leads nowhere now
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
