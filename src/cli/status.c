@@ -207,6 +207,21 @@ static void print_queue(const json_t *roles)
 		printf("  %lld damaged: postern queue list --state damaged\n", number(spool, "damaged"));
 }
 
+/*   lmtp to unix:/run/dovecot/lmtp: 2 of at most 10 connections, 1 with a message
+ *   TROUBLE: cannot connect: connection refused; tried again in 4 s   */
+static void print_site(const json_t *roles)
+{
+	const json_t *site = json_object_get(role_of(roles, "queue", 0), "site");
+	const char *trouble = text(site, "trouble");
+
+	if (!site)
+		return;
+	printf("  %s to %s: %lld of at most %lld connections, %lld with a message\n", text(site, "protocol"),
+	       text(site, "to"), number(site, "lanes"), number(site, "connections"), number(site, "busy"));
+	if (*trouble)
+		printf("  TROUBLE: %s; tried again in %lld s\n", trouble, number(site, "next_s"));
+}
+
 static void print_names(const json_t *names)
 {
 	size_t n = json_array_size(names);
@@ -267,6 +282,7 @@ static void print_all(const json_t *roles, const json_t *silent)
 		print_listeners(m, roles);
 	}
 	print_queue(roles);
+	print_site(roles);
 	status_counters(m, roles);
 	if (m) {
 		print_certificates(m);

@@ -121,6 +121,7 @@ def test_not_there(site):
     assert all(r['attempts'] <= 1 and r['state'] == 'queued' for r in rows)
     assert all('cannot connect' in r['reason'] for r in rows)
     assert 'cannot connect' in site.role('queue')[0]['site']['trouble']
+    assert 'TROUBLE: cannot connect' in site.s.cli('status').stdout
     site.peer.listen()
     site.peer.wait_messages(5)
     site.settled(0)
