@@ -32,7 +32,7 @@ PASSWD = ('dovecot:x:8:8::/nonexistent:/usr/sbin/nologin\n'
           'dovenull:x:5:60::/nonexistent:/usr/sbin/nologin\n'
           'vmail:x:65534:65534::/nonexistent:/usr/sbin/nologin\n')
 GROUPS = 'dovecot:x:8:\ndovenull:x:60:\nvmail:x:65534:\n'
-PORTS = {'imap': 143, 'imaps': 993, 'pop3': 110, 'pop3s': 995, 'lmtp': 24}
+PORTS = {'imap': 143, 'imaps': 993, 'pop3': 110, 'pop3s': 995}
 
 
 def unpacked():
@@ -56,11 +56,22 @@ def page_block(name):
     return found[0]
 
 
-def server_config():
-    """What the page says for postern.conf, with users that are there."""
-    text = page_block('postern.conf')
-    assert re.search(r'^dovecot:\n  enabled: yes\b', text, re.M) and 'user: vmail' in text
-    return {'dovecot': {'enabled': True, 'group': GROUP}}
+def server_config(*more):
+    """What the page says for postern.conf, as the server reads it; users and folders are those of the tests."""
+    out = {}
+    for name in ('postern.conf', *more):
+        block = None
+        for line in page_block(name).splitlines():
+            key, _, value = re.sub(r'\s+#.*', '', line).partition(': ' if line.startswith(' ') else ':')
+            if line.startswith(' '):
+                block[key.strip()] = {'yes': True, 'no': False}.get(value, value)
+            elif key:
+                block = out.setdefault(key, {})
+    assert out['mailboxes'] == {'dir': '/var/vmail', 'user': 'vmail', 'group': 'vmail'}
+    del out['mailboxes']
+    assert out['dovecot'] == {'enabled': True, 'group': 'dovecot'}
+    out['dovecot']['group'] = GROUP
+    return out
 
 
 class Dovecot:
@@ -107,7 +118,7 @@ class Dovecot:
         for a, b in {'/run/postern/': self.server.config['runtime_dir'] + '/', '/usr/sbin/postern': self.binary,
                      '/var/vmail': self.server.mail_dir, '/etc/ssl/mail.pem': f'{self.folder}/cert.pem',
                      '/etc/ssl/private/mail.key': f'{self.folder}/key.pem',
-                     'port = 24': f'port = {self.port["lmtp"]}'}.items():
+                     '/run/dovecot/': f'{self.folder}/run/', 'user = postern-smtp': 'user = vmail'}.items():
             text = text.replace(a, b)
         return text
 

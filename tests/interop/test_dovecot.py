@@ -246,6 +246,48 @@ def test_dovecot_moves_and_deletes(pair):
     assert len(d.messages_imap('moves@example.org', PASSWORD, 'Archive')) == 1
 
 
+def quota_by_imap(d, user):
+    with d.reading(user, PASSWORD) as c:
+        said = c.getquotaroot('INBOX')[1][1][0]
+    return tuple(int(n) for n in re.search(rb'STORAGE (\d+) (\d+)', said).groups())
+
+
+def test_both_count_alike(pair):
+    """What Postern delivers Dovecot knows, what Dovecot deletes Postern knows; in one file."""
+    s, d = pair
+    user = 'counted@example.org'
+    s.account(user, PASSWORD)
+    s.cli('account', 'set', user, '--quota', '40K')
+
+    def used():
+        return s.json('account', 'show', user)['used']
+
+    for i in range(3):
+        send(s, user, message(f'q{i}', b'Subject: q\r\n\r\n' + b'x' * 78 * 120 + b'\r\n'))
+        s.wait_message(user, b'q%d@' % i)
+    size = sum(os.path.getsize(f'{root}/{n}') for root, _, names in os.walk(s.mailbox(user) + '/new') for n in names)
+    assert used() == {'octets': size, 'messages': 3}
+    assert quota_by_imap(d, user) == (-(-size // 1024), 40) or quota_by_imap(d, user) == (size // 1024, 40)
+    with d.reading(user, PASSWORD) as c:
+        # By Dovecot, too, a message too large is refused.
+        assert c.append('INBOX', '', None, b'x' * 20000)[0] == 'NO'
+        assert c.append('INBOX', '', None, b'Subject: small\r\n\r\nsmall\r\n')[0] == 'OK'
+    assert used()['messages'] == 4
+    begin = len(s.log_text())
+    send(s, user, message('late', b'Subject: late\r\n\r\n' + b'x' * 78 * 170 + b'\r\n'))
+    assert 'status=4.2.2' in s.wait_log('event=deferred', begin=begin)
+    with d.reading(user, PASSWORD) as c:
+        c.store('1', '+FLAGS', '\\Deleted')
+        c.expunge()
+    assert used()['messages'] == 3
+    s.cli('queue', 'retry', '--all')
+    s.wait_message(user, b'late@')
+    assert used()['messages'] == 4
+    size = sum(os.path.getsize(f'{s.mailbox(user)}/{sub}/{n}') for sub in ('new', 'cur') for n in os.listdir(f'{s.mailbox(user)}/{sub}'))
+    assert used()['octets'] == size
+    assert f'{40 << 10}S' == open(s.mailbox(user) + '/maildirsize').readline().strip()
+
+
 def test_mail_arrives_while_dovecot_waits_for_it(pair):
     s, d = pair
     s.account('idle@example.org', PASSWORD)
