@@ -267,7 +267,8 @@ static bool file_fails(int fd, uint32_t error)
 {
 	struct stat st;
 
-	return error && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && ordered(error);
+	/* The log is spared: it has to tell. */
+	return error && fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && ordered(error);
 }
 
 #define FILE_CALL(result, name, order, params, args)     \
@@ -286,6 +287,7 @@ FILE_CALL(ssize_t, pwrite, write_errno, (int fd, const void *p, size_t n, off_t 
 FILE_CALL(ssize_t, pwrite64, write_errno, (int fd, const void *p, size_t n, off64_t at), (fd, p, n, at))
 FILE_CALL(ssize_t, writev, write_errno, (int fd, const struct iovec *v, int n), (fd, v, n))
 FILE_CALL(ssize_t, pwritev, write_errno, (int fd, const struct iovec *v, int n, off_t at), (fd, v, n, at))
+FILE_CALL(ssize_t, pwritev64, write_errno, (int fd, const struct iovec *v, int n, off64_t at), (fd, v, n, at))
 FILE_CALL(ssize_t, pread, read_errno, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
 FILE_CALL(ssize_t, pread64, read_errno, (int fd, void *p, size_t n, off64_t at), (fd, p, n, at))
 

@@ -128,7 +128,7 @@ class FaultyServer(Server):
         except (RuntimeError, ValueError, subprocess.TimeoutExpired):
             return None
 
-    def wait_delivered(self, timeout=60):
+    def wait_delivered(self, timeout=30):
         """Until nothing is left to do but what waits for a relay; asks for a retry of what waits for its time."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

@@ -6,7 +6,9 @@ tests are skipped.
 """
 import ctypes
 import errno
+import grp
 import os
+import pwd
 import smtplib
 import time
 
@@ -15,6 +17,7 @@ from fault import FaultyServer, Load
 
 MS_RDONLY, MS_REMOUNT, MS_REC, MS_PRIVATE, MNT_DETACH = 1, 32, 0x4000, 1 << 18, 2
 CLONE_NEWNS = 0x20000
+SIZE = {'spool': 32, 'mail': 96, 'accounts': 8, 'ledger': 8, 'log': 16}  # MiB
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -70,7 +73,9 @@ def server(namespace):
     places = {'spool': s.config['state_dir'] + '/spool', 'accounts': s.config['state_dir'] + '/accounts',
               'ledger': s.config['state_dir'] + '/ledger', 'mail': s.mail_dir, 'log': s.folder + '/logs'}
     os.makedirs(s.config['state_dir'], mode=0o755, exist_ok=True)
-    s.disk = {name: Disk(path, 32 if name == 'spool' else 8) for name, path in places.items()}
+    s.disk = {name: Disk(path, SIZE[name]) for name, path in places.items()}
+    if os.getuid() == 0:
+        os.chown(s.mail_dir, pwd.getpwnam('nobody').pw_uid, grp.getgrnam('nogroup').gr_gid)
     s.log_file = s.folder + '/logs/log'
     try:
         with s:
@@ -137,7 +142,7 @@ def test_spool_really_full(server):
 def test_mailboxes_full(server):
     """Deferred, with the reason; delivered when there is room."""
     begin = server.log_end()
-    with Load(server, clients=2) as load:
+    with Load(server, clients=2, pause=0.01) as load:
         load.wait_accepted(5)
         server.disk['mail'].fill()
         load.wait_accepted(20)
@@ -150,19 +155,21 @@ def test_mailboxes_full(server):
 
 def test_mailboxes_read_only(server):
     begin = server.log_end()
-    with Load(server, clients=2) as load:
+    with Load(server, clients=2, pause=0.01) as load:
         load.wait_accepted(5)
         server.disk['mail'].read_only(True)
-        load.wait_accepted(10)
-        assert 'read-only' in server.wait_log('event=deferred', begin=begin)
-        server.disk['mail'].read_only(False)
+        try:
+            load.wait_accepted(10)
+            assert 'read-only' in server.wait_log('event=deferred', begin=begin)
+        finally:
+            server.disk['mail'].read_only(False)
     load.books(about='mailboxes read-only')
 
 
 def test_accounts_full(server, password='not used here'):
     """Logins and recipients go on, a change says what is wrong and changes nothing."""
     server.disk['accounts'].fill()
-    with Load(server, clients=2) as load:
+    with Load(server, clients=2, pause=0.01) as load:
         p = server.cli('account', 'add', 'new@example.org', '--password-file', '-', input='a long password\n', check=False)
         assert p.returncode != 0 and 'full' in (p.stdout + p.stderr).lower(), p
         with smtplib.SMTP('127.0.0.1', server.port['submission'], timeout=20) as c:
@@ -178,7 +185,7 @@ def test_accounts_full(server, password='not used here'):
 def test_ledger_full(server):
     """What may be lost is lost; no mail."""
     server.disk['ledger'].fill()
-    with Load(server, clients=2) as load:
+    with Load(server, clients=2, pause=0.01) as load:
         for _ in range(30):
             with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=20) as c:
                 c.ehlo()
@@ -188,13 +195,13 @@ def test_ledger_full(server):
     server.disk['ledger'].empty()
     load.books(about='ledger full')
     assert 'keeper' in server.cli('status').stdout
-    assert server.cli('clients').returncode == 0
+    assert server.cli('status', '--clients').returncode == 0
 
 
 def test_log_full(server):
     """Nobody can be told; all goes on."""
     server.disk['log'].fill()
-    with Load(server, clients=2) as load:
+    with Load(server, clients=2, pause=0.01) as load:
         load.wait_accepted(30)
     server.disk['log'].empty()
     load.books(about='log full')
@@ -220,7 +227,7 @@ def test_spool_fails(server, fault):
 
 def test_spool_cannot_be_read(server):
     """What cannot be read back is tried again, and is not given up."""
-    with Load(server, clients=2) as load:
+    with Load(server, clients=2, pause=0.01) as load:
         load.wait_accepted(5)
         server.fault['queue'].read_errno = errno.EIO
         load.wait_accepted(5)
