@@ -44,9 +44,9 @@ int channel_new(uv_loop_t *loop, int fd, size_t max_waiting, const struct channe
  * matters.  NULL is fine. */
 void channel_free(struct channel *ch);
 
-/* Sends at the end of the turn.  fd: -1, or a descriptor to go with it, which stays
- * the caller's (it is duplicated).  0, or -EPIPE once the channel is closed (the
- * closed handler has run or will). Messages larger than IPC_PACKET_MAX: -EMSGSIZE. */
+/* Sends at the end of the turn: not for a uv_prepare_t's callback, which runs behind that.  fd: -1, or a
+ * descriptor to go with it, which stays the caller's (it is duplicated).  0, or -EPIPE once the channel is
+ * closed (the closed handler has run or will). Messages larger than IPC_PACKET_MAX: -EMSGSIZE. */
 int channel_send(struct channel *ch, const struct ipc_message *m, int fd);
 /* Octets that may still be made to wait. */
 size_t channel_room(const struct channel *ch);

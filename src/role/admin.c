@@ -453,6 +453,15 @@ static void admin_status(struct role *r, json_t *to)
 	json_object_set_new(to, "refused", json_integer((json_int_t)admin.refused));
 }
 
+/* What was answered in this very turn still goes out: freeing a channel sends it. */
+static void admin_drain(struct role *r, unsigned seconds)
+{
+	(void)seconds;
+	while (!list_empty(&admin.clients))
+		client_free(container_of(admin.clients.next, struct client, link));
+	role_exit(r);
+}
+
 const struct role_ops role_admin = {
 	.id = IPC_ADMIN,
 	.open = admin_open,
@@ -460,4 +469,5 @@ const struct role_ops role_admin = {
 	.peer = admin_peer,
 	.message = admin_message,
 	.status = admin_status,
+	.drain = admin_drain,
 };
