@@ -57,9 +57,11 @@ const struct cli_command cli_commands[] = {
 	  "Exit status: 0, 1 (no such message, or it could not be done), 2 wrong usage, 3 no server.\n" },
 	{ "limits", cli_limits, "[--json]\nclear WHO [--json]\nclear --all [--json]",
 	  "who is at a limit or locked out, and frees one",
-	  "Shows whose wrong passwords locked what, and until when.\n"
-	  "clear WHO takes an address, a network, or an account, as the list shows it, and forgets\n"
-	  "what was counted for it; an account is freed wherever its logins come from.\n\n" CONTROL_MORE
+	  "Shows whose wrong passwords locked what, and who has too many sessions, messages or\n"
+	  "recipients; and for how long they are refused.\n"
+	  "clear WHO takes an address, a network, an account, a uid or an owner, as the list shows it,\n"
+	  "and forgets what was counted for it; an account is freed wherever its logins come "
+	  "from.\n\n" CONTROL_MORE
 	  "Exit status: 0, 1 (nothing is counted for it), 2 wrong usage, 3 no server answers.\n" },
 	{ "domain", cli_account,
 	  "add DOMAIN [--owner OWNER] [--catch-all ADDRESS] [--postmaster ADDRESS] [--scram on|off]\n"

@@ -17,6 +17,17 @@ static const struct {
 	{ "network", "wrong passwords from a network" },
 	{ "account", "wrong passwords for an account" },
 	{ "known", "wrong passwords for an account, where it is known" },
+	{ "sessions", "sessions at once" },
+	{ "sessions-ip", "sessions at once of an address" },
+	{ "sessions-network", "sessions at once of a network" },
+	{ "rate-ip", "new sessions of an address" },
+	{ "rate-network", "new sessions of a network" },
+	{ "account-messages", "messages of an account" },
+	{ "account-recipients", "recipients of an account" },
+	{ "uid-messages", "messages of a local user" },
+	{ "uid-recipients", "recipients of a local user" },
+	{ "owner-messages", "messages of an owner" },
+	{ "owner-recipients", "recipients of an owner" },
 };
 
 static const char *text_of(const json_t *row, const char *key)
@@ -109,7 +120,7 @@ static int ask_both(const char *const asks[static 2], const char *who, struct li
 
 static int list(bool as_json)
 {
-	static const char *const asks[2] = { "lock.list", NULL };
+	static const char *const asks[2] = { "lock.list", "limit.list" };
 	struct listing l = { .rows = json_array() };
 	int status = ask_both(asks, NULL, &l);
 	json_t *row;
@@ -135,7 +146,7 @@ static int list(bool as_json)
 
 static int clear(const char *who, bool as_json)
 {
-	static const char *const asks[2] = { "lock.clear", NULL };
+	static const char *const asks[2] = { "lock.clear", "limit.clear" };
 	struct listing l = { .rows = json_array() };
 	int status = ask_both(asks, who, &l);
 

@@ -153,6 +153,9 @@ struct conf_submission_port {
 };
 size_t conf_submission_ports(const struct conf *conf, struct conf_submission_port *to, size_t max);
 
+/* How many processes speak SMTP.  Asks the system: not within a sandbox. */
+unsigned conf_smtp_processes(const struct conf *conf);
+
 const struct conf_listener *conf_listener(const struct conf *conf, struct slice name); /* NULL if absent */
 
 #endif

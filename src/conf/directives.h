@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 
 #define CONF_TEXT_MAX	      (1U << 20) /* octets of a file */
+#define CONF_SMTP_MAX	      64	 /* processes */
 #define CONF_DEPTH_MAX	      8
 #define CONF_KEYS_MAX	      256 /* in one block; elements of one list */
 #define CONF_FINDINGS_MAX     100 /* more errors are only counted */

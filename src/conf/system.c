@@ -47,3 +47,11 @@ int conf_system_state_dir(char **ret)
 		r = asprintf(ret, "/var/lib/postern-%lu", (unsigned long)getuid());
 	return r < 0 ? -ENOMEM : 0;
 }
+
+unsigned conf_smtp_processes(const struct conf *conf)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = conf->smtp_processes ? conf->smtp_processes : cores > 0 ? (unsigned)cores : 1;
+
+	return n > CONF_SMTP_MAX ? CONF_SMTP_MAX : n;
+}

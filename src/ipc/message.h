@@ -90,7 +90,11 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(64, job_result) /* one mailbox's outcome */                                         \
 	M(65, job_credit)                                                                     \
 	/* smtp to ledger: no answer, may be lost */                                          \
-	M(80, mishap) /* a client did what a client should not */
+	M(80, mishap) /* a client did what a client should not */                             \
+	/* smtp to ledger, and back: limits of the whole server, see policy/limit.h */        \
+	M(81, claim)                                                                          \
+	M(82, grant)                                                                          \
+	M(83, forget) /* an administrator clears what is counted for somebody */
 
 /* clang-format off */
 /* U8 U16 U32 U64: numbers; B(name, max): bytes. */
@@ -193,6 +197,11 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 /* job 0, at connect: the octets (byte strings of all its messages, but for the id) of jobs that
  * the carrier holds at once; else: that many of this job, which is over, are free again. */
 #define IPC_FIELDS_job_credit(U8, U16, U32, U64, B) U64(job) U32(octets)
+
+#define IPC_FIELDS_claim(U8, U16, U32, U64, B) \
+	B(key, 400) U32(use) U32(limit) U32(want) U32(have) U32(pool) U32(refused_s) U8(answer)
+#define IPC_FIELDS_grant(U8, U16, U32, U64, B)	B(key, 400) U32(claim) U8(full)
+#define IPC_FIELDS_forget(U8, U16, U32, U64, B) B(who, IPC_ADDRESS_MAX)
 
 /* kind: enum ipc_mishap_kind */
 #define IPC_FIELDS_mishap(U8, U16, U32, U64, B) \

@@ -17,8 +17,8 @@ struct limit_use {
 	struct limit limit;
 	uint32_t level; /* at once */
 	uint32_t slot[SLOTS];
-	uint64_t slot_no; /* the one under way */
-	uint32_t claim, wish, asked, pins;
+	uint64_t slot_no;				      /* the one under way */
+	uint32_t claim, wish, want, asked, pins;	      /* want: what was asked for in all */
 	bool tell;					      /* a new ledger shall know */
 	uint64_t denied_ms, full_ms, refused_ms, reported_ms; /* until when; until when; until when; when */
 	size_t n;
@@ -145,6 +145,11 @@ static uint32_t beyond_free(struct limit_use *u, uint64_t now)
 	uint32_t use = in_use(u, now), free = free_part(&u->limit);
 
 	return use > free ? use - free : 0;
+}
+
+static bool too_much(struct limit_use *u, uint64_t now)
+{
+	return u->claim > beyond_free(u, now) + 2 * ahead(&u->limit);
 }
 
 /* ---- the table ---- */
@@ -318,9 +323,12 @@ void limit_give(struct limits *l, uint64_t now_ms, struct limit_use *u, uint32_t
 {
 	if (!u)
 		return;
-	(void)l;
 	if (u->limit.window_ms == 0) {
 		u->level -= n < u->level ? n : u->level;
+		/* At once: else a client whose connections come and go quickly would fill the
+		 * limit with claims for those that are over. */
+		if (u->asked == 0 && too_much(u, now_ms))
+			say(l, u);
 		return;
 	}
 	in_use(u, now_ms);
@@ -351,13 +359,6 @@ void limit_unpin(struct limits *l, struct limit_use *u)
 }
 
 /* ---- ledger ---- */
-
-static bool too_much(struct limit_use *u, uint64_t now)
-{
-	uint32_t need = beyond_free(u, now);
-
-	return u->claim > need + 2 * ahead(&u->limit);
-}
 
 bool limits_sweep(struct limits *l, uint64_t now_ms)
 {
@@ -417,6 +418,7 @@ bool limits_next(struct limits *l, uint64_t now_ms, struct limit_claim *ret)
 	u->tell = false;
 	if (ret->answer) {
 		u->asked = 1;
+		u->want = ret->want;
 		l->counters.asked++;
 		if (list_empty(&u->hot))
 			list_push_back(&l->hot, &u->hot);
@@ -434,7 +436,8 @@ struct limit_use *limits_granted(struct limits *l, uint64_t now_ms, struct slice
 	u->asked = 0;
 	if (full)
 		u->full_ms = now_ms + FULL_MS;
-	if (claim <= u->claim || in_use(u, now_ms) + u->wish > free_part(&u->limit) + claim) {
+	if (claim < u->want &&
+	    (claim <= u->claim || in_use(u, now_ms) + u->wish > free_part(&u->limit) + claim)) {
 		u->denied_ms = now_ms + DENIED_MS;
 		l->counters.denied++;
 	} else {

@@ -12,7 +12,7 @@
  *
  * So the limit is never exceeded while ledger answers, and a client is refused at most an
  * eighth of the limit too early (when all its connections come to one process), plus what other
- * processes hold ahead for a moment: at most a sixteenth.  Without ledger each process
+ * processes hold ahead for a moment: at most another eighth.  Without ledger each process
  * uses its share, the limit divided by their number; claims that were granted stay good,
  * so that for the time of one outage the sum may come to less than twice the limit.  A
  * process that ends takes its counts along.

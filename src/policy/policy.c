@@ -28,14 +28,9 @@ static enum result check_draining(const struct policy_check *c)
 	return c->facts->draining ? REFUSE : OK;
 }
 
-static enum result check_sessions(const struct policy_check *c)
+static enum result check_limit(const struct policy_check *c)
 {
-	return c->facts->sessions > c->facts->max_sessions ? REFUSE : OK;
-}
-
-static enum result check_sessions_of_ip(const struct policy_check *c)
-{
-	return c->facts->sessions_of_ip > c->facts->max_sessions_per_ip ? REFUSE : OK;
+	return c->facts->limited != LIMIT_NONE ? REFUSE : OK;
 }
 
 static enum result check_queue_away(const struct policy_check *c)
@@ -164,21 +159,75 @@ static void write_loop(const struct policy_check *c, struct buf *to)
 	buf_str(to, " lead in a circle, or to too many addresses");
 }
 
+/* "5 seconds", "12 minutes", "2 hours": rounded up. */
+static void write_time(unsigned s, struct buf *to)
+{
+	unsigned n = s < 120 ? s : s < 7200 ? (s + 59) / 60 : (s + 3599) / 3600;
+
+	buf_fmt(to, "%u %s%s", n, s < 120 ? "second" : s < 7200 ? "minute" : "hour", n == 1 ? "" : "s");
+}
+
+static void write_sent(const struct policy_facts *f, struct buf *to)
+{
+	bool messages = f->limited == LIMIT_ACCOUNT_MESSAGES || f->limited == LIMIT_UID_MESSAGES ||
+			f->limited == LIMIT_OWNER_MESSAGES;
+
+	if (f->limited == LIMIT_ACCOUNT_MESSAGES || f->limited == LIMIT_ACCOUNT_RECIPIENTS)
+		buf_fmt(to, "account %.*s", SLICE_ARG(slice_head(f->login, 128)));
+	else if (f->limited == LIMIT_OWNER_MESSAGES || f->limited == LIMIT_OWNER_RECIPIENTS)
+		buf_str(to, "the owner of this account's domain");
+	else
+		buf_str(to, "this user");
+	buf_fmt(to, " has reached the limit of %u %s in ", f->limit_max,
+		messages ? "messages" : "recipients");
+	write_time(f->limit_period_s, to);
+	buf_str(to, "; try again in ");
+	write_time(f->retry_s, to);
+}
+
+/* Which limit, and when to come again. */
+static void write_limit(const struct policy_check *c, struct buf *to)
+{
+	const struct policy_facts *f = c->facts;
+	const char *whose =
+		f->limited == LIMIT_SESSIONS_IP || f->limited == LIMIT_RATE_IP ? "address" : "network";
+
+	switch (f->limited) {
+	case LIMIT_SESSIONS:
+		buf_str(to, "too many connections at the moment, please try again later");
+		break;
+	case LIMIT_SESSIONS_IP:
+	case LIMIT_SESSIONS_NETWORK:
+		buf_fmt(to, "too many connections from your %s, please close some or try again later", whose);
+		break;
+	case LIMIT_RATE_IP:
+	case LIMIT_RATE_NETWORK:
+		buf_fmt(to, "more than %u new connections a minute from your %s; try again in ", f->limit_max,
+			whose);
+		write_time(f->retry_s, to);
+		break;
+	default:
+		write_sent(f, to);
+		break;
+	}
+}
+
 #define QUESTION_LATER "the account database does not answer at the moment, please try again later"
 
 /* All the rules, in the order in which they are asked.  The last columns are the reply. */
 static const struct row rows[] = {
 	/* clang-format off */
 	{ "draining",   POLICY_CONNECT, POLICY_ASKS_NOTHING,   check_draining,           421, "4.3.2", "the server is being restarted, please try again in a minute", NULL },
-	{ "sessions",   POLICY_CONNECT, POLICY_ASKS_NOTHING,   check_sessions,           421, "4.7.0", "too many connections at the moment, please try again later", NULL },
-	{ "sessions-ip",POLICY_CONNECT, POLICY_ASKS_NOTHING,   check_sessions_of_ip,     421, "4.7.0", "too many connections from your address, please close some or try again later", NULL },
+	{ "limit",      POLICY_CONNECT, POLICY_ASKS_NOTHING,   check_limit,              421, "4.7.0", NULL, write_limit },
 	{ "auth",       POLICY_MAIL,    POLICY_ASKS_NOTHING,   check_known,              530, "5.7.0", NULL, write_auth_first },
 	{ "queue-away", POLICY_MAIL,    POLICY_ASKS_NOTHING,   check_queue_away,         451, "4.3.0", "the queue is being restarted, please try again in a minute", NULL },
 	{ "queue-full", POLICY_MAIL,    POLICY_ASKS_NOTHING,   check_queue_full,         452, "4.3.1", "no room for messages at the moment, please try again later", NULL },
 	{ "queue",      POLICY_MAIL,    POLICY_ASKS_NOTHING,   check_queue_failed,       452, "4.3.1", "the queue cannot store messages at the moment, please try again later", NULL },
+	{ "limit",      POLICY_MAIL,    POLICY_ASKS_NOTHING,   check_limit,              450, "4.7.1", NULL, write_limit },
 	{ "keeper",     POLICY_MAIL,    POLICY_ASKS_SENDER,    check_sender_later,       451, "4.3.0", QUESTION_LATER, NULL },
 	{ "disabled",   POLICY_MAIL,    POLICY_ASKS_NOTHING,   check_sender_disabled,    550, "5.2.1", NULL, write_disabled },
 	{ "sender",     POLICY_MAIL,    POLICY_ASKS_NOTHING,   check_sender,             553, "5.7.1", NULL, write_not_yours },
+	{ "limit",      POLICY_RCPT,    POLICY_ASKS_NOTHING,   check_limit,              452, "4.7.1", NULL, write_limit },
 	{ "keeper",     POLICY_RCPT,    POLICY_ASKS_RECIPIENT, check_recipient_later,    451, "4.3.0", QUESTION_LATER, NULL },
 	{ "relay",      POLICY_RCPT,    POLICY_ASKS_NOTHING,   check_relay,              554, "5.7.1", NULL, write_relay_denied },
 	{ "disabled",   POLICY_RCPT,    POLICY_ASKS_NOTHING,   check_recipient_disabled, 550, "5.2.1", NULL, write_disabled },
@@ -232,7 +281,10 @@ enum policy_step policy_answer(struct policy_check *check, enum policy_verdict v
 
 const char *policy_name(const struct policy_check *check)
 {
-	return check->row < N_ROWS ? rows[check->row].name : "none";
+	if (check->row >= N_ROWS)
+		return "none";
+	return rows[check->row].run == check_limit ? limit_kind_name(check->facts->limited)
+						   : rows[check->row].name;
 }
 
 /* A reply is one line of text: what a client wrote must not break it, and an

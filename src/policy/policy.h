@@ -16,6 +16,7 @@
 #ifndef POSTERN_POLICY_POLICY_H
 #define POSTERN_POLICY_POLICY_H
 
+#include "policy/limit.h"
 #include "smtp/server.h"
 
 enum policy_stage {
@@ -53,8 +54,9 @@ struct policy_facts {
 	struct slice login;  /* of the account; for texts */
 	struct slice advice; /* where users submit, as smtp_advice_where() wrote it */
 
-	uint32_t sessions, max_sessions; /* CONNECT: with this one, on this listener */
-	uint32_t sessions_of_ip, max_sessions_per_ip;
+	enum limit_kind limited; /* CONNECT, MAIL, RCPT: the limit that is reached; or none */
+	uint32_t limit_max;
+	unsigned limit_period_s, retry_s;
 	bool draining; /* CONNECT: the server is being stopped */
 
 	int queue_result;	      /* MAIL, DATA: 0, or the errno for which the queue takes nothing */

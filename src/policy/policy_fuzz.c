@@ -35,10 +35,9 @@ static bool may_pass(enum policy_stage stage, const struct policy_facts *f, enum
 
 	switch (stage) {
 	case POLICY_CONNECT:
-		return !f->draining && f->sessions <= f->max_sessions &&
-		       f->sessions_of_ip <= f->max_sessions_per_ip;
+		return !f->draining && f->limited == LIMIT_NONE;
 	case POLICY_MAIL:
-		if (f->queue_away || f->queue_result != 0)
+		if (f->queue_away || f->queue_result != 0 || f->limited != LIMIT_NONE)
 			return false;
 		if (f->role == SMTP_SUBMISSION && !f->authenticated && !f->trusted)
 			return false;
@@ -46,7 +45,8 @@ static bool may_pass(enum policy_stage stage, const struct policy_facts *f, enum
 			return asked && v == POLICY_VERDICT_OK;
 		return true;
 	case POLICY_RCPT:
-		return asked && (v == POLICY_VERDICT_OK || (v == POLICY_VERDICT_NOT_LOCAL && may_relay));
+		return f->limited == LIMIT_NONE && asked &&
+		       (v == POLICY_VERDICT_OK || (v == POLICY_VERDICT_NOT_LOCAL && may_relay));
 	case POLICY_DATA:
 		return !f->queue_away && f->queue_result == 0;
 	}
@@ -78,10 +78,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f.queue_away = data[0] & 16;
 	f.keeper_away = data[0] & 32;
 	f.queue_result = data[2] & 3 ? 0 : data[2];
-	f.sessions = data[3];
-	f.max_sessions = data[4];
-	f.sessions_of_ip = data[5];
-	f.max_sessions_per_ip = data[6];
+	f.limited = data[3] & 1 ? (enum limit_kind)(data[3] / 2 % LIMIT_KINDS) : LIMIT_NONE;
+	f.limit_max = data[4];
+	f.limit_period_s = data[5] * 60U;
+	f.retry_s = data[6] * 100U;
 	f.login = path.local;
 	f.advice = path.domain;
 	stage = (enum policy_stage)(data[7] % 4);

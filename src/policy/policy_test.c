@@ -115,26 +115,19 @@ static void test_limits(void **state)
 		int code;
 		const char *name;
 	} cases[] = {
-		{ { .sessions = 5, .max_sessions = 5, .sessions_of_ip = 2, .max_sessions_per_ip = 2 },
-		  POLICY_CONNECT,
-		  0,
-		  "none" },
-		{ { .sessions = 6, .max_sessions = 5, .sessions_of_ip = 1, .max_sessions_per_ip = 2 },
-		  POLICY_CONNECT,
-		  421,
-		  "sessions" },
-		{ { .sessions = 3, .max_sessions = 5, .sessions_of_ip = 3, .max_sessions_per_ip = 2 },
+		{ { .draining = false }, POLICY_CONNECT, 0, "none" },
+		{ { .limited = LIMIT_SESSIONS }, POLICY_CONNECT, 421, "sessions" },
+		{ { .limited = LIMIT_SESSIONS_IP }, POLICY_CONNECT, 421, "sessions-ip" },
+		{ { .limited = LIMIT_SESSIONS_NETWORK }, POLICY_CONNECT, 421, "sessions-network" },
+		{ { .limited = LIMIT_RATE_IP, .limit_max = 30, .retry_s = 1 },
 		  POLICY_CONNECT,
 		  421,
-		  "sessions-ip" },
-		{ { .sessions = 1,
-		    .max_sessions = 5,
-		    .sessions_of_ip = 1,
-		    .max_sessions_per_ip = 2,
-		    .draining = true },
-		  POLICY_CONNECT,
-		  421,
-		  "draining" },
+		  "rate-ip" },
+		{ { .limited = LIMIT_RATE_NETWORK }, POLICY_CONNECT, 421, "rate-network" },
+		{ { .limited = LIMIT_ACCOUNT_MESSAGES }, POLICY_MAIL, 450, "account-messages" },
+		{ { .limited = LIMIT_UID_MESSAGES }, POLICY_MAIL, 450, "uid-messages" },
+		{ { .limited = LIMIT_OWNER_RECIPIENTS }, POLICY_RCPT, 452, "owner-recipients" },
+		{ { .limited = LIMIT_SESSIONS, .draining = true }, POLICY_CONNECT, 421, "draining" },
 		{ { .queue_result = ENOSPC }, POLICY_MAIL, 452, "queue-full" },
 		{ { .queue_result = EIO }, POLICY_MAIL, 452, "queue" },
 		{ { .queue_away = true }, POLICY_MAIL, 451, "queue-away" },
@@ -156,6 +149,47 @@ static void test_limits(void **state)
 			policy_reply(&check, &reply);
 		assert_int_equal(reply.code, cases[i].code);
 		assert_string_equal(policy_name(&check), cases[i].name);
+	}
+}
+
+/* Which limit, and when to come again. */
+static void test_limit_texts(void **state)
+{
+	static const struct {
+		enum limit_kind kind;
+		unsigned retry_s;
+		const char *text;
+	} cases[] = {
+		{ LIMIT_RATE_IP, 1,
+		  "more than 1000 new connections a minute from your address; try again in 1 second" },
+		{ LIMIT_RATE_NETWORK, 7,
+		  "more than 1000 new connections a minute from your network; try again in 7 seconds" },
+		{ LIMIT_ACCOUNT_MESSAGES, 121,
+		  "account ann@b.test has reached the limit of 1000 messages in 60 minutes; try again in 3 "
+		  "minutes" },
+		{ LIMIT_ACCOUNT_RECIPIENTS, 7201,
+		  "account ann@b.test has reached the limit of 1000 recipients in 60 minutes; try again in 3 "
+		  "hours" },
+		{ LIMIT_UID_MESSAGES, 60,
+		  "this user has reached the limit of 1000 messages in 60 minutes; try again in 60 seconds" },
+		{ LIMIT_OWNER_RECIPIENTS, 60,
+		  "the owner of this account's domain has reached the limit of 1000 recipients in 60 "
+		  "minutes; try again in 60 seconds" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct policy_facts facts = { .limited = cases[i].kind,
+					      .limit_max = 1000,
+					      .limit_period_s = 3600,
+					      .retry_s = cases[i].retry_s,
+					      .login = SLICE_LIT("ann@b.test") };
+		struct policy_check check;
+		struct policy_reply reply;
+
+		assert_int_equal(policy_start(&check, POLICY_CONNECT, &facts), POLICY_REFUSE);
+		policy_reply(&check, &reply);
+		assert_string_equal(reply.text, cases[i].text);
 	}
 }
 
@@ -190,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_limit_texts),
 		cmocka_unit_test(test_reply_is_one_line),
 	};
 

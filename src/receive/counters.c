@@ -61,7 +61,7 @@ static void set_named(json_t *to, const char *key, const char *const *names, con
 
 json_t *counters_json(const struct counters *c)
 {
-	const char *mishaps[IPC_MISHAP_KINDS] = { NULL };
+	const char *mishaps[IPC_MISHAP_KINDS] = { NULL }, *limits[LIMIT_KINDS] = { NULL };
 	json_t *to = json_object();
 
 	if (!to)
@@ -74,6 +74,9 @@ json_t *counters_json(const struct counters *c)
 	}
 	for (unsigned i = 1; i < IPC_MISHAP_KINDS; i++)
 		mishaps[i] = ipc_mishap_name(i);
+	for (unsigned i = 1; i < LIMIT_KINDS; i++)
+		limits[i] = limit_kind_name(i);
+	set_named(to, "limited", limits, c->limited, LIMIT_KINDS);
 	set_named(to, "tls", tls_versions, c->tls, COUNT_TLS_VERSIONS);
 	set_named(to, "rejected", stages, c->rejected, COUNT_STAGES);
 	set_named(to, "mishaps", mishaps, c->mishaps, IPC_MISHAP_KINDS);

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "ipc/message.h"
+#include "policy/limit.h"
 
 enum count_stage {
 	COUNT_AT_CONNECT,
@@ -29,6 +30,7 @@ struct counters {
 	uint64_t messages, recipients, octets;
 	uint64_t rejected[COUNT_STAGES];
 	uint64_t timeouts;
+	uint64_t limited[LIMIT_KINDS];
 	uint64_t held, held_briefly; /* greetings: held for a ClientHello; less long for a known address */
 	uint64_t mishaps[IPC_MISHAP_KINDS];
 };

@@ -3,7 +3,7 @@
  *
  * It has several sockets (one an address), which main binds and passes.  Its rules
  * are a snapshot of the configuration that sessions share: those that began before a
- * reload keep theirs.  Limits on sessions hold for each smtp process by itself.
+ * reload keep theirs.  Limits hold for the whole server (receive/session_limits.c).
  */
 #ifndef POSTERN_RECEIVE_LISTENER_H
 #define POSTERN_RECEIVE_LISTENER_H
@@ -32,7 +32,14 @@ struct rules {
 	unsigned hold_ms, tls_timeout_s, command_timeout_s, data_timeout_s, session_timeout_s;
 	unsigned proxy_timeout_s, min_data_rate; /* octets a second */
 	enum conf_tls_min tls_min;
-	uint32_t max_sessions, max_sessions_per_ip;
+	uint32_t max_sessions, max_sessions_per_ip, max_sessions_per_network;
+	uint32_t max_rate_per_ip, max_rate_per_network; /* a minute */
+	uint8_t ipv4_network, ipv6_network;
+	struct ip_net *exempt;
+	size_t n_exempt;
+	unsigned limit_period_s;
+	uint32_t account_messages, account_recipients, uid_messages, uid_recipients, owner_messages,
+		owner_recipients;
 	unsigned max_hops;
 	struct ip_net *relay_from;
 	size_t n_relay_from;

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "net/tls.h"
+#include "policy/limit.h"
 #include "receive/receive.h"
 
 #define CERTIFICATES_MAX 256
@@ -25,6 +26,12 @@ struct receive {
 		uint32_t count, n;
 		struct buf *pem;
 	} certificates; /* those of one generation, while they arrive */
+
+	struct limits *limits;
+	struct list limit_waits; /* sessions that wait for ledger's word on a count */
+	uv_timer_t limits_timer; /* while there are claims */
+	uint64_t ledger_slow_ms; /* until then it is not waited for */
+	uint64_t limits_late;	 /* answers that were waited for in vain */
 
 	struct list listeners;
 	struct dovecot_door *dovecot; /* NULL: it is not open here */
@@ -68,6 +75,11 @@ void receive_handle_closed(struct receive *rx);
 void receive_reserve(struct receive *rx);
 
 void receive_certificates_forget(struct receive *rx);
+
+int receive_limits_new(struct receive *rx); /* 0 or -ENOMEM */
+void receive_limits_granted(struct receive *rx, const struct ipc_grant *m);
+void receive_limits_ledger(struct receive *rx); /* it came, or went */
+json_t *receive_limits_json(const struct receive *rx);
 
 struct session;
 void receive_again(struct receive *rx, struct session *s);

@@ -139,7 +139,10 @@ int receive_new(const struct receive_setup *setup, struct receive **ret)
 		r = tls_server_new(&rx->tls);
 	if (r == 0 && !buf_ok(&rx->mechs))
 		r = -ENOMEM;
+	if (r == 0)
+		r = receive_limits_new(rx);
 	if (r < 0) {
+		limits_free(rx->limits);
 		tls_server_free(rx->tls);
 		map_done(&rx->asks);
 		map_done(&rx->transactions);
@@ -208,7 +211,9 @@ void receive_free(struct receive *rx)
 	if (rx->reserve_fd >= 0)
 		close(rx->reserve_fd);
 	rx->freed = true;
-	rx->closing += 3;
+	limits_free(rx->limits);
+	rx->closing += 4;
+	uv_close((uv_handle_t *)&rx->limits_timer, on_closed);
 	uv_close((uv_handle_t *)&rx->idle, on_closed);
 	uv_close((uv_handle_t *)&rx->starved_timer, on_closed);
 	uv_close((uv_handle_t *)&rx->drain_timer, on_closed);
@@ -348,6 +353,7 @@ void receive_peer(struct receive *rx, enum ipc_role who, struct channel *ch)
 		break;
 	case IPC_LEDGER:
 		rx->ledger = ch;
+		receive_limits_ledger(rx);
 		break;
 	default:
 		break;
@@ -413,6 +419,10 @@ void receive_message(struct receive *rx, const struct conf *conf, enum ipc_role 
 		; /* for a connection that has gone */
 	else if (keeper && m->type == IPC_TYPE_mechs)
 		on_mechs(rx, conf, &m->mechs);
+	else if (who == IPC_LEDGER && m->type == IPC_TYPE_grant)
+		receive_limits_granted(rx, &m->grant);
+	else if (who == IPC_LEDGER && m->type == IPC_TYPE_forget)
+		limits_clear(rx->limits, m->forget.who);
 	else if (queue && m->type == IPC_TYPE_credit)
 		from_queue(rx, m->credit.tx, m);
 	else if (queue && m->type == IPC_TYPE_stored)
@@ -501,6 +511,7 @@ void receive_status(const struct receive *rx, json_t *to)
 	json_object_set_new(to, "tls_ready", json_boolean(rx->tls_ready));
 	json_object_set_new(to, "accepting", json_boolean(rx->queue && rx->queue_result == 0));
 	json_object_set_new(to, "listeners", all);
+	json_object_set_new(to, "limits", receive_limits_json(rx));
 	if (rx->dovecot)
 		json_object_set_new(to, "dovecot", dovecot_door_json(rx->dovecot));
 }

@@ -17,7 +17,8 @@ struct receive;
 
 struct receive_setup {
 	uv_loop_t *loop;
-	unsigned index; /* of this smtp process; part of its message ids */
+	unsigned index;	    /* of this smtp process; part of its message ids */
+	unsigned processes; /* that share the limits; 0: this one alone */
 	/* After receive_drain(): the last session ended, or the time is over. */
 	void (*drained)(void *arg);
 	/* A peer said what no working peer says. */

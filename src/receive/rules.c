@@ -26,6 +26,19 @@ static void write_advice(const struct conf *conf, const struct conf_listener *he
 	smtp_advice_where(ports, kept, to);
 }
 
+static void fill_limits(struct rules *r, const struct conf *conf)
+{
+	r->ipv4_network = conf->ipv4_network;
+	r->ipv6_network = conf->ipv6_network;
+	r->limit_period_s = conf->limit_period_s;
+	r->account_messages = conf->account_messages;
+	r->account_recipients = conf->account_recipients;
+	r->uid_messages = conf->uid_messages;
+	r->uid_recipients = conf->uid_recipients;
+	r->owner_messages = conf->owner_messages;
+	r->owner_recipients = conf->owner_recipients;
+}
+
 static void fill_local(struct rules *r, const struct conf *conf)
 {
 	r->role = SMTP_LOCAL;
@@ -76,6 +89,9 @@ static bool fill_listener(struct rules *r, const struct conf *conf, const struct
 	r->tls_min = l->tls_min;
 	r->max_sessions = l->max_sessions;
 	r->max_sessions_per_ip = l->max_sessions_per_ip;
+	r->max_sessions_per_network = l->max_sessions_per_network;
+	r->max_rate_per_ip = l->max_rate_per_ip;
+	r->max_rate_per_network = l->max_rate_per_network;
 	r->engine.starttls = l->tls == CONF_TLS_STARTTLS;
 	r->engine.tls_required = l->tls_required && l->tls != CONF_TLS_IMPLICIT;
 	r->engine.auth = l->auth;
@@ -85,7 +101,8 @@ static bool fill_listener(struct rules *r, const struct conf *conf, const struct
 	r->engine.max_errors = l->max_errors;
 	r->engine.max_commands = l->max_commands;
 	r->engine.max_transactions = l->max_transactions;
-	return copy_networks(l->relay_from, l->n_relay_from, &r->relay_from, &r->n_relay_from) &&
+	return copy_networks(conf->exempt_networks, conf->n_exempt_networks, &r->exempt, &r->n_exempt) &&
+	       copy_networks(l->relay_from, l->n_relay_from, &r->relay_from, &r->n_relay_from) &&
 	       copy_networks(l->proxy_from, l->n_proxy_from, &r->proxy_from, &r->n_proxy_from);
 }
 
@@ -111,6 +128,7 @@ int rules_new(const struct conf *conf, struct slice name, struct slice mechs, st
 	buf_str(&r->hostname, conf->hostname);
 	buf_put(&r->mechs, mechs);
 	buf_put(&r->mechs_tls, mechs_tls);
+	fill_limits(r, conf);
 	if (local)
 		fill_local(r, conf);
 	if (!slice_copy(name, r->name, sizeof(r->name)) || (!local && !fill_listener(r, conf, l)) ||
@@ -143,6 +161,7 @@ void rules_unref(struct rules *r)
 	buf_done(&r->mechs_tls);
 	free(r->relay_from);
 	free(r->proxy_from);
+	free(r->exempt);
 	free(r);
 }
 

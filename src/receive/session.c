@@ -65,6 +65,8 @@ static void session_free(struct session *s)
 	transaction_done(&s->tx, rx);
 	smtp_server_free(s->engine);
 	buf_wipe(&s->login);
+	session_limits_end(s);
+	buf_done(&s->owner);
 	count_out(s);
 	list_remove(&s->link);
 	list_remove(&s->again);
@@ -142,9 +144,12 @@ static void explain_in_tls(struct session *s)
 /* The first words: in clear, or inside TLS. */
 void session_greet(struct session *s, bool tls)
 {
-	struct policy_facts facts = session_facts(s);
+	struct policy_facts facts;
 
 	s->phase = SESSION_SMTP;
+	if (!session_limits_greet(s, tls))
+		return;
+	facts = session_facts(s);
 	s->wait = SESSION_WAITS_FOR_PEER;
 	session_deadline(s, s->rules->command_timeout_s);
 	s->facts = facts;
@@ -212,6 +217,7 @@ static void tls_done(struct session *s)
 	s->phase = SESSION_SMTP;
 	session_deadline(s, s->rules->command_timeout_s);
 	/* RFC 3207 4.2; on a closed test network somebody may have logged in before. */
+	session_limits_refund(s);
 	s->account = s->key = 0;
 	buf_wipe(&s->login);
 	smtp_server_tls_started(s->engine, binding);
@@ -319,7 +325,7 @@ void session_say_goodbye(struct session *s)
 
 void session_leave(struct session *s, bool hard)
 {
-	if (s->phase != SESSION_SMTP)
+	if (s->phase != SESSION_SMTP || s->room.greets)
 		s->over = true;
 	else if (hard || !s->in_mail)
 		session_say_goodbye(s);
@@ -350,13 +356,13 @@ int session_known(struct session *s)
 	if (of_ip == 0)
 		return -ENOMEM;
 	s->counted = true;
-	s->facts.sessions_of_ip = of_ip;
 	if (of_ip > s->rules->max_sessions_per_ip + REFUSED_PER_IP_MAX) {
 		l->count.sessions_refused++;
 		return -EUSERS;
 	}
 	l->count.sessions++;
 	session_log_begin(s);
+	session_limits_connect(s); /* what needs ledger's word is asked for while the greeting is held */
 	return 0;
 }
 
@@ -406,7 +412,9 @@ int session_accept(struct listener *l, int fd)
 	list_init(&s->again);
 	list_init(&s->starved);
 	list_init(&s->targets);
+	list_init(&s->room.link);
 	buf_init(&s->login, IPC_ADDRESS_MAX);
+	buf_init(&s->owner, 64);
 	r = set_up(s);
 	if (r == 0)
 		r = count_in(s);

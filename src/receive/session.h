@@ -30,8 +30,9 @@ enum session_phase {
 enum session_wait {
 	SESSION_WAITS_FOR_PEER, /* bytes, or room to write */
 	SESSION_WAITS_FOR_KEEPER,
-	SESSION_WAITS_FOR_QUEUE, /* credit, or stored */
-	SESSION_WAITS_FOR_ROLE,	 /* that is being started again, before it is asked */
+	SESSION_WAITS_FOR_QUEUE,  /* credit, or stored */
+	SESSION_WAITS_FOR_ROLE,	  /* that is being started again, before it is asked */
+	SESSION_WAITS_FOR_LEDGER, /* its word on a limit, for a moment */
 };
 
 struct session {
@@ -72,7 +73,23 @@ struct session {
 
 	/* the account */
 	uint64_t account, key;
-	struct buf login;
+	struct buf login, owner;
+
+	/* what it takes of limits */
+	struct {
+		struct list link;	   /* of receive's limit_waits */
+		struct limit_use *waits;   /* for ledger's word on it */
+		struct limit_use *held[3]; /* counts of sessions at once */
+		unsigned n_held, step;
+		uint64_t asked_ms;
+		bool hurry;		/* ledger did not answer in time */
+		bool greets, greet_tls; /* it waits with its greeting */
+		enum limit_kind refused;
+		uint32_t refused_max;
+		unsigned retry_s;
+		unsigned message_step, recipient_step;
+		uint32_t messages, recipients; /* paid for */
+	} room;
 
 	struct transaction tx;
 	struct mime_header header; /* while begun */
@@ -179,6 +196,16 @@ void session_message_begin(struct session *s);
 void session_message_over(struct session *s);
 /* The engine refused a message for what is in it, and said so. */
 void session_message_refused(struct session *s);
+
+/* Limits of the whole server.  False: it waits for ledger's word. */
+bool session_limits_connect(struct session *s);
+bool session_limits_greet(struct session *s, bool tls); /* false: session_greet() will be called */
+bool session_limits_mail(struct session *s);
+bool session_limits_rcpt(struct session *s);
+void session_limits_used(struct session *s);   /* the message was stored */
+void session_limits_refund(struct session *s); /* what was paid for and not used */
+void session_limits_slow(struct session *s);   /* no answer came in time; the session is to be run */
+void session_limits_end(struct session *s);
 
 /* One line an outcome, counters, and what ledger is told. */
 void session_log_tls(struct session *s);

@@ -35,10 +35,10 @@ struct policy_facts session_facts(const struct session *s)
 				  .trusted = s->trusted,
 				  .login = buf_slice(&s->login),
 				  .advice = s->rules->engine.advice,
-				  .sessions = s->listener->n_sessions,
-				  .max_sessions = s->rules->max_sessions,
-				  .sessions_of_ip = s->facts.sessions_of_ip,
-				  .max_sessions_per_ip = s->rules->max_sessions_per_ip,
+				  .limited = s->room.refused,
+				  .limit_max = s->room.refused_max,
+				  .limit_period_s = s->rules->limit_period_s,
+				  .retry_s = s->room.retry_s,
 				  .draining = s->rx->draining,
 				  .queue_result = s->rx->queue_result,
 				  .queue_away = !s->rx->queue,
@@ -160,6 +160,8 @@ void session_auth_result(struct session *s, const struct ipc_auth_result *m)
 			auth_later(s);
 			return;
 		}
+		buf_reset(&s->owner);
+		buf_put(&s->owner, m->owner);
 	}
 	session_log_auth(s, m->code, m->locked, m->name);
 	if (m->code == 235)
@@ -247,6 +249,8 @@ bool session_mail(struct session *s, const struct smtp_server_ask *ask)
 	if (!ask->path.null &&
 	    !is_canonical(s, COUNT_AT_MAIL, &ask->path, "5.1.7", "the sender's domain is not a valid name"))
 		return true;
+	if (!session_limits_mail(s))
+		return false;
 	s->facts = session_facts(s);
 	s->facts.path = &ask->path;
 	switch (policy_start(&s->check, POLICY_MAIL, &s->facts)) {
@@ -270,6 +274,8 @@ bool session_rcpt(struct session *s, const struct smtp_server_ask *ask)
 	if (!is_canonical(s, COUNT_AT_RCPT, &ask->path, "5.1.3",
 			  "the recipient's domain is not a valid name"))
 		return true;
+	if (!session_limits_rcpt(s))
+		return false;
 	session_forget_targets(s);
 	s->facts = session_facts(s);
 	s->facts.path = &ask->path;

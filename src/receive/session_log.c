@@ -108,7 +108,7 @@ void session_log_begin(struct session *s)
 
 	LOG(LOG_DEBUG, "connect", LOG_STR("listener", s->listener->name),
 	    LOG_STR("ip", ip_format(&s->ip, ip)), LOG_U("port", s->peer_port), LOG_STR("via", via(s, proxy)),
-	    LOG_U("sessions", s->listener->n_sessions), LOG_U("of_ip", s->facts.sessions_of_ip));
+	    LOG_U("sessions", s->listener->n_sessions), LOG_U("limits_wait", s->room.waits != NULL));
 }
 
 void session_log_end(struct session *s)

@@ -151,6 +151,7 @@ void session_stored(struct session *s, int result)
 		refuse_errno(s, result);
 	} else {
 		s->messages++;
+		session_limits_used(s);
 		s->listener->count.messages++;
 		s->listener->count.recipients += s->tx.recipients;
 		s->listener->count.octets += s->tx.size;

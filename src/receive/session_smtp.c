@@ -172,7 +172,7 @@ static bool on_close(struct session *s)
 /* Ask keeper's answer with a time to wait for it. */
 static bool asked(struct session *s, bool goes_on)
 {
-	if (!goes_on) {
+	if (!goes_on && s->wait != SESSION_WAITS_FOR_LEDGER) {
 		s->wait = SESSION_WAITS_FOR_KEEPER;
 		session_deadline(s, ANSWER_S);
 	}
@@ -274,7 +274,8 @@ static bool act(struct session *s, const struct smtp_server_ask *ask)
 
 bool session_smtp(struct session *s)
 {
-	if (s->wait == SESSION_WAITS_FOR_KEEPER || s->wait == SESSION_WAITS_FOR_ROLE)
+	if (s->wait == SESSION_WAITS_FOR_KEEPER || s->wait == SESSION_WAITS_FOR_ROLE ||
+	    s->wait == SESSION_WAITS_FOR_LEDGER)
 		return false;
 	if (s->wait == SESSION_WAITS_FOR_QUEUE) {
 		/* Bytes that come meanwhile stay with the connection, and so with TCP. */

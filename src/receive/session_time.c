@@ -16,7 +16,8 @@
 
 /* ---- a listener that is nearly full ---- */
 
-/* From so many of its sessions on (in tenths of max_sessions), times are divided. */
+/* From so many of its sessions on (in tenths of this process's share of max_sessions), times are
+ * divided. */
 static const struct {
 	uint32_t tenths;
 	unsigned divisor;
@@ -25,8 +26,9 @@ static const struct {
 static unsigned level_of(const struct listener *l, const struct rules *r)
 {
 	unsigned level = sizeof(levels) / sizeof(levels[0]) - 1;
+	unsigned processes = l->rx->setup.processes ? l->rx->setup.processes : 1;
 
-	while ((uint64_t)l->n_sessions * 10 < (uint64_t)r->max_sessions * levels[level].tenths)
+	while ((uint64_t)l->n_sessions * 10 * processes < (uint64_t)r->max_sessions * levels[level].tenths)
 		level--;
 	return level;
 }
@@ -164,6 +166,10 @@ static void smtp_timed_out(struct session *s)
 		s->tired = true;
 		s->wait = SESSION_WAITS_FOR_PEER;
 		session_deadline(s, s->rules->command_timeout_s);
+		return;
+	}
+	if (s->wait == SESSION_WAITS_FOR_LEDGER) {
+		session_limits_slow(s);
 		return;
 	}
 	if (s->wait == SESSION_WAITS_FOR_KEEPER) {

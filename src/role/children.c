@@ -54,19 +54,11 @@ static int account_for(struct server *s, enum ipc_role role, struct account *ret
 	return -ENOENT;
 }
 
-static unsigned smtp_processes(const struct conf *conf)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned n = conf->smtp_processes ? conf->smtp_processes : cores > 0 ? (unsigned)cores : 1;
-
-	return n > ROLE_SMTP_MAX ? ROLE_SMTP_MAX : n;
-}
-
 int children_plan(struct server *s)
 {
 	int r = 0;
 
-	s->n_smtp = smtp_processes(s->conf);
+	s->n_smtp = conf_smtp_processes(s->conf);
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		unsigned n = order[i] == IPC_SMTP ? s->n_smtp : 1;
 		struct account as;

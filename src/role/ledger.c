@@ -7,6 +7,7 @@
 #include "base/turn.h"
 #include "history/mishaps.h"
 #include "history/remedy.h"
+#include "role/ledger_limits.h"
 #include "role/role.h"
 
 #define FLUSH_MS     1000
@@ -20,6 +21,7 @@
 
 static struct {
 	struct mishaps *mishaps; /* NULL: the database could not be opened */
+	struct claims *claims;
 	uv_timer_t flush;
 	bool flush_set;
 	uint64_t received, refused, unstored;
@@ -36,6 +38,11 @@ static int ledger_open(struct role *r)
 	char path[4096], why[256];
 	int err;
 
+	err = claims_new(&self.claims);
+	if (err < 0) {
+		LOG(LOG_ERR, "start-failed", LOG_ERRNO(err));
+		return err;
+	}
 	snprintf(path, sizeof(path), "%s/ledger/mishaps.db", r->conf->state_dir);
 	err = mishaps_open(path, ROWS_MAX, &self.mishaps, why, sizeof(why));
 	/* No reason to stay away: the counters still work, and mail never waits for this. */
@@ -84,6 +91,10 @@ static void ledger_message(struct role *r, enum ipc_role who, unsigned index, co
 	struct mishap what;
 
 	(void)fd;
+	if (who == IPC_SMTP && m->type == IPC_TYPE_claim) {
+		ledger_claim(r, self.claims, index, &m->claim);
+		return;
+	}
 	if (who != IPC_SMTP || m->type != IPC_TYPE_mishap || m->mishap.kind == 0 ||
 	    m->mishap.kind >= IPC_MISHAP_KINDS || !ip_of(m->mishap.ip, &what.ip)) {
 		self.refused++;
@@ -220,9 +231,20 @@ static void clients_list(struct role *r, struct role_request *req)
 	role_answer(req, json_pack("{s:b}", "cut", (int)l.cut), true);
 }
 
+/* Also when it comes anew: what the one before held is free. */
+static void ledger_peer(struct role *r, enum ipc_role who, unsigned index, struct channel *ch)
+{
+	(void)r;
+	(void)ch;
+	if (who == IPC_SMTP && self.claims)
+		claims_drop(self.claims, index);
+}
+
 static void ledger_request(struct role *r, struct role_request *req)
 {
-	if (strcmp(req->ask, "clients.list") == 0)
+	if (strncmp(req->ask, "limit.", 6) == 0)
+		ledger_limits_request(r, self.claims, req);
+	else if (strcmp(req->ask, "clients.list") == 0)
 		clients_list(r, req);
 	else
 		role_answer_error(req, "the ledger answers no such question", NULL);
@@ -236,6 +258,7 @@ static void ledger_status(struct role *r, json_t *to)
 	if (self.mishaps)
 		mishaps_count(self.mishaps, &n);
 	json_object_set_new(to, "usable", json_boolean(self.mishaps != NULL));
+	json_object_set_new(to, "claims", json_integer((json_int_t)claims_size(self.claims)));
 	json_object_set_new(to, "mishaps_received", json_integer((json_int_t)self.received));
 	json_object_set_new(to, "mishaps_dropped", json_integer((json_int_t)(n.dropped + self.unstored)));
 	json_object_set_new(to, "messages_refused", json_integer((json_int_t)self.refused));
@@ -266,6 +289,7 @@ const struct role_ops role_ledger = {
 	.id = IPC_LEDGER,
 	.open = ledger_open,
 	.start = ledger_start,
+	.peer = ledger_peer,
 	.message = ledger_message,
 	.request = ledger_request,
 	.status = ledger_status,

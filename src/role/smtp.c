@@ -56,6 +56,7 @@ static int smtp_open(struct role *r)
 {
 	struct receive_setup setup = { .loop = r->loop,
 				       .index = r->index,
+				       .processes = conf_smtp_processes(r->conf),
 				       .drained = on_drained,
 				       .peer_broken = on_peer_broken,
 				       .peer_silent = on_peer_silent,
