@@ -7,7 +7,7 @@ OPERATORS = {'<=': operator.le, '>=': operator.ge, '<': operator.lt}
 
 
 def number(v):
-    if v >= 100:
+    if v >= 100 or v == 0:
         return f'{v:.0f}'
     return f'{v:.1f}' if v >= 10 else f'{v:.2f}' if v >= 0.1 else f'{v:.4f}'
 
@@ -52,6 +52,17 @@ class Figure:
         out += [f'  ! {n}' for n in self.notes]
         return '\n'.join(out)
 
+    def markdown(self):
+        """Rows of the table in doc/benchmarks.md."""
+        out = [f'| **{self.title}** (`{self.name}`) | | | | |']
+        for label, values in self.series.items():
+            spread = [number(v) for v in (min(values), statistics.median(values), max(values))]
+            out.append(f'| {label} | ' + (' | '.join(spread) if len(values) > 1 else f'| {spread[1]} |') + ' | |')
+        for r in self.results:
+            verdict = f'{r["target"]}: {"reached" if r["reached"] else "not reached"}' if r['target'] else ''
+            out.append(f'| {r["what"]} | | {number(r["value"])} | | {verdict} |')
+        return out + [f'| {n} | | | | |' for n in self.notes if 'left out' in n]
+
     def data(self):
         return {'name': self.name, 'title': self.title, 'setup': self.setup, 'series': self.series, 'results': self.results,
                 'notes': self.notes}
@@ -69,6 +80,17 @@ class Report:
         with_target = [r for f in self.figures for r in f.results if r['target']]
         reached = sum(r['reached'] for r in with_target)
         return f'{reached} of {len(with_target)} targets reached'
+
+    def write_doc(self, path):
+        """Puts the figures into a page, in place of all that stands below its heading 'Measured'."""
+        with open(path) as f:
+            head, heading, _ = f.read().partition('\n## Measured\n')
+        if not heading:
+            raise ValueError(f'{path} has no heading "## Measured"')
+        about = '; '.join(f'{k.replace("_", " ")} {v}' for k, v in self.machine.items())
+        with open(path, 'w') as f:
+            f.write(f'{head}{heading}\n{about}.\n\n| | min | median | max | target |\n|---|---|---|---|---|\n')
+            f.write('\n'.join(row for figure in self.figures for row in figure.markdown()) + '\n')
 
     def write(self, path):
         with open(path, 'w') as f:

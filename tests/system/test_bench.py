@@ -104,14 +104,18 @@ def test_a_closed_connection_is_told(server, make_server, loader):
 
 def run_bench(binary, tmp_path_factory, *args):
     """Its figures by their names, what it printed, and what it left behind."""
-    out = tmp_path_factory.mktemp('bench') / 'figures.json'
+    folder = tmp_path_factory.mktemp('bench')
+    out, page = folder / 'figures.json', folder / 'page.md'
+    page.write_text('# A page\n\n## Measured\n\nlong ago\n')
     with tempfile.TemporaryDirectory(prefix='pb-', dir='/var/tmp') as room:
         os.chmod(room, 0o755)  # the servers' users come through it
-        done = subprocess.run([os.path.join(TOP, 'scripts/bench'), '--tiny', '--runs', '1', '--seconds', '1', '--json', str(out),
+        done = subprocess.run([os.path.join(TOP, 'scripts/bench'), '--tiny', '--runs', '1', '--seconds', '1', '--json', str(out), '--doc', str(page),
                                '--programs', os.path.dirname(binary), *args], capture_output=True, text=True, timeout=300,
                               env=dict(os.environ, BENCH_DIR=room))
         left = os.listdir(room)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    text = page.read_text()
+    assert text.startswith('# A page\n\n## Measured\n') and 'long ago' not in text and '**Messages delivered' in text
     return {f['name']: f for f in json.loads(out.read_text())['figures']}, done.stdout, left
 
 
