@@ -372,18 +372,21 @@ def large(b):
     with b.server(mailboxes=addresses) as s:
         folders = [s.mailbox(a) for a in addresses]
 
-        def peak(label, copies, **options):
+        def once(copies, **options):
             for f in files(folders):
                 os.unlink(f.path)
+            b.loader.run(s.port['relay'], sessions=8, to='user%u@example.org', to_count=boxes, **options)
+            deadline = time.monotonic() + 120
+            while sum(1 for _ in files(folders)) < copies:
+                if time.monotonic() > deadline:
+                    raise RuntimeError('not every message was delivered')
+                time.sleep(0.1)
+
+        def peak(label, copies, rounds=1, **options):
             with Peak(s.process.pid) as p:
-                r = b.loader.run(s.port['relay'], sessions=8, to='user%u@example.org', to_count=boxes, **options)
-                deadline = time.monotonic() + 120
-                while sum(1 for _ in files(folders)) < copies and time.monotonic() < deadline:
-                    time.sleep(0.1)
-            if sum(1 for _ in files(folders)) < copies:
-                raise RuntimeError('not every message was delivered')
+                for _ in range(rounds):
+                    once(copies, **options)
             fig.add(label, p.mb)
-            fig.note(f'{label}: {r["messages"]} messages, taken in {r["seconds"]:.1f} s')
             return p.mb
 
         fig.add('at rest', machine.pss_mb(s.process.pid))
@@ -391,10 +394,12 @@ def large(b):
         small = peak(f'messages of {small_mb} MB, one recipient', b.few(16, 8), messages=b.few(16, 8), size=small_mb * mb)
         big_size = big_mb * mb - 4096  # with its headers below the limit of 50 MiB
         big = peak(f'messages of {big_mb} MB, one recipient', b.few(16, 8), messages=b.few(16, 8), size=big_size)
-        one = peak('messages of 1 MB, one recipient', b.few(100, 8), messages=b.few(100, 8), size=mb)
-        many = peak(f'messages of 100 KB, {boxes} recipients', 8 * boxes, messages=8, size=100000, recipients=boxes)
+        one = peak('messages of 100 KB, one recipient', b.few(100, 8), messages=b.few(100, 8), size=100000)
+        many = peak(f'8 messages of 100 KB to {boxes} recipients each', 8 * boxes, messages=8, size=100000, recipients=boxes)
+        again = peak('the same, four times', 8 * boxes, 4, messages=8, size=100000, recipients=boxes)
     fig.result(f'peak at {big_mb} MB / peak at {small_mb} MB', big / small, '<=', 1.25)
-    fig.result(f'peak at {boxes} recipients / peak at one', many / max(one, small), '<=', 1.25)
+    fig.result(f'peak with {boxes} recipients, four times / once', again / many, '<=', 1.25)
+    fig.result(f'KB for each of the {8 * boxes} recipients under way', max(many - one, 0) * 1000 / (8 * boxes))
     yield fig
 
 
