@@ -4,7 +4,7 @@
  * wrapped by the linker (rogue.c).  Until a plan lies in the runtime folder every role
  * is honest.  "rogue", a text file:
  *
- *	walls FOLDER         each role tries every attempt of attempts.c, in processes that
+ *	walls FOLDER         each role tries every attempt of attempts_*.c, in processes that
  *	                     have entered its walls; FOLDER: anybody may write there
  *	ROLE MODE            that role does what misbehave.c has by this name
  *

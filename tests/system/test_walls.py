@@ -1,6 +1,6 @@
 """Each role within its walls, on the release build: what it tries that it must not is refused.
 
-The attempts, and what must come of them, are the rows of tests/rogue/attempts.c; here
+The attempts, and what must come of them, are the rows of tests/rogue/attempts_*.c; here
 they are run, and the walls are looked at from outside.
 """
 import collections
