@@ -301,3 +301,20 @@ def test_mail_arrives_while_dovecot_waits_for_it(pair):
         c.sock.settimeout(20)
         while not re.match(rb'\* 2 EXISTS', c.readline()):
             pass
+
+
+def test_guessing_is_locked_by_the_clients_address(make_server):
+    """The counters of AUTH, with the address that Dovecot names; the owner's own network stays free."""
+    config = dict(server_config(), guessing={'per_address': 3, 'lock': '1m'}, limits={'exempt_networks': []})
+    with make_server(config) as s:
+        s.cli('domain', 'add', 'example.org')
+        s.account(ANN, PASSWORD)
+        s.account(BOB, PASSWORD)
+        with Dovecot(s) as d:
+            assert d.login(BOB, PASSWORD) == 'OK'
+            for i in range(3):
+                assert WRONG in d.login(ANN, f'guess number {i}')
+            # Refused for a while, whatever the password: and that is nothing to change a password for.
+            assert LATER in d.login(ANN, PASSWORD)
+            assert 'ip=127.0.0.1' in s.wait_log('why=locked-address')
+            assert d.login(BOB, PASSWORD) == 'OK'

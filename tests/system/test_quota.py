@@ -1,5 +1,6 @@
 """Quotas of mailboxes: set for an account, kept at delivery, shown."""
 import os
+import signal
 import smtplib
 
 import pytest
@@ -104,3 +105,21 @@ def test_refused_for_good_where_that_is_wanted(s):
     begin = len(s.log_text())
     send(s, 'final@example.org', 4000, 'too much')
     assert 'status=5.2.2' in s.wait_log('event=failed', begin=begin)
+
+
+def test_a_keeper_that_is_silent_holds_no_mail_back(s):
+    s.cli('account', 'add', 'silent@example.org', '--no-password', '--quota', '5K')
+    send(s, 'silent@example.org', 4000, 'fits')
+    s.wait_message('silent@example.org', b'fits')
+    begin = len(s.log_text())
+    send(s, 'silent@example.org', 4000, 'does not')
+    s.wait_log('event=deferred', begin=begin)
+    keeper = next(r['pid'] for r in s.json('status')['roles'] if r['role'] == 'keeper')
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        s.cli('queue', 'retry', '--all')
+        s.wait_message('silent@example.org', b'does not')
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    # It is counted all the same.
+    assert s.json('account', 'show', 'silent@example.org')['used']['messages'] == 2
