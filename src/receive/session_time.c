@@ -172,6 +172,10 @@ static void smtp_timed_out(struct session *s)
 		session_limits_slow(s);
 		return;
 	}
+	if (s->held) { /* keeper has answered; the client waits because it guessed */
+		session_let_go(s);
+		return;
+	}
 	if (s->wait == SESSION_WAITS_FOR_KEEPER) {
 		receive_peer_silent(s->rx, IPC_KEEPER);
 		session_keeper_failed(s);
