@@ -31,7 +31,7 @@ SLOT, SLOTS = 128, 16
 FIELDS = {'memory_ppm': (0, 'I'), 'memory_min': (4, 'I'), 'memory_nth': (8, 'Q'), 'seed': (16, 'Q'),
           'wall_ns': (24, 'q'), 'boot_ns': (32, 'q'), 'accept_errno': (40, 'I'), 'write_errno': (44, 'I'),
           'sync_errno': (48, 'I'), 'read_errno': (52, 'I'),
-          'asked': (56, 'Q'), 'failed': (64, 'Q'), 'called': (72, 'Q'), 'accepts': (80, 'Q')}
+          'asked': (56, 'Q'), 'failed': (64, 'Q'), 'called': (72, 'Q'), 'accepts': (80, 'Q'), 'files': (88, 'Q')}
 ORDERS = 56  # octets of orders; the reports follow
 
 
@@ -52,6 +52,7 @@ class Fault:
     def clear(self):
         """All is well again; what was counted stays."""
         self._memory[self._at:self._at + ORDERS] = bytes(ORDERS)
+        self.files = 0
 
 
 def library():
