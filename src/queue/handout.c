@@ -8,6 +8,7 @@
 #include "queue/envelope.h"
 
 #define BODY_MAX    (2U << 20) /* in memory: the ceiling of spool.body_memory */
+#define WHOLE_MAX   65536      /* octets of a message that is read with one call */
 #define ROOM_MS	    20	       /* then the channels are asked again for room */
 #define EXPIRE_TURN 32	       /* messages that are given up in one turn */
 
@@ -137,12 +138,16 @@ static int read_job(struct handout *h, struct carrier_job *j, struct carrier_loa
 {
 	struct spool_info info;
 	int r = spool_info(h->sp, &j->id, &info);
+	bool whole;
 
 	if (r < 0)
 		return r;
 	j->accepted_ms = info.time_ms;
 	j->size = info.body_size;
-	r = spool_read_meta(h->sp, &j->id, &j->envelope, headers);
+	r = body ? spool_read_whole(h->sp, &j->id, WHOLE_MAX, &j->envelope, headers, body) : -ENODATA;
+	whole = r == 0;
+	if (r == -ENODATA)
+		r = spool_read_meta(h->sp, &j->id, &j->envelope, headers);
 	if (r < 0)
 		return r;
 	load->recipients = buf_slice(&j->envelope);
@@ -151,8 +156,9 @@ static int read_job(struct handout *h, struct carrier_job *j, struct carrier_loa
 		return -EBADMSG;
 	if (!body)
 		return 0;
-	load->fd = spool_body_fd(h->sp, &j->id);
-	if (load->fd < 0)
+	if (!whole)
+		load->fd = spool_body_fd(h->sp, &j->id);
+	if (!whole && load->fd < 0)
 		r = load->fd == -ENODATA ? read_body(h, j, body) : load->fd;
 	load->body = buf_slice(body);
 	return r;

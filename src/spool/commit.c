@@ -15,6 +15,16 @@
 #include "base/crc32c.h"
 #include "spool/state.h"
 
+#define LOG_WAITS_NS (100 * UINT64_C(1000000))
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 struct job *job_new(enum job_kind kind)
 {
 	struct job *j = calloc(1, sizeof(*j));
@@ -233,6 +243,20 @@ static void write_messages(struct spool *sp, struct list *jobs, struct list *out
 
 /* --- the outcome log --- */
 
+/* While commits keep coming the log is not synced behind each of them: on a disk that
+ * takes long they would wait for outcomes of others, which may be a second late. */
+static bool log_can_wait(struct spool *sp, const struct list *chores)
+{
+	bool busy;
+
+	if (!sp->threaded || !list_empty(chores) || now_ns() - sp->log_synced_ns > LOG_WAITS_NS)
+		return false;
+	pthread_mutex_lock(&sp->lock);
+	busy = !list_empty(&sp->pending) && sp->log_old < 0 && !sp->stop;
+	pthread_mutex_unlock(&sp->lock);
+	return busy;
+}
+
 static int sync_log(struct spool *sp)
 {
 	int file, old, r = 0;
@@ -246,6 +270,7 @@ static int sync_log(struct spool *sp)
 	dirty = sp->log_dirty;
 	sp->log_dirty = false;
 	pthread_mutex_unlock(&sp->lock);
+	sp->log_synced_ns = now_ns();
 	if (old >= 0)
 		r = commit_sync(sp, old);
 	if (r == 0 && dirty && file >= 0)
@@ -351,7 +376,7 @@ static int turn(struct spool *sp)
 	write_messages(sp, &jobs, &out);
 	post(sp, &out);
 	r = spool_failed(sp);
-	if (r == 0)
+	if (r == 0 && !log_can_wait(sp, &jobs))
 		r = sync_log(sp);
 	chores(sp, &jobs, r, &out);
 	post(sp, &out);

@@ -141,6 +141,29 @@ static void check(struct store *st, struct id id, size_t size)
 	assert_true(at == size);
 }
 
+/* Read at once it is the same, or must be read in parts. */
+static void check_whole(struct store *st, struct id id, size_t size, size_t max, int want)
+{
+	struct buf envelope, headers, body;
+
+	buf_init(&envelope, 100);
+	buf_init(&headers, 100);
+	buf_init(&body, 300000);
+	assert_int_equal(spool_read_whole(st->sp, &id, max, &envelope, &headers, &body), want);
+	if (want == 0) {
+		assert_true(slice_eq(buf_slice(&envelope), SLICE_LIT("an envelope")));
+		assert_true(slice_eq(buf_slice(&headers), SLICE_LIT("Received: x\r\n")));
+		assert_true(body.n == size);
+		for (size_t i = 0; i < size; i++)
+			assert_int_equal(buf_slice(&body).p[i], body_byte(i, (unsigned)size));
+	} else {
+		assert_true(envelope.n == 0 && headers.n == 0 && body.n == 0);
+	}
+	buf_done(&envelope);
+	buf_done(&headers);
+	buf_done(&body);
+}
+
 static void what_is_put_is_there(void **state)
 {
 	static const size_t sizes[] = { 0, 1, 999, 4096, 19999, 20001, 65536, 65537, 200000 };
@@ -152,6 +175,10 @@ static void what_is_put_is_there(void **state)
 	for (int round = 0; round < 3; round++) {
 		for (size_t i = 0; i < 9; i++)
 			check(st, ids[i], sizes[i]);
+		for (size_t i = 0; i < 9; i++)
+			check_whole(st, ids[i], sizes[i], 65536, sizes[i] > 20000 ? -ENODATA : 0);
+		check_whole(st, ids[3], sizes[3], 4096,
+			    -ENODATA); /* with all that goes with it, it is longer */
 		reopen(st);
 	}
 }

@@ -95,6 +95,25 @@ static struct id put(struct place *p, size_t size)
 	return id;
 }
 
+static int whole_of(struct place *p, const struct id *id)
+{
+	struct buf envelope, headers, body;
+	int r;
+
+	buf_init(&envelope, 100);
+	buf_init(&headers, 100);
+	buf_init(&body, 200000);
+	r = spool_read_whole(p->sp, id, 65536, &envelope, &headers, &body);
+	if (r == 0)
+		assert_true(slice_eq(buf_slice(&envelope), id_slice(id)));
+	for (size_t i = 0; r == 0 && i < body.n; i++)
+		assert_int_equal(buf_slice(&body).p[i], body_byte(i));
+	buf_done(&envelope);
+	buf_done(&headers);
+	buf_done(&body);
+	return r;
+}
+
 /* 0: intact; -ENOENT: not there; -EBADMSG: reported as damaged. Anything else fails. */
 static int state_of(struct place *p, const struct id *id)
 {
@@ -102,10 +121,11 @@ static int state_of(struct place *p, const struct id *id)
 	struct spool_info info;
 	struct buf envelope;
 	ssize_t n;
-	int r = spool_info(p->sp, id, &info);
+	int r = spool_info(p->sp, id, &info), whole = whole_of(p, id);
 
 	if (r < 0) {
 		assert_int_equal(r, -ENOENT);
+		assert_int_equal(whole, -ENOENT);
 		return r;
 	}
 	buf_init(&envelope, 100);
@@ -120,8 +140,10 @@ static int state_of(struct place *p, const struct id *id)
 		assert_int_equal(n, -EBADMSG);
 		assert_int_equal(spool_info(p->sp, id, &info), 0);
 		assert_true(info.damaged);
+		assert_true(whole == -EBADMSG || whole == -ENODATA);
 		return -EBADMSG;
 	}
+	assert_true(whole == 0 || whole == -ENODATA);
 	for (ssize_t i = 0; i < n; i++)
 		assert_int_equal(to[i], body_byte((size_t)i));
 	return 0;

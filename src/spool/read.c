@@ -96,6 +96,62 @@ static int read_head(struct spool *sp, struct entry *e, struct record_message *r
 	return 0;
 }
 
+static uint32_t block_crc(const unsigned char *head, uint64_t block)
+{
+	const unsigned char *p = head + RECORD_MESSAGE_HEAD + 4 * block;
+
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* The record's payload: all checksums are tested, then it is taken apart. */
+static int take_whole(const struct entry *e, struct slice all, struct buf *envelope, struct buf *headers,
+		      struct buf *body)
+{
+	uint64_t blocks = e->body_size / RECORD_BLOCK + (e->body_size % RECORD_BLOCK > 0);
+	struct slice head = slice_head(all, (size_t)(RECORD_MESSAGE_HEAD + 4 * blocks)), meta, text;
+	struct record_message m;
+
+	if (head.n < RECORD_MESSAGE_HEAD + 4 * blocks || !record_get_message(head, &m) ||
+	    memcmp(m.id.text, e->id, ID_LEN) != 0 || m.own_file || m.body_size != e->body_size ||
+	    record_body_at(&m) + m.body_size != all.n || !record_message_intact(head))
+		return -EBADMSG;
+	meta = slice_head(slice_tail(all, record_meta_at(&m)), (size_t)m.envelope + m.headers);
+	text = slice_tail(all, record_body_at(&m));
+	if (crc32c(0, meta) != m.meta_crc)
+		return -EBADMSG;
+	for (uint64_t block = 0; block * RECORD_BLOCK < text.n; block++)
+		if (crc32c(0, slice_head(slice_tail(text, block * RECORD_BLOCK), RECORD_BLOCK)) !=
+		    block_crc(all.p, block))
+			return -EBADMSG;
+	buf_put(envelope, slice_head(meta, m.envelope));
+	buf_put(headers, slice_tail(meta, m.envelope));
+	buf_put(body, text);
+	return buf_ok(envelope) && buf_ok(headers) && buf_ok(body) ? 0 : -ENOMEM;
+}
+
+int spool_read_whole(struct spool *sp, const struct id *id, size_t max, struct buf *envelope,
+		     struct buf *headers, struct buf *body)
+{
+	struct entry *e = living(sp, id);
+	unsigned char *all;
+	int r;
+
+	if (!e)
+		return -ENOENT;
+	if (e->own_file || e->length > max)
+		return -ENODATA;
+	all = malloc(e->length + 1);
+	if (!all)
+		return -ENOMEM;
+	r = read_part(sp, e, all, e->length, 0);
+	if (r == 0)
+		r = take_whole(e, slice_of(all, e->length), envelope, headers, body);
+	free(all);
+	if (r == -EBADMSG)
+		damaged(sp, e);
+	return r;
+}
+
 static int read_meta(struct spool *sp, struct entry *e, struct buf *envelope, struct buf *headers)
 {
 	struct record_message m;
@@ -135,13 +191,6 @@ int spool_read_meta(struct spool *sp, const struct id *id, struct buf *envelope,
 	if (r == -EBADMSG)
 		damaged(sp, e);
 	return r;
-}
-
-static uint32_t block_crc(const unsigned char *head, uint64_t block)
-{
-	const unsigned char *p = head + RECORD_MESSAGE_HEAD + 4 * block;
-
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 /* Block by block, each tested whole, as only a whole block has a checksum. */

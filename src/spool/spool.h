@@ -100,9 +100,9 @@ enum spool_mark {
 
 #define SPOOL_ALL_RECIPIENTS UINT32_MAX
 
-/* Written at once, synced with the next commit or within a second, whichever is
- * first.  When the last recipient has an outcome the message is gone.
- * 0, -ENOENT, or negative errno. */
+/* Written at once; synced with the next commit, but while commits keep coming only
+ * every tenth of a second; without any within a second.  When the last recipient has an outcome the message
+ * is gone. 0, -ENOENT, or negative errno. */
 int spool_outcome(struct spool *sp, const struct id *id, uint32_t recipient, enum spool_outcome what);
 /* detail: up to 1 KiB, kept with the mark; the newest of a kind counts. */
 int spool_mark(struct spool *sp, const struct id *id, uint32_t recipient, enum spool_mark what,
@@ -125,6 +125,10 @@ int spool_info(const struct spool *sp, const struct id *id, struct spool_info *r
 bool spool_next(const struct spool *sp, const struct id *after, struct spool_info *ret);
 /* Appends; the checksum is tested (-EBADMSG). */
 int spool_read_meta(struct spool *sp, const struct id *id, struct buf *envelope, struct buf *headers);
+/* All of a message at once, which is quicker than in parts: for one of at most max octets in the
+ * spool, with a body that has no file of its own; -ENODATA otherwise. */
+int spool_read_whole(struct spool *sp, const struct id *id, size_t max, struct buf *envelope,
+		     struct buf *headers, struct buf *body);
 /* Up to size bytes of the body from offset; 0 at its end. The checksum of what is read is tested. */
 ssize_t spool_read_body(struct spool *sp, const struct id *id, uint64_t offset, void *to, size_t size);
 /* A read-only descriptor of a body in a file of its own, for the caller to close; -ENODATA when it is not in

@@ -136,7 +136,8 @@ struct spool {
 	uint64_t log_durable, log_written;
 	uint64_t syncs, sync_us, largest_batch;
 
-	struct writer writer; /* the sync thread's */
+	struct writer writer; /* the sync thread's, as the next */
+	uint64_t log_synced_ns;
 };
 
 /* segment.c: names */
