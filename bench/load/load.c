@@ -88,10 +88,9 @@ static void make_body(void)
 	while (run.body.n < run.size) {
 		size_t left = run.size - run.body.n, n = sizeof(line) - 1;
 
-		if (left >= n)
-			buf_put(&run.body, slice_of(line, n));
-		else /* the rest: a shorter line, or none at all */
-			buf_put(&run.body, slice_of(line + n - (left < 2 ? 2 : left), left < 2 ? 2 : left));
+		/* The last line is shorter: its end, a dot, would alone be the end of the message. */
+		buf_put(&run.body, slice_of(line, left >= n ? n - 2 : left < 2 ? 0 : left - 2));
+		buf_str(&run.body, "\r\n");
 	}
 	buf_str(&run.body, ".\r\n");
 	if (!buf_ok(&run.body))
