@@ -134,7 +134,8 @@ static const char *first_mention(const json_t *list, size_t i)
 	for (size_t k = 0; k < i; k++)
 		if (!strcmp(name, text(json_array_get(list, k), "listener")))
 			return NULL;
-	return strcmp(name, "@control") ? name : NULL;
+	/* Neither of these has sessions of mail. */
+	return strcmp(name, "@control") != 0 && strcmp(name, "@dovecot") != 0 ? name : NULL;
 }
 
 static void print_tls(const json_t *list, const json_t *roles)

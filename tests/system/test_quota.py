@@ -95,18 +95,6 @@ def test_a_body_in_a_file_is_counted(s):
     assert os.listdir(os.path.join(s.mailbox('large@example.org'), 'tmp')) == []
 
 
-def test_refused_for_good_where_that_is_wanted(s):
-    s.cli('account', 'add', 'final@example.org', '--no-password', '--quota', '5K')
-    send(s, 'final@example.org', 4000, 'fits')
-    s.wait_message('final@example.org', b'fits')
-    s.config['mailboxes']['full'] = 'refuse'
-    s.write_config()
-    s.cli('reload')
-    begin = len(s.log_text())
-    send(s, 'final@example.org', 4000, 'too much')
-    assert 'status=5.2.2' in s.wait_log('event=failed', begin=begin)
-
-
 def test_a_keeper_that_is_silent_holds_no_mail_back(s):
     s.cli('account', 'add', 'silent@example.org', '--no-password', '--quota', '5K')
     send(s, 'silent@example.org', 4000, 'fits')
@@ -123,3 +111,15 @@ def test_a_keeper_that_is_silent_holds_no_mail_back(s):
         os.kill(keeper, signal.SIGCONT)
     # It is counted all the same.
     assert s.json('account', 'show', 'silent@example.org')['used']['messages'] == 2
+
+
+def test_refused_for_good_where_that_is_wanted(s):
+    s.cli('account', 'add', 'final@example.org', '--no-password', '--quota', '5K')
+    send(s, 'final@example.org', 4000, 'fits')
+    s.wait_message('final@example.org', b'fits')
+    s.config['mailboxes']['full'] = 'refuse'
+    s.write_config()
+    s.cli('reload')
+    begin = len(s.log_text())
+    send(s, 'final@example.org', 4000, 'too much')
+    assert 'status=5.2.2' in s.wait_log('event=failed', begin=begin)
