@@ -219,12 +219,6 @@ static void do_answer(struct player *p, struct slice text)
 {
 	enum smtp_client_want want;
 
-	if (cur_word(&text, SLICE_LIT("unsent-lost "))) {
-		while (p->in.n > 0)
-			fail(p, "input is left");
-		smtp_client_lost(p->engine, "4.4.2", (const char *)text.p);
-		return;
-	}
 	pump(p);
 	want = smtp_client_want(p->engine)->want;
 	if (flag(text, "quit") && want == SMTP_CLIENT_READY)

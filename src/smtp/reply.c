@@ -18,16 +18,21 @@ bool smtp_enhanced_take(struct slice *cur, char ret[static 16])
 	return true;
 }
 
+/* Control characters, also those of UTF-8 beyond ASCII: terminals obey them. */
+static bool is_control(struct slice s, size_t i)
+{
+	unsigned char c = s.p[i];
+
+	return c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xa0 && i > 0 && s.p[i - 1] == 0xc2);
+}
+
 /* Behind what there is, with a blank between; cut at the ceiling. */
 static void add_text(struct smtp_reply *r, struct slice s)
 {
 	if (r->text_n > 0 && s.n > 0 && r->text_n < SMTP_REPLY_TEXT_MAX)
 		r->text[r->text_n++] = ' ';
-	for (size_t i = 0; i < s.n && r->text_n < SMTP_REPLY_TEXT_MAX; i++) {
-		unsigned char c = s.p[i];
-
-		r->text[r->text_n++] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
-	}
+	for (size_t i = 0; i < s.n && r->text_n < SMTP_REPLY_TEXT_MAX; i++)
+		r->text[r->text_n++] = is_control(s, i) ? '?' : (char)s.p[i];
 }
 
 /* The code's class counts: a text that says otherwise is corrected. */

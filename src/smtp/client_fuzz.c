@@ -1,0 +1,192 @@
+/* Whatever a server says, and however TCP cuts it: the client says the same and reports the
+ * same; each recipient gets exactly one result; none is delivered, and none in doubt, but
+ * after the dot; and no CR or LF goes out alone.
+ *
+ * The first octet is the setup, the second the size of the pieces.  The rest is what the server
+ * says; at each 0xff the driver has its turn: a message, a piece of body, its end, or QUIT. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "smtp/client.h"
+#include "smtp/path.h"
+
+#define RCPTS	 5
+#define MESSAGES 3
+#define MANY	 (1U << 20)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct run {
+	struct smtp_client_setup setup;
+	struct smtp_client *c;
+	struct smtp_client_message m;
+	struct smtp_client_rcpt rcpt[RCPTS];
+	struct buf out, log;
+	unsigned results[RCPTS];
+	unsigned messages, pieces;
+	bool under_way, dot;
+};
+
+static void insist(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void collect(struct run *r)
+{
+	struct slice out = smtp_client_output(r->c);
+
+	buf_put(&r->out, out);
+	smtp_client_sent(r->c, out.n);
+}
+
+static void result(struct run *r, const struct smtp_client_ask *a)
+{
+	insist(r->under_way && a->recipient < r->m.recipients);
+	insist(r->results[a->recipient]++ == 0);
+	insist(a->result != SMTP_CLIENT_DELIVERED ||
+	       (r->dot && a->step == SMTP_CLIENT_AT_FINAL && a->code / 100 == 2));
+	insist(!a->in_doubt || (r->dot && a->result == SMTP_CLIENT_DEFERRED));
+	insist(a->enhanced[0] == '\0' || a->enhanced[0] != '2' || a->result != SMTP_CLIENT_FAILED);
+	buf_fmt(&r->log, "%u %d %d %d %s %.*s\n", a->recipient, a->result, a->in_doubt, a->code, a->enhanced,
+		SLICE_ARG(a->text));
+}
+
+static void over(struct run *r)
+{
+	for (uint32_t i = 0; r->under_way && i < r->m.recipients; i++)
+		insist(r->results[i] == 1);
+	r->under_way = false;
+}
+
+/* What needs no thought; false at the end. */
+static bool settle(struct run *r)
+{
+	const struct smtp_client_ask *a = smtp_client_want(r->c);
+
+	for (;;) {
+		collect(r);
+		switch (a->want) {
+		case SMTP_CLIENT_RESULT:
+			result(r, a);
+			smtp_client_go_on(r->c);
+			break;
+		case SMTP_CLIENT_TLS:
+			buf_str(&r->log, "TLS\n");
+			smtp_client_tls_started(r->c);
+			break;
+		case SMTP_CLIENT_READY:
+			over(r);
+			return true;
+		case SMTP_CLIENT_CLOSE:
+			over(r);
+			buf_fmt(&r->log, "CLOSE %d %.*s\n", a->code, SLICE_ARG(a->text));
+			return false;
+		default:
+			return true;
+		}
+	}
+}
+
+static void begin(struct run *r)
+{
+	memset(r->results, 0, sizeof(r->results));
+	r->under_way = true;
+	r->dot = false;
+	r->pieces = 0;
+	insist(smtp_client_mail(r->c, &r->m));
+}
+
+static void turn(struct run *r)
+{
+	switch (smtp_client_want(r->c)->want) {
+	case SMTP_CLIENT_READY:
+		if (r->messages++ < MESSAGES)
+			begin(r);
+		else
+			smtp_client_quit(r->c);
+		break;
+	case SMTP_CLIENT_BODY:
+		if (r->pieces++ == 0) {
+			(void)smtp_client_body(r->c, SLICE_LIT("a\r\n.b\n.\r\n.\rc\r"));
+		} else if (r->pieces == 2) {
+			(void)smtp_client_body(r->c, SLICE_LIT("\n.\n"));
+		} else {
+			r->dot = true;
+			smtp_client_body_end(r->c);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+static void play(struct run *r, struct slice script, uint8_t flags, size_t cut)
+{
+	static const char *const names[RCPTS] = { "a@x", "b@x", "\xc3\xa4@x", "d@x>\r\nDATA", "e@x" };
+	bool on = true;
+
+	memset(r, 0, sizeof(*r));
+	r->setup.protocol = flags & 1 ? SMTP_CLIENT_LMTP : SMTP_CLIENT_SMTP;
+	r->setup.tls = flags & 2 ? SMTP_CLIENT_TLS_MAY : SMTP_CLIENT_TLS_NEVER;
+	r->setup.helo = SLICE_LIT("c");
+	r->m = (struct smtp_client_message){ .sender = SLICE_LIT("s@x"),
+					     .size = 20,
+					     .eightbit = flags & 4,
+					     .smtputf8 = flags & 8,
+					     .rcpt = r->rcpt,
+					     .recipients = 1 + (flags >> 4) % RCPTS };
+	for (unsigned i = 0; i < RCPTS; i++)
+		r->rcpt[i].address = slice_str(names[i]);
+	buf_init(&r->out, MANY);
+	buf_init(&r->log, MANY);
+	r->c = smtp_client_new(&r->setup);
+	insist(r->c);
+	while (script.n > 0 && on) {
+		struct slice said = slice_head(script, slice_find(script, 0xff));
+
+		script = slice_tail(script, said.n + 1);
+		while (said.n > 0 && on) {
+			said = slice_tail(said, smtp_client_feed(r->c, slice_head(said, cut)));
+			on = settle(r);
+		}
+		if (on) {
+			turn(r);
+			on = settle(r);
+		}
+	}
+	if (on) {
+		smtp_client_lost(r->c, "4.4.2", "lost");
+		insist(!settle(r));
+	}
+	smtp_client_free(r->c);
+}
+
+static void lines_end_well(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		insist(s.p[i] != '\n' || (i > 0 && s.p[i - 1] == '\r'));
+		insist(s.p[i] != '\r' || (i + 1 < s.n && s.p[i + 1] == '\n'));
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct run whole, cut;
+	struct slice script = slice_of(data + 2, size - 2);
+
+	if (size < 2 || size > 20000)
+		return 0;
+	play(&whole, script, data[0], size);
+	play(&cut, script, data[0], 1 + data[1] % 7);
+	insist(slice_eq(buf_slice(&whole.out), buf_slice(&cut.out)));
+	insist(slice_eq(buf_slice(&whole.log), buf_slice(&cut.log)));
+	lines_end_well(buf_slice(&whole.out));
+	buf_done(&whole.out);
+	buf_done(&whole.log);
+	buf_done(&cut.out);
+	buf_done(&cut.log);
+	return 0;
+}
