@@ -29,6 +29,10 @@
 #include "role/role.h"
 
 #define WAIT_MS 20000
+/* More of the configuration. */
+#ifndef WORLD_CONF
+#define WORLD_CONF ""
+#endif
 
 struct proc {
 	pid_t pid;
@@ -122,7 +126,7 @@ static __attribute__((unused)) void start(struct proc *p, const struct role_ops 
 	p->control = fd[0];
 	dprintf(text,
 		"hostname: mx.test\nstate_dir: %s/state\nmailboxes: {dir: %s/mail}\nruntime_dir: %s/run\n"
-		"log: {level: error}\nspool: {free_min: 0}\n",
+		"log: {level: error}\nspool: {free_min: 0}\n" WORLD_CONF,
 		w.dir, w.dir, w.dir);
 	send_msg(p->control, &m, text);
 	close(text);
