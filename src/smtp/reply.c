@@ -112,8 +112,3 @@ struct slice smtp_reply_text(const struct smtp_reply *r)
 {
 	return slice_of(r->text, r->text_n);
 }
-
-bool smtp_reply_begun(const struct smtp_reply *r)
-{
-	return !r->whole && r->octets > 0;
-}

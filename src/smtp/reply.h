@@ -40,8 +40,6 @@ struct smtp_reply {
 size_t smtp_reply_feed(struct smtp_reply *r, struct slice in, enum smtp_reply_step *ret);
 /* The words of all lines on one, without control characters; what is not ASCII stays as it is. */
 struct slice smtp_reply_text(const struct smtp_reply *r);
-/* Whether part of a reply has come. */
-bool smtp_reply_begun(const struct smtp_reply *r);
 
 /* "5.1.1" at the front of the text: takes it and a blank after it. RFC 3463 2, 2034 4. */
 bool smtp_enhanced_take(struct slice *cur, char ret[static 16]);
