@@ -30,20 +30,6 @@ const char *smtp_client_step_name(enum smtp_client_step step)
 	return step < SMTP_CLIENT_STEPS ? names[step] : "unknown";
 }
 
-unsigned smtp_client_timeout_s(enum smtp_client_step step)
-{
-	static const unsigned seconds[SMTP_CLIENT_STEPS] = {
-		[SMTP_CLIENT_AT_GREETING] = 300, [SMTP_CLIENT_AT_HELO] = 300,
-		[SMTP_CLIENT_AT_STARTTLS] = 300, [SMTP_CLIENT_AT_MAIL] = 300,
-		[SMTP_CLIENT_AT_RCPT] = 300,	 [SMTP_CLIENT_AT_DATA] = 120,
-		[SMTP_CLIENT_AT_BODY] = 180,	 [SMTP_CLIENT_AT_FINAL] = 600,
-		[SMTP_CLIENT_AT_RSET] = 300,	 [SMTP_CLIENT_AT_QUIT] = 10,
-		[SMTP_CLIENT_IDLE] = 300,
-	};
-
-	return step < SMTP_CLIENT_STEPS ? seconds[step] : 300;
-}
-
 struct smtp_client *smtp_client_new(const struct smtp_client_setup *setup)
 {
 	struct smtp_client *c = calloc(1, sizeof(*c));

@@ -79,7 +79,7 @@ enum smtp_client_want {
 
 enum smtp_client_result { SMTP_CLIENT_DELIVERED, SMTP_CLIENT_DEFERRED, SMTP_CLIENT_FAILED };
 
-/* What is under way: which of RFC 5321 4.5.3.2's time-outs runs. */
+/* What is under way: the driver's time-outs go by it (RFC 5321 4.5.3.2). */
 enum smtp_client_step {
 	SMTP_CLIENT_AT_GREETING,
 	SMTP_CLIENT_AT_HELO,
@@ -139,8 +139,6 @@ void smtp_client_sent(struct smtp_client *c, size_t n);
 enum smtp_client_step smtp_client_step(const struct smtp_client *c);
 uint64_t smtp_client_replies(const struct smtp_client *c);     /* whole ones, so far */
 const char *smtp_client_step_name(enum smtp_client_step step); /* "rcpt" */
-/* RFC 5321 4.5.3.2, in seconds. */
-unsigned smtp_client_timeout_s(enum smtp_client_step step);
 
 /* What the server offers; false for all before it answered EHLO or LHLO. */
 struct smtp_client_offers {
