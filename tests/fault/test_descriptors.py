@@ -33,7 +33,7 @@ def test_smtp(server):
                 told.append(greeting)
                 s.close()
         assert 10 <= len(held) < 12 * len(pids) and told, (len(held), told)
-        assert all(t.startswith(b'421 mx.example.org 4.3.2') for t in told), told
+        assert all(t.startswith(b'421 ') for t in told) and any(b' 4.3.2 out of resources' in t for t in told), told
         began = sum(map(cpu_seconds, pids))
         held[0].sendall(b'NOOP\r\n')
         assert held[0].recv(100).startswith(b'250')  # those who are there notice nothing
