@@ -106,7 +106,7 @@ def test_dies_while_it_is_asked(one, case):
             assert time.monotonic() < deadline, f'{role} never came back'
             time.sleep(0.1)
         c.say('RSET', 250)
-        if case.startswith('auth'):
+        if case.startswith('auth') and not reply.startswith('235'):
             c.say('AUTH PLAIN ' + b64(f'\0ann@example.org\0{PASSWORD}'), 235)
         c.message('ann@example.org', 'bob@example.org', f'Subject: after {case}\n\nx', '250 2.0.0')
     one.wait_message('bob@example.org', f'Subject: after {case}\n'.encode())
