@@ -104,10 +104,15 @@ def unit(tally, kind, full, wrap=(), label='unit'):
             tally.add(f'{label} {os.path.basename(program)}', *tap(out, status), seconds, out)
 
 
+# These hold a server to a time, or load both cores by themselves: nothing runs beside them.
+ALONE = {'test_accounts', 'test_bench', 'test_drip', 'test_killed'}
+
+
 def pytests(tally, folders, binary, full=False):
     """Each file by itself: its result is seen at once, and it has a time-out of its own."""
     env = dict(ENV, POSTERN_BIN=os.path.join(TOP, binary), **({'POSTERN_FULL': '1'} if full else {}))
-    for path in [p for folder in folders for p in sorted(glob.glob(f'{folder}/test_*.py'))]:
+
+    def one(path):
         with tempfile.TemporaryDirectory() as tmp:
             report = os.path.join(tmp, 'report.xml')
             status, out, seconds = run(['/usr/bin/python3', '-m', 'pytest', '-q', '--tb=short', '-p', 'no:cacheprovider',
@@ -121,7 +126,19 @@ def pytests(tally, folders, binary, full=False):
                 passed -= failed + skipped
         if status != 0 and failed == 0:
             failed = 1
-        tally.add(f'{os.path.basename(os.path.dirname(path))} {os.path.basename(path)[:-3]}', passed, failed, skipped, seconds, out)
+        return f'{os.path.basename(os.path.dirname(path))} {name_of(path)}', passed, failed, skipped, seconds, out
+
+    def name_of(path):
+        return os.path.basename(path)[:-len('.py')]
+
+    paths = [p for folder in folders for p in sorted(glob.glob(f'{folder}/test_*.py'))]
+    # Most of them wait most of the time: two at once.
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for result in pool.map(one, [p for p in paths if name_of(p) not in ALONE]):
+            tally.add(*result)
+    for p in paths:
+        if name_of(p) in ALONE:
+            tally.add(*one(p))
 
 
 def fuzz(tally, seconds_each):

@@ -73,7 +73,7 @@ def to_chunk(s):
 # Where the session is, who dies, what is under way, and what the client hears.  What was only asked is
 # asked again of the one that comes after; but that may take longer than a client is kept waiting.
 CASES = {
-    'auth': (to_auth, 'keeper', 'AUTH PLAIN ' + b64(f'\0bob@example.org\0{PASSWORD}') + '\r\n', ('235', '454 4.7.0')),
+    'auth': (to_auth, 'keeper', 'AUTH PLAIN ' + b64(f'\0ann@example.org\0{PASSWORD}') + '\r\n', ('235', '454 4.7.0')),
     'auth-login': (to_auth_login, 'keeper', b64('ann@example.org') + '\r\n', '454 4.7.0'),
     'mail': (logged_in, 'keeper', 'MAIL FROM:<ann@example.org>\r\n', ('250', '451 4.3.0')),
     'rcpt': (to_rcpt, 'keeper', 'RCPT TO:<bob@example.org>\r\n', ('250', '451 4.3.0')),
