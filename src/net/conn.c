@@ -273,6 +273,8 @@ static void run_gently(struct conn *c)
 	if (!c->ended && !c->reading && uv_read_start(&c->stream, on_alloc, on_read) == 0)
 		c->reading = true;
 	flush(c);
+	if (c->failed && c->tls)
+		buf_wipe(&c->output); /* what is not encrypted by now never will be */
 	if (!c->broken && unsent(c) == 0 && !c->goodbye) {
 		c->goodbye = true;
 		conn_tls_goodbye(c);

@@ -1,5 +1,5 @@
 /* receive_world.h - for tests only: all of receive/ in one loop, with real sockets, TLS
- * and channels, and a keeper, a queue and a ledger that are played here.
+ * and channels, and a keeper, a queue and a ledger that are played here, in another.
  *
  * A client is a script of lines, see play().  Everything is static: each test program
  * has its own world.
@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,6 +30,13 @@
 #include "net/tls.h"
 
 #define BODY_MAX (8U << 20)
+/* What is done around each turn of what is tested, and of nothing else. */
+#ifndef WORLD_TURN
+#define WORLD_TURN(run) (run)
+#endif
+#ifndef WORLD_REST_US /* between turns */
+#define WORLD_REST_US 200
+#endif
 
 static const char settings[] =
 	"hostname: mx.our.test\n"
@@ -75,6 +83,7 @@ static const char *const names[] = { "relay",	 "submissions", "submission", "fal
 /* The world around the sessions. */
 static struct world {
 	uv_loop_t loop;
+	uv_loop_t others; /* the played ones' */
 	struct conf *conf;
 	struct receive *rx;
 	uint16_t port[N_LISTENERS];
@@ -97,6 +106,7 @@ static struct world {
 	/* what ledger saw */
 	unsigned mishaps[IPC_MISHAP_KINDS];
 	char mishap_account[256];
+	unsigned closed; /* channels, by their own */
 } w;
 
 /* ---- keeper ---- */
@@ -272,6 +282,7 @@ static void on_closed(void *arg, struct channel *ch, const char *why)
 	(void)arg;
 	(void)ch;
 	(void)why;
+	w.closed++;
 }
 
 static const struct channel_handlers keeper_handlers = { on_keeper, on_closed },
@@ -285,7 +296,7 @@ static void connect_peer(enum ipc_role who, const struct channel_handlers *h, st
 	int fd[2];
 
 	assert_int_equal(channel_pair(fd), 0);
-	assert_int_equal(channel_new(&w.loop, fd[0], 4U << 20, h, NULL, ours), 0);
+	assert_int_equal(channel_new(&w.others, fd[0], 4U << 20, h, NULL, ours), 0);
 	assert_int_equal(channel_new(&w.loop, fd[1], 4U << 20, &smtp_handlers, (void *)(uintptr_t)who,
 				     theirs),
 			 0);
@@ -355,6 +366,7 @@ static int set_up(void **state)
 	log_level(getenv("TEST_LOG") ? LOG_DEBUG : LOG_CRIT);
 	buf_init(&w.body, BODY_MAX);
 	assert_int_equal(uv_loop_init(&w.loop), 0);
+	assert_int_equal(uv_loop_init(&w.others), 0);
 	if (conf_parse(slice_str(settings), &setup, &w.conf, &findings) != 0)
 		fail_msg("%s", findings->text);
 	conf_findings_free(findings);
@@ -381,6 +393,8 @@ static int tear_down(void **state)
 	channel_free(w.to_ledger);
 	uv_run(&w.loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&w.loop), 0);
+	uv_run(&w.others, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&w.others), 0);
 	unlink(w.socket_path);
 	conf_free(w.conf);
 	buf_done(&w.body);
@@ -394,8 +408,9 @@ static uint64_t now_ms(void)
 
 static void turn(void)
 {
-	uv_run(&w.loop, UV_RUN_NOWAIT);
-	usleep(200);
+	WORLD_TURN(uv_run(&w.loop, UV_RUN_NOWAIT));
+	uv_run(&w.others, UV_RUN_NOWAIT);
+	usleep(WORLD_REST_US);
 }
 
 static void turns_for(unsigned ms)
@@ -430,6 +445,7 @@ static void client_open(struct client *c, unsigned listener)
 		sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		c->fd = socket(AF_INET, SOCK_STREAM, 0);
 		assert_int_equal(connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	}
 	fcntl(c->fd, F_SETFL, O_NONBLOCK);
 }

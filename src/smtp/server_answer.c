@@ -51,6 +51,10 @@ static void starttls_answered(struct smtp_server *s, int code, const char *enhan
 
 	if (yes && !s->hanging_up) {
 		smtp_server_reply_str(s, 220, "2.0.0", text ? text : "ready to start TLS");
+		if (!buf_ok(&s->out)) { /* a client that is not told never begins */
+			smtp_server_close(s);
+			return;
+		}
 		buf_reset(&s->line);
 		s->ask = (struct smtp_server_ask){ .want = SMTP_SERVER_TLS };
 		return;

@@ -5,23 +5,36 @@
 #include "smtp/advice.h"
 #include "smtp/server_private.h"
 
+enum decoded { DECODED, NOT_BASE64, NO_MEMORY };
+
 /* Base 64 into s->response; "=" alone is an empty initial response. */
-static bool decode(struct smtp_server *s, struct slice text, bool initial)
+static enum decoded decode(struct smtp_server *s, struct slice text, bool initial)
 {
 	unsigned char *to;
 	size_t n = 0, room;
 
 	buf_wipe(&s->response);
 	if (text.n == 0 || (initial && slice_eq(text, SLICE_LIT("="))))
-		return true;
+		return DECODED;
 	room = buf_reserve(&s->response, text.n / 4 * 3 + 3, &to);
 	if (room == 0 || sodium_base642bin(to, room, (const char *)text.p, text.n, NULL, &n, NULL,
 					   sodium_base64_VARIANT_ORIGINAL) != 0) {
 		buf_wipe(&s->response);
-		return false;
+		return room == 0 ? NO_MEMORY : NOT_BASE64;
 	}
 	buf_filled(&s->response, n);
-	return true;
+	return DECODED;
+}
+
+/* why: what decode() said. */
+static void not_decoded(struct smtp_server *s, enum decoded why, const char *text)
+{
+	if (why == NO_MEMORY) {
+		smtp_server_reply_str(s, 454, "4.7.0", "out of memory, please try again later");
+		return;
+	}
+	s->faults |= SMTP_FAULT_SYNTAX;
+	smtp_server_reply_str(s, 501, "5.5.2", text);
 }
 
 /* Is the mechanism one of those that EHLO lists?  *ret: as the list writes it. */
@@ -85,7 +98,7 @@ static bool exposes(struct smtp_server *s, struct slice mech, struct slice initi
 
 	if (s->in_tls || (!plain && !slice_eq_nocase(mech, SLICE_LIT("LOGIN"))))
 		return false;
-	if (!decode(s, initial, true))
+	if (decode(s, initial, true) != DECODED)
 		return false;
 	if (plain && s->response.n > 0) {
 		ask_exposed(s, SLICE_LIT("PLAIN"), &s->response);
@@ -107,7 +120,8 @@ bool smtp_server_leaked_line(struct smtp_server *s, struct slice line)
 	enum smtp_leak leak = s->leak;
 
 	s->leak = LEAK_NONE;
-	if (leak == LEAK_NONE || !decode(s, line, false) || s->response.n == 0 || !buf_ok(&s->leaked)) {
+	if (leak == LEAK_NONE || decode(s, line, false) != DECODED || s->response.n == 0 ||
+	    !buf_ok(&s->leaked)) {
 		smtp_server_leak_over(s);
 		return false;
 	}
@@ -125,6 +139,7 @@ bool smtp_server_leaked_line(struct smtp_server *s, struct slice line)
 
 static void begin(struct smtp_server *s, struct slice mech, struct slice initial)
 {
+	enum decoded d;
 	struct slice name;
 
 	if (!listed(s->setup->mechs, mech, &name) &&
@@ -132,9 +147,10 @@ static void begin(struct smtp_server *s, struct slice mech, struct slice initial
 		refuse(s, 504, "5.5.4", "authentication mechanism not offered");
 		return;
 	}
-	if (!decode(s, initial, true)) {
-		s->faults |= SMTP_FAULT_SYNTAX;
-		refuse(s, 501, "5.5.2", "the initial response is not base 64");
+	d = decode(s, initial, true);
+	if (d != DECODED) {
+		not_decoded(s, d, "the initial response is not base 64");
+		smtp_server_ask_input(s);
 		return;
 	}
 	s->ask = (struct smtp_server_ask){ .want = SMTP_SERVER_AUTH,
@@ -184,13 +200,15 @@ void smtp_server_auth_broken(struct smtp_server *s)
 
 void smtp_server_auth_line(struct smtp_server *s, struct slice line)
 {
+	bool cancelled = slice_eq(line, SLICE_LIT("*"));
+	enum decoded d = cancelled ? DECODED : decode(s, line, false);
+
 	s->mode = MODE_COMMAND;
-	if (slice_eq(line, SLICE_LIT("*"))) {
+	if (cancelled) {
 		smtp_server_reply_str(s, 501, "5.7.0", "authentication cancelled");
 		smtp_server_auth_broken(s);
-	} else if (!decode(s, line, false)) {
-		s->faults |= SMTP_FAULT_SYNTAX;
-		smtp_server_reply_str(s, 501, "5.5.2", "the response is not base 64");
+	} else if (d != DECODED) {
+		not_decoded(s, d, "the response is not base 64");
 		smtp_server_auth_broken(s);
 	} else {
 		s->ask = (struct smtp_server_ask){ .want = SMTP_SERVER_AUTH_STEP,
