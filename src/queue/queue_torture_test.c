@@ -1,0 +1,405 @@
+/* A message through queue - taken in, planned, handed out, its outcome written - in which
+ * each request for memory is refused in turn, on a real disk: what was said to be stored is
+ * delivered once, what was not leaves nothing behind, and the next message works in full. */
+#include "base/test_torture.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "ipc/raw.h"
+#include "queue/handout.h"
+#include "queue/intake.h"
+#include "queue/load.h"
+
+#define NOW	   UINT64_C(1800000000000)
+#define LATER	   (NOW + 3600 * 1000) /* what was put off is due */
+#define CREDIT	   (1U << 20)
+#define IN_MEMORY  4000 /* larger bodies go to files */
+#define RECIPIENTS 2
+
+static struct world {
+	char dir[64];
+	uv_loop_t loop;
+	struct spool *sp;
+	struct schedule *schedule;
+	struct intake *intake;
+	struct handout *handout;
+	struct channel *to_smtp, *to_local;
+	int smtp, local; /* their ends */
+	struct id_source ids;
+	uint64_t tx;
+	char body[3 * IN_MEMORY];
+	/* what local has in its hands */
+	uint64_t job;
+	uint32_t cost, n_rcpt, rcpt[RECIPIENTS];
+	size_t octets;
+	bool in_file, whole;
+	unsigned delivered[RECIPIENTS];
+} w;
+
+/* ---- the world ---- */
+
+static void on_message(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
+{
+	(void)arg, (void)ch, (void)m, (void)fd;
+}
+
+static void on_closed(void *arg, struct channel *ch, const char *why)
+{
+	(void)arg, (void)ch;
+	fail_msg("a channel closed: %s", why);
+}
+
+static struct channel *channel_to(int *ret_fd)
+{
+	static const struct channel_handlers handlers = { on_message, on_closed };
+	struct channel *ch;
+	int fd[2];
+
+	assert_int_equal(channel_pair(fd), 0);
+	assert_int_equal(channel_new(&w.loop, fd[0], 8U << 20, &handlers, NULL, &ch), 0);
+	*ret_fd = fd[1];
+	return ch;
+}
+
+static int open_spool(void)
+{
+	struct spool_setup setup = { .dir = w.dir,
+				     .disk = disk_real(),
+				     .memory_max = 64U << 20,
+				     .body_memory_max = IN_MEMORY,
+				     .segment_max = 1U << 20,
+				     .manual_sync = true };
+
+	w.sp = NULL;
+	return spool_open(&setup, &w.sp);
+}
+
+static void begin(void)
+{
+	struct ipc_message credit = { .type = IPC_TYPE_job_credit, .job_credit = { 0, CREDIT } };
+	struct lanes_setup by_local = { .on = false };
+
+	assert_int_equal(schedule_new(HANDOUT_JOBS, &w.schedule), 0);
+	assert_int_equal(intake_new(w.sp, w.schedule, &w.intake), 0);
+	assert_int_equal(handout_new(w.sp, w.schedule, &w.handout), 0);
+	handout_configure(w.handout, &by_local, NOW);
+	w.to_smtp = channel_to(&w.smtp);
+	w.to_local = channel_to(&w.local);
+	intake_peer(w.intake, 0, w.to_smtp);
+	handout_local_peer(w.handout, w.to_local, NOW);
+	assert_null(handout_local_message(w.handout, &credit, NOW));
+}
+
+static void end(void)
+{
+	handout_local_peer(w.handout, NULL, NOW);
+	intake_peer(w.intake, 0, NULL);
+	channel_free(w.to_smtp);
+	channel_free(w.to_local);
+	close(w.smtp);
+	close(w.local);
+	handout_free(w.handout);
+	intake_free(w.intake);
+	schedule_free(w.schedule);
+	uv_run(&w.loop, UV_RUN_DEFAULT);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&w, 0, sizeof(w));
+	log_level(getenv("TEST_LOG") ? LOG_DEBUG : LOG_CRIT);
+	snprintf(w.dir, sizeof(w.dir), "/tmp/queue-torture-XXXXXX");
+	assert_non_null(mkdtemp(w.dir));
+	id_source_init(&w.ids, 1);
+	memset(w.body, 'x', sizeof(w.body));
+	assert_int_equal(uv_loop_init(&w.loop), 0);
+	assert_int_equal(open_spool(), 0);
+	begin();
+	return 0;
+}
+
+static int rm(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	end();
+	spool_close(w.sp);
+	assert_int_equal(uv_loop_close(&w.loop), 0);
+	return nftw(w.dir, rm, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- smtp ---- */
+
+static void say(const struct ipc_message *m)
+{
+	const char *broken;
+
+	torture_in();
+	broken = intake_message(w.intake, 0, m, NOW);
+	torture_out();
+	if (broken)
+		fail_msg("smtp would be killed: %s", broken);
+}
+
+static void say_body(uint64_t tx, size_t n)
+{
+	struct ipc_message m = { .type = IPC_TYPE_body, .body = { tx, slice_of(w.body, n) } };
+
+	say(&m);
+}
+
+static void say_rcpt(uint64_t tx, const char *address)
+{
+	struct ipc_message m = { .type = IPC_TYPE_rcpt,
+				 .rcpt = { .tx = tx,
+					   .kind = IPC_TARGET_MAILBOX,
+					   .address = slice_str(address),
+					   .original = slice_str(address),
+					   .mailbox = slice_str(address) } };
+
+	say(&m);
+}
+
+static struct id say_commit(uint64_t tx, size_t n)
+{
+	struct id id = id_next(&w.ids, NOW);
+	struct ipc_message m = { .type = IPC_TYPE_commit,
+				 .commit = { .tx = tx,
+					     .id = id_slice(&id),
+					     .time_ms = NOW,
+					     .body_size = n,
+					     .sender = SLICE_LIT("ann@example.org"),
+					     .listener = SLICE_LIT("submission"),
+					     .headers = SLICE_LIT("Received: by the test\r\n") } };
+
+	say(&m);
+	return id;
+}
+
+/* What smtp is told of that transaction, once; -1: nothing. */
+static int told(uint64_t tx)
+{
+	struct ipc_message m;
+	int result = -1;
+
+	channel_flush(w.to_smtp);
+	while (raw_take(w.smtp, &m) == 0)
+		if (m.type == IPC_TYPE_stored && m.stored.tx == tx) {
+			assert_int_equal(result, -1);
+			result = (int)m.stored.result;
+		}
+	return result;
+}
+
+static void to_disk(void)
+{
+	torture_in();
+	spool_sync_now(w.sp);
+	intake_done(w.intake, NOW);
+	torture_out();
+}
+
+/* The errno that it is answered with, or 0. */
+static int submit(size_t n, struct id *ret)
+{
+	uint64_t tx = ++w.tx;
+	int result;
+
+	say_body(tx, n / 2);
+	say_body(tx, n - n / 2);
+	say_rcpt(tx, "bob@example.org");
+	say_rcpt(tx, "carol@example.org");
+	*ret = say_commit(tx, n);
+	to_disk();
+	result = told(tx);
+	if (result < 0)
+		fail_msg("a commit was not answered");
+	return result;
+}
+
+/* ---- local ---- */
+
+static void on_job(const struct ipc_message *m)
+{
+	switch (m->type) {
+	case IPC_TYPE_job:
+		w.job = m->job.job;
+		w.cost = (uint32_t)(m->job.sender.n + m->job.headers.n);
+		w.n_rcpt = 0;
+		w.octets = 0;
+		w.in_file = w.whole = false;
+		assert_true(slice_eq(m->job.headers, SLICE_LIT("Received: by the test\r\n")));
+		break;
+	case IPC_TYPE_job_mailbox:
+		w.cost += (uint32_t)(m->job_mailbox.mailbox.n + m->job_mailbox.address.n +
+				     m->job_mailbox.original.n);
+		assert_true(w.n_rcpt < RECIPIENTS);
+		w.rcpt[w.n_rcpt++] = m->job_mailbox.recipient;
+		break;
+	case IPC_TYPE_job_body:
+		w.cost += (uint32_t)m->job_body.data.n;
+		w.octets += m->job_body.data.n;
+		w.in_file |= m->job_body.in_file;
+		break;
+	case IPC_TYPE_job_end:
+		w.whole = true;
+		break;
+	default:
+		fail_msg("local got %s", ipc_type_name(m->type));
+	}
+}
+
+static void answer(const struct ipc_message *m, uint64_t now)
+{
+	const char *broken;
+
+	torture_in();
+	broken = handout_local_message(w.handout, m, now);
+	torture_out();
+	if (broken)
+		fail_msg("local would be killed: %s", broken);
+}
+
+/* Takes what is handed out, and answers all of it. */
+static void deliver(size_t n, uint64_t now)
+{
+	struct ipc_message m;
+
+	torture_in();
+	handout_run(w.handout, now);
+	channel_flush(w.to_local);
+	torture_out();
+	while (raw_take(w.local, &m) == 0) {
+		on_job(&m);
+		if (!w.whole)
+			continue;
+		if (w.octets != n && !w.in_file)
+			fail_msg("a body of %zu octets", w.octets);
+		for (uint32_t i = 0; i < w.n_rcpt; i++) {
+			struct ipc_message said = { .type = IPC_TYPE_job_result,
+						    .job_result = { .job = w.job,
+								    .recipient = w.rcpt[i],
+								    .result = IPC_JOB_DELIVERED } };
+
+			w.delivered[w.rcpt[i]]++;
+			answer(&said, now);
+		}
+		m = (struct ipc_message){ .type = IPC_TYPE_job_credit, .job_credit = { w.job, w.cost } };
+		answer(&m, now);
+	}
+}
+
+/* ---- the tests ---- */
+
+/* As role/queue.c does when something could not be planned. */
+static void look_again(void)
+{
+	struct load l;
+
+	load_init(&l, w.sp, w.schedule);
+	for (int pass = 0; pass < 2; pass++) {
+		torture_in();
+		while (load_step(&l, 10, NOW))
+			;
+		torture_out();
+		if (!l.again)
+			break;
+		torture_enough();
+		assert_true(load_restart(&l));
+	}
+	assert_false(l.again);
+	assert_int_equal(l.damaged, 0);
+}
+
+static void nothing_is_left(const char *what)
+{
+	struct schedule_counters sc;
+	struct intake_counters in;
+	struct spool_counters sp;
+
+	schedule_count(w.schedule, &sc);
+	intake_count(w.intake, &in);
+	spool_count(w.sp, &sp);
+	if (sc.messages || sc.jobs || in.transactions || in.committing || in.memory || sp.messages ||
+	    sp.collecting || sp.memory_used || sp.damaged)
+		fail_msg("%s: left are %u planned, %u jobs, %u transactions, %u commits, %u octets; in the "
+			 "spool "
+			 "%u messages, %u collected, %u octets, %u damaged",
+			 what, (unsigned)sc.messages, (unsigned)sc.jobs, (unsigned)in.transactions,
+			 (unsigned)in.committing, (unsigned)in.memory, (unsigned)sp.messages,
+			 (unsigned)sp.collecting, (unsigned)sp.memory_used, (unsigned)sp.damaged);
+}
+
+/* Whatever is refused on the way. */
+static void one_message(const char *what, size_t n)
+{
+	struct schedule_view view;
+	struct spool_info info;
+	struct id id;
+	int r;
+
+	memset(w.delivered, 0, sizeof(w.delivered));
+	r = submit(n, &id);
+	if (r != 0 && (r != ENOMEM && r != ENOBUFS))
+		fail_msg("%s: refused with %s", what, strerror(r));
+	if (r != 0 && !torture_hit())
+		fail_msg("%s: refused for nothing", what);
+	assert_int_equal(spool_info(w.sp, &id, &info), r == 0 ? 0 : -ENOENT);
+	if (r == 0 && !schedule_look(w.schedule, &id, &view)) {
+		look_again();
+		if (!schedule_look(w.schedule, &id, &view))
+			fail_msg("%s: stored and never planned", what);
+	}
+	deliver(n, NOW);
+	torture_enough();
+	deliver(n, LATER);
+	for (unsigned i = 0; i < RECIPIENTS; i++)
+		if (w.delivered[i] != (r == 0))
+			fail_msg("%s: %s, and delivered %u times", what, r ? "refused" : "stored",
+				 w.delivered[i]);
+	nothing_is_left(what);
+}
+
+static void test_messages(void **state)
+{
+	static const size_t sizes[] = { 500, 3 * IN_MEMORY };
+
+	(void)state;
+	if (!torture_works())
+		skip();
+	for (unsigned i = 0; i < 2; i++) {
+		one_message("at first", sizes[i]);
+		for (struct torture t = torture(1); torture_goes_on(&t);) {
+			char what[100];
+
+			snprintf(what, sizeof(what), "%zu octets, TORTURE_AT=%u%s", sizes[i], t.nth,
+				 t.rest ? "+" : "");
+			one_message(what, sizes[i]);
+			one_message(what, sizes[i]); /* the next one */
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_messages, set_up, tear_down),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
