@@ -144,6 +144,9 @@ void conf_reference(struct buf *to);
  * each listener added or removed, and a warning for each directive that changes only at
  * the next start.  0 (findings NULL: nothing differs) or -ENOMEM. */
 int conf_reload_diff(const struct conf *old, const struct conf *new, struct conf_finding **ret_findings);
+/* What changes only at the next start stays in new as it is in old.  1 if anything differed, 0,
+ * or -ENOMEM. */
+int conf_keep_fixed(const struct conf *old, struct conf *new);
 
 /* Where users log in and submit, best first: the ports of the enabled submission listeners
  * that offer TLS.  How many there are, at most max. */

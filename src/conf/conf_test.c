@@ -91,6 +91,10 @@ static const struct {
 	  "allowed: a "
 	  "list of networks such as [10.0.0.0/8, \"2001:db8::/32\"]\n" },
 	{ "spool: {memory: 1M, body_memory: 2M}", "1 spool.body_memory: is more than spool.memory\n" },
+	{ "guessing: {lock: 3m, lock_max: 1m}",
+	  "1 guessing.lock_max: is less than guessing.lock, where it begins\n" },
+	{ "delivery: {by: lmtp}", "1 delivery.by: lmtp, but delivery.lmtp does not say where; set it to "
+				  "unix:/run/dovecot/lmtp or 127.0.0.1:24\n" },
 
 	/* Listeners */
 	{ "listeners: {intern: {}}", "1 listeners.intern.role: required for a listener with a name of your "
@@ -433,6 +437,22 @@ static void reload_says_what_changes(void **state)
 	conf_free(new);
 }
 
+static void a_reload_keeps_what_is_fixed(void **state)
+{
+	struct conf *old = parse("dovecot: {enabled: no}\nspool: {segment: 2M}", &setup);
+	struct conf *new = parse("state_dir: /srv\npostmaster: a@b.example\ndovecot: {enabled: yes}", &setup);
+	struct buf text;
+
+	(void)state;
+	assert_int_equal(conf_keep_fixed(old, new), 1);
+	assert_int_equal(conf_keep_fixed(old, new), 0);
+	show(new, false, false, &text);
+	assert_string_equal(buf_slice(&text).p, "postmaster: a@b.example\nspool:\n  segment: 2M\n");
+	buf_done(&text);
+	conf_free(old);
+	conf_free(new);
+}
+
 static void size_and_number_have_ceilings(void **state)
 {
 	struct conf_finding *findings = NULL;
@@ -469,6 +489,7 @@ int main(void)
 		cmocka_unit_test(what_is_shown_reads_the_same),
 		cmocka_unit_test(only_what_differs_is_shown),
 		cmocka_unit_test(reload_says_what_changes),
+		cmocka_unit_test(a_reload_keeps_what_is_fixed),
 		cmocka_unit_test(size_and_number_have_ceilings),
 	};
 

@@ -71,3 +71,19 @@ int conf_reload_diff(const struct conf *old, const struct conf *new, struct conf
 	*ret = f.first;
 	return 0;
 }
+
+int conf_keep_fixed(const struct conf *old, struct conf *new)
+{
+	int kept = 0;
+
+	for (size_t i = 0; i < conf_n_directives; i++) {
+		const struct conf_directive *d = &conf_directives[i];
+
+		if (d->scope != CONF_AT_TOP || !d->fixed || conf_value_same(d, old, new))
+			continue;
+		if (conf_value_copy(d, old, new) < 0)
+			return -ENOMEM;
+		kept = 1;
+	}
+	return kept;
+}

@@ -97,6 +97,8 @@ void conf_value_clear(const struct conf_directive *d, void *in); /* frees; a lis
 void conf_value_show(const struct conf_directive *d, const void *in, struct buf *to);
 void conf_value_show_json(const struct conf_directive *d, const void *in, struct buf *to);
 bool conf_value_same(const struct conf_directive *d, const void *a, const void *b);
+/* No list.  0 or -ENOMEM. */
+int conf_value_copy(const struct conf_directive *d, const void *from, void *to);
 /* What may be written: "yes or no", "a port, 1 to 65535". */
 void conf_value_allowed(const struct conf_directive *d, struct buf *to);
 

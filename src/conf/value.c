@@ -356,6 +356,25 @@ bool conf_value_same(const struct conf_directive *d, const void *a, const void *
 	return memcmp(x, y, d->width) == 0;
 }
 
+int conf_value_copy(const struct conf_directive *d, const void *from, void *to)
+{
+	const unsigned char *x = (const unsigned char *)from + d->at;
+	unsigned char *y = (unsigned char *)to + d->at;
+	char *text;
+
+	assert(!conf_is_list(d->type));
+	if (d->type > CONF_T_ENDPOINT) {
+		memcpy(y, x, d->width);
+		return 0;
+	}
+	text = strdup(*(const char *const *)(const void *)x);
+	if (!text)
+		return -ENOMEM;
+	conf_value_clear(d, to);
+	memcpy(y, &text, sizeof(text));
+	return 0;
+}
+
 /* --- what may be written --- */
 
 static void allowed_number(const struct conf_directive *d, const char *what, struct buf *to)

@@ -166,8 +166,7 @@ static int add_dovecot(struct server *s, void (*say)(void *arg, const char *text
 	if (*group && !getgrnam(group)) {
 		snprintf(text, sizeof(text),
 			 "there is no group '%s' that may use dovecot.sock: install Dovecot, or name the "
-			 "group of "
-			 "its processes (dovecot.group in the configuration)",
+			 "group of its processes (dovecot.group in the configuration)",
 			 group);
 		say(arg, text);
 		return -ENOENT;

@@ -65,23 +65,32 @@ static void add_findings(struct reload *rl, const char *file, const struct conf_
 	}
 }
 
-static void add_changes(struct reload *rl, const struct conf *old, const struct conf *now)
+static void add_changes(struct reload *rl, const struct conf_finding *f)
 {
-	struct conf_finding *all = NULL;
-
-	conf_reload_diff(old, now, &all);
-	for (const struct conf_finding *f = all; f; f = f->next) {
+	for (; f; f = f->next) {
 		json_array_append_new(f->note ? rl->changes : rl->restart_needed, json_string(f->text));
 		LOG(f->note ? LOG_NOTICE : LOG_WARNING, f->note ? "conf-changed" : "restart-needed",
 		    LOG_STR("what", f->text));
 	}
-	conf_findings_free(all);
+}
+
+/* What only a new start changes stays as it is, here and in every role, also in one that is
+ * started anew after this: else that one would work in another folder than the rest. */
+static int keep_fixed(const struct conf *old, struct conf *now, struct buf *text)
+{
+	int r = conf_keep_fixed(old, now);
+
+	if (r <= 0)
+		return r;
+	buf_reset(text);
+	conf_show(now, false, text);
+	return buf_ok(text) ? 0 : -ENOMEM;
 }
 
 /* Everything that can fail comes before the first thing that changes. */
 static int try_reload(struct server *s, struct reload *rl)
 {
-	struct conf_finding *findings = NULL;
+	struct conf_finding *findings = NULL, *changes = NULL;
 	struct conf *now = NULL, *old = s->conf;
 	char room[1024];
 	struct buf text;
@@ -90,6 +99,11 @@ static int try_reload(struct server *s, struct reload *rl)
 	buf_init(&text, 1U << 20);
 	r = server_config_read(s->setup, s->root, &text, &now, &findings);
 	add_findings(rl, server_config_path(s->setup, s->root, room, sizeof(room)), findings);
+	conf_findings_free(findings);
+	if (r == 0)
+		r = conf_reload_diff(old, now, &changes);
+	if (r == 0)
+		r = keep_fixed(old, now, &text);
 	if (r == 0) {
 		fd = ipc_memory_file("configuration", buf_slice(&text));
 		if (fd < 0)
@@ -104,15 +118,16 @@ static int try_reload(struct server *s, struct reload *rl)
 		if (r < 0)
 			listeners_forget();
 	}
-	conf_findings_free(findings);
 	buf_done(&text);
 	if (r < 0) {
 		if (fd >= 0)
 			close(fd);
+		conf_findings_free(changes);
 		conf_free(now);
 		return r;
 	}
-	add_changes(rl, old, now);
+	add_changes(rl, changes);
+	conf_findings_free(changes);
 	close(s->conf_fd);
 	s->conf_fd = fd;
 	s->conf = now;

@@ -209,6 +209,28 @@ def test_a_restarted_role_has_the_new_configuration(make_server):
         assert Session(('127.0.0.1', 2600 + s.offset)).answer().startswith('220')
 
 
+def test_what_is_fixed_stays_until_the_next_start(make_server):
+    """After any number of reloads, and in a role that is started anew after them."""
+    with make_server() as s:
+        s.cli('domain', 'add', 'example.org')
+        mine = s.config
+        elsewhere = dict(mine, state_dir=s.folder + '/elsewhere', dovecot={'enabled': True, 'group': ''},
+                         local_submission={'enabled': False})
+        run = mine['runtime_dir']
+        for config, want in ((elsewhere, 4), (elsewhere, 4), (dict(elsewhere, max_hops=50), 4), (mine, 0)):
+            s.config = config
+            s.write_config()
+            answer = s.json('reload')
+            assert len(answer['restart_needed']) == want, answer
+            assert os.path.exists(run + '/submit.sock') and not os.path.exists(run + '/dovecot.sock')
+            begin = s.log_text().count('role-died')
+            os.kill(pids(s)[('keeper', 0)], signal.SIGKILL)
+            wait_until(lambda: s.log_text().count('role-died') > begin)
+            wait_until(lambda: ('keeper', 0) in pids(s))
+            wait_until(lambda: s.cli('domain', 'show', 'example.org', check=False).returncode == 0)
+        assert not os.path.exists(elsewhere['state_dir'])
+
+
 def test_drain(make_server):
     with make_server() as s:
         children = pids(s).values()
