@@ -102,6 +102,7 @@ static int check_json(const char *file, const struct conf *conf, const struct co
 static int check(const struct options *o, const char *file, const struct conf *conf,
 		 const struct conf_finding *f)
 {
+	bool lmtp = conf && conf->delivery_by == CONF_BY_LMTP;
 	unsigned errors = 0, warnings = 0;
 	struct buf text;
 
@@ -121,8 +122,9 @@ static int check(const struct options *o, const char *file, const struct conf *c
 	}
 	printf("%s: ok, %u warning%s\n\n", file, warnings, warnings == 1 ? "" : "s");
 	print_listeners(conf);
-	printf("\n%s on %s; state in %s; mailboxes in %s; %s\n", "postern " POSTERN_VERSION, conf->hostname,
-	       conf->state_dir, conf->mail_dir,
+	printf("\n%s on %s; state in %s; %s %s; %s\n", "postern " POSTERN_VERSION, conf->hostname,
+	       conf->state_dir, lmtp ? "mail to accounts by LMTP to" : "mailboxes in",
+	       lmtp ? conf->delivery_lmtp : conf->mail_dir,
 	       conf->n_certificates ? "certificates from files" : "a self-signed certificate");
 	return CLI_OK;
 }

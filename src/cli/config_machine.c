@@ -94,6 +94,11 @@ static void check_users(const struct conf *conf, struct conf_finding **list)
 		    missing);
 	if (conf->control_group[0] && !getgrnam(conf->control_group))
 		add(list, false, 0, "control_group: no group '%s' on this machine", conf->control_group);
+	if (conf->dovecot && conf->dovecot_group[0] && !getgrnam(conf->dovecot_group))
+		add(list, false, 0,
+		    "dovecot.group: no group '%s' on this machine: install Dovecot, or name the group of its "
+		    "processes; %s",
+		    conf->dovecot_group, missing);
 }
 
 bool config_machine_check(const struct conf *conf, struct conf_finding **findings)

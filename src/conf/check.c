@@ -18,6 +18,8 @@ static unsigned line(const struct check *c, size_t row, const char *path)
 
 #define OVERRIDE " (insecure_test_network allows it, in a closed test network)"
 
+#define QUOTA_ODD (64U << 10) /* octets; less was meant as something else */
+
 /* As many addresses as 16 networks of /8: no one's own network is as large. */
 #define RELAY_V4_MAX (UINT64_C(1) << 28)
 
@@ -206,17 +208,35 @@ static void check_names(const struct check *c)
 			   conf->recipient_delimiter);
 }
 
+static void check_delivery(const struct check *c)
+{
+	const struct conf *conf = c->conf;
+
+	if (conf->delivery_by == CONF_BY_LMTP && !conf->delivery_lmtp[0] &&
+	    !wrong_already(c, line(c, 0, "delivery.lmtp")))
+		conf_error(c->f, line(c, 0, "delivery.by"),
+			   "delivery.by: lmtp, but delivery.lmtp does not say where; set it to "
+			   "unix:/run/dovecot/lmtp or 127.0.0.1:24");
+	if (conf->delivery_by == CONF_BY_MAILDIR && conf->delivery_lmtp[0] &&
+	    !wrong_already(c, line(c, 0, "delivery.by")))
+		conf_warning(c->f, line(c, 0, "delivery.lmtp"),
+			     "delivery.lmtp: has no effect while delivery.by is maildir; set by: lmtp");
+	if (conf->mail_quota > 0 && conf->mail_quota < QUOTA_ODD)
+		conf_warning(c->f, line(c, 0, "mailboxes.quota"),
+			     "mailboxes.quota: %llu octets hold hardly a message; write a unit, such as 2G",
+			     (unsigned long long)conf->mail_quota);
+}
+
 void conf_check(const struct conf *conf, const struct conf_lines *lines, struct conf_findings *f)
 {
 	const struct check c = { .conf = conf, .lines = lines, .f = f };
 
 	check_names(&c);
 	check_listeners(&c);
-	if (conf->delivery_by == CONF_BY_LMTP && !conf->delivery_lmtp[0] &&
-	    !wrong_already(&c, line(&c, 0, "delivery.lmtp")))
-		conf_error(f, line(&c, 0, "delivery.by"),
-			   "delivery.by: lmtp, but delivery.lmtp does not say where; set it to "
-			   "unix:/run/dovecot/lmtp or 127.0.0.1:24");
+	check_delivery(&c);
+	if (conf->guess_lock_max_s < conf->guess_lock_s)
+		conf_error(f, line(&c, 0, "guessing.lock_max"),
+			   "guessing.lock_max: is less than guessing.lock, where it begins");
 	if (conf->spool_body_memory > conf->spool_memory)
 		conf_error(f, line(&c, 0, "spool.body_memory"),
 			   "spool.body_memory: is more than spool.memory");

@@ -36,6 +36,19 @@ def test_all_errors_come_at_once_with_their_lines(config):
     assert p.stdout == ''
 
 
+def test_what_would_have_no_effect_or_not_start_is_warned_of(config):
+    p = config('check', GOOD + 'delivery: {lmtp: "127.0.0.1:24"}\nmailboxes: {quota: 2}\n'
+                               'dovecot: {enabled: yes, group: no-such-group}\n')
+    assert p.returncode == 0
+    assert 'postern.conf:3: warning: delivery.lmtp: has no effect while delivery.by is maildir; set by: lmtp\n' in p.stderr
+    assert 'postern.conf:4: warning: mailboxes.quota: 2 octets hold hardly a message' in p.stderr
+    assert os.getuid() != 0 or "dovecot.group: no group 'no-such-group' on this machine" in p.stderr
+    assert 'mailboxes in ' in p.stdout
+    p = config('check', GOOD + 'delivery: {by: lmtp, lmtp: "127.0.0.1:24"}\n')
+    assert 'has no effect' not in p.stderr
+    assert 'mail to accounts by LMTP to 127.0.0.1:24' in p.stdout and 'mailboxes in ' not in p.stdout
+
+
 def test_findings_for_programs(config):
     p = config('check', 'hostnme: x\n', '--json')
     j = json.loads(p.stdout)
