@@ -8,6 +8,7 @@
 
 static const char account_spec[] = "account:s enabled:b password:b password_set:i created:i last_login:i"
 				   " exposed:i exposed_listener:s exposed_ip:s addresses:i keys:i owner:s";
+#define QUOTA_ODD 65536 /* octets; less was meant as something else */
 #define ACCOUNT_COLUMNS                                                                       \
 	"SELECT a.local || '@' || d.name, a.enabled, a.password IS NOT NULL, a.password_set," \
 	" a.created, a.last_login, a.exposed, a.exposed_listener, a.exposed_ip,"              \
@@ -31,6 +32,7 @@ static json_t *show_account(struct request *rq, int64_t id)
 {
 	struct db_query *q = db_query(rq->db, ACCOUNT_COLUMNS "WHERE a.id = ?");
 	json_t *j = NULL, *list;
+	json_int_t quota;
 	int r;
 
 	db_put_i64(q, id);
@@ -52,6 +54,12 @@ static json_t *show_account(struct request *rq, int64_t id)
 	list = request_column(q);
 	json_object_set_new(j, "named_by", list ? list : json_array());
 	add_mailbox(rq, j);
+	quota = json_integer_value(json_object_get(j, "quota"));
+	if (quota > 0 && quota < QUOTA_ODD)
+		json_object_set_new(j, "warning",
+				    json_sprintf("a quota of %lld octets holds hardly a message: write a "
+						 "unit, such as 2G",
+						 (long long)quota));
 	if (!json_is_null(json_object_get(j, "exposed")))
 		json_object_set_new(j, "advice",
 				    json_string(

@@ -1,4 +1,5 @@
 /* What postern owner|domain|account|alias|key say to people. */
+#include <stdint.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -170,29 +171,28 @@ static void format_size(json_int_t octets, char *to, size_t size)
 }
 
 /* "1.5M in 12 messages, 3 % of 50M" */
-static void print_usage(const json_t *answer)
+static void describe_mailbox(const json_t *answer, char *line, size_t size)
 {
-	static const struct cli_column card[] = { { "mailbox", "shown", CLI_TEXT }, { 0 } };
 	const json_t *used = json_object_get(answer, "used");
 	json_int_t octets = number(used, "octets"), quota = number(answer, "quota");
-	char is[32], limit[32], line[160];
+	char is[32], limit[32];
 	size_t n = 0;
-	json_t *shown;
 
 	format_size(octets, is, sizeof(is));
 	format_size(quota, limit, sizeof(limit));
 	if (used)
-		n = (size_t)snprintf(line, sizeof(line), "%s in %lld %s, ", is,
-				     (long long)number(used, "messages"),
+		n = (size_t)snprintf(line, size, "%s in %lld %s, ", is, (long long)number(used, "messages"),
 				     plural(number(used, "messages"), "message", "messages"));
 	if (quota && used)
-		snprintf(line + n, sizeof(line) - n, "%.0f %% of %s", 100 * (double)octets / (double)quota,
-			 limit);
+		snprintf(line + n, size - n, "%.0f %% of %s", 100 * (double)octets / (double)quota, limit);
 	else
-		snprintf(line + n, sizeof(line) - n, quota ? "at most %s" : "no quota", limit);
-	shown = json_pack("{s:s}", "shown", line);
-	cli_card(card, shown);
-	json_decref(shown);
+		snprintf(line + n, size - n, quota ? "at most %s" : "no quota", limit);
+}
+
+static void print_warning(const json_t *answer)
+{
+	if (json_object_get(answer, "warning"))
+		fprintf(stderr, "warning: %s\n", text(answer, "warning"));
 }
 
 void cli_print_account(const json_t *answer)
@@ -208,6 +208,7 @@ void cli_print_account(const json_t *answer)
 		{ "keys", "keys", CLI_COUNT },
 		{ "more addresses", "addresses", CLI_TEXT },
 		{ "named by aliases", "named_by", CLI_TEXT },
+		{ "mailbox", "mailbox", CLI_TEXT },
 		{ 0 },
 	};
 	static const struct cli_column in_clear[] = {
@@ -218,10 +219,16 @@ void cli_print_account(const json_t *answer)
 		{ 0 },
 	};
 
-	cli_card(card, answer);
-	print_usage(answer);
+	json_t *shown = json_copy((json_t *)(uintptr_t)answer);
+	char mailbox[160];
+
+	describe_mailbox(answer, mailbox, sizeof(mailbox));
+	json_object_set_new(shown, "mailbox", json_string(mailbox));
+	cli_card(card, shown);
+	json_decref(shown);
 	if (json_is_integer(json_object_get(answer, "exposed")))
 		cli_card(in_clear, answer);
+	print_warning(answer);
 }
 
 void cli_print_account_added(const json_t *answer)
@@ -231,6 +238,7 @@ void cli_print_account_added(const json_t *answer)
 		printf("it has no password: it receives, and sends with API keys: postern key add %s --name "
 		       "NAME\n",
 		       text(answer, "account"));
+	print_warning(answer);
 }
 
 void cli_print_account_removed(const json_t *answer)
@@ -272,8 +280,7 @@ void cli_print_alias(const json_t *answer)
 
 	printf("%s leads to\n", text(answer, "alias"));
 	json_array_foreach(json_object_get(answer, "targets"), i, item) printf("  %s\n", text(item, "text"));
-	if (json_object_get(answer, "warning"))
-		fprintf(stderr, "warning: %s\n", text(answer, "warning"));
+	print_warning(answer);
 }
 
 /* ---- keys ---- */

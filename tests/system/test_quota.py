@@ -40,9 +40,19 @@ def test_set_and_shown(s):
         assert p.returncode == 1 and 'is not a quota' in p.stderr, wrong
     s.cli('account', 'add', 'b@example.org', '--no-password', '--quota', '10K')
     assert show(s, 'b@example.org')['quota'] == 10 << 10
-    assert '0 % of 10K' in s.cli('account', 'show', 'b@example.org').stdout
+    card = s.cli('account', 'show', 'b@example.org').stdout
+    assert '\nkeys              0\nmailbox           0.0K in 0 messages, 0 % of 10K\n' in card
     s.cli('account', 'set', 'b@example.org', '--quota', 'none')
     assert 'no quota' in s.cli('account', 'show', 'b@example.org').stdout
+
+
+def test_a_quota_without_its_unit_is_warned_of(s):
+    """Who writes 2 means 2G; a mailbox of two octets would refuse all mail."""
+    p = s.cli('account', 'add', 'odd@example.org', '--no-password', '--quota', '2')
+    assert p.stderr == 'warning: a quota of 2 octets holds hardly a message: write a unit, such as 2G\n'
+    assert 'write a unit' in show(s, 'odd@example.org')['warning']
+    p = s.cli('account', 'set', 'odd@example.org', '--quota', '2G')
+    assert p.stderr == '' and 'warning' not in show(s, 'odd@example.org')
 
 
 def test_full_waits_and_arrives_when_there_is_room(s):
