@@ -23,7 +23,7 @@ int cli_help(int argc, char **argv)
 		     "[OPTION...]\n");
 		for (c = cli_commands; c->name; c++)
 			if (c->help)
-				printf("  %-9s %s\n", c->name, c->help);
+				printf("  %-13s %s\n", c->name, c->help);
 		puts("\npostern help COMMAND shows how a command is used; man postern has the rest.");
 		return CLI_OK;
 	}

@@ -324,7 +324,12 @@ static int show_status(bool as_json)
 
 int cli_status(int argc, char **argv)
 {
-	static const struct option options[] = { CONTROL_OPTIONS, { "json", no_argument, NULL, 'j' }, { 0 } };
+	static const struct option options[] = { CONTROL_OPTIONS,
+						 { "json", no_argument, NULL, 'j' },
+						 { "since", required_argument, NULL, 'C' },
+						 { "kind", required_argument, NULL, 'C' },
+						 { "limit", required_argument, NULL, 'C' },
+						 { 0 } };
 	bool as_json = false;
 	int opt;
 
@@ -336,6 +341,8 @@ int cli_status(int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, CONTROL_SHORT, options, NULL)) >= 0) {
 		if (opt == 'j')
 			as_json = true;
+		else if (opt == 'C')
+			return cli_usage(argv[0], "--since, --kind and --limit go with --clients");
 		else if (!control_option(opt, optarg))
 			return cli_usage_only(argv[0]);
 	}
