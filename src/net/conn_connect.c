@@ -15,9 +15,15 @@ static void on_connected(uv_connect_t *req, int status)
 		conn_learn_addresses(c);
 	} else {
 		c->broken = true;
+		c->connect_status = status;
 		conn_fail(c, uv_strerror(status));
 	}
 	conn_run(c);
+}
+
+int conn_connect_status(const struct conn *c)
+{
+	return c->connect_status;
 }
 
 int conn_connect(const struct conn_setup *setup, const struct endpoint *to, struct conn **ret)

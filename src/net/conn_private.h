@@ -59,6 +59,7 @@ struct conn {
 	bool closed;	 /* conn_close() was called, memory goes with the handles */
 	/* Events that the handler is owed. */
 	bool tell_connected, tell_input, tell_tls_done, tell_tls_failed, tell_error, told_end;
+	int connect_status; /* negative errno, or 0 */
 	char error[128];
 };
 

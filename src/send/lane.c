@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "send/private.h"
@@ -262,6 +263,20 @@ static void lane_run(struct lane *l)
 		arm(l);
 }
 
+/* The site is one of our own configuration, so its administrator can do something about it. */
+static void say_unconnected(struct lane *l, int r, const char *what)
+{
+	int n = snprintf(l->why, sizeof(l->why), "cannot connect: %s", what);
+	char *at = l->why + n;
+	size_t room = sizeof(l->why) - (size_t)n;
+
+	if (r == -EACCES)
+		snprintf(at, room, ": the socket and all folders above it must be open to user id %u",
+			 (unsigned)geteuid());
+	else if (r == -ENOENT || r == -ECONNREFUSED)
+		snprintf(at, room, ": start the server there, or correct delivery.lmtp");
+}
+
 static void on_conn(void *arg, struct conn *c, enum conn_event event)
 {
 	struct lane *l = arg;
@@ -276,8 +291,10 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 		break;
 	case CONN_ERROR:
 		l->ended = true;
-		snprintf(l->why, sizeof(l->why), "%s: %s",
-			 l->connected ? "the connection broke" : "cannot connect", conn_error(c));
+		if (l->connected)
+			snprintf(l->why, sizeof(l->why), "the connection broke: %s", conn_error(c));
+		else
+			say_unconnected(l, conn_connect_status(c), conn_error(c));
 		break;
 	case CONN_INPUT:
 	case CONN_DRAINED:
@@ -325,7 +342,7 @@ const char *lane_open(struct send *s, const struct ipc_lane_open *m)
 	r = conn_connect(&setup, &l->to, &l->conn);
 	if (r < 0) {
 		l->ended = true;
-		snprintf(l->why, sizeof(l->why), "cannot connect: %s", strerrordesc_np(-r));
+		say_unconnected(l, r, strerrordesc_np(-r));
 	}
 	lane_run(l);
 	return NULL;

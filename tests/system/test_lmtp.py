@@ -122,12 +122,29 @@ def test_not_there(site):
     assert all('cannot connect' in r['reason'] for r in rows)
     assert 'cannot connect' in site.role('queue')[0]['site']['trouble']
     assert 'TROUBLE: cannot connect' in site.s.cli('status').stdout
+    assert 'start the server there, or correct delivery.lmtp' in site.s.cli('queue', 'list').stdout
     site.peer.listen()
     site.peer.wait_messages(5)
     site.settled(0)
     site.wait_log('event=site-back')
     assert 'event=deferred' not in site.log() and 'possibly-twice' not in site.log()
     assert len(site.peer.messages) == 5
+
+
+@only_unix
+@pytest.mark.skipif(os.getuid() != 0, reason='without root all processes are one user')
+def test_closed_to_us(site):
+    """Who has to open the socket to whom is said; it is what goes wrong first with Dovecot."""
+    mode = os.stat(site.peer.path).st_mode
+    os.chmod(site.peer.path, 0o600)
+    site.peer.kick()
+    submit(site.s, ['ann'])
+    line = site.wait_log('event=site-trouble')
+    uid = os.stat(f'/proc/{site.role("smtp")[0]["pid"]}').st_uid
+    assert f'must be open to user id {uid}' in line
+    os.chmod(site.peer.path, mode)
+    site.s.cli('queue', 'retry', '--all')
+    site.peer.wait_messages(1)
 
 
 @only_unix
