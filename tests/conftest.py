@@ -1,6 +1,7 @@
 """Fixtures of the system and interop tests: a running server each module shares."""
 import os
 import subprocess
+import socket
 import sys
 
 import pytest
