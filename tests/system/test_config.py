@@ -49,6 +49,16 @@ def test_what_would_have_no_effect_or_not_start_is_warned_of(config):
     assert 'mail to accounts by LMTP to 127.0.0.1:24' in p.stdout and 'mailboxes in ' not in p.stdout
 
 
+def test_the_examples_of_the_manual_are_good(config):
+    with open(os.path.join(os.path.dirname(__file__), '../../doc/man/postern.conf.5')) as f:
+        examples = f.read().split('.Ss Example\n', 1)[1].split('.Ss ', 1)[0]
+    texts = [e.split('\n.Ed', 1)[0] for e in examples.split('.Bd -literal -offset indent\n')[1:]]
+    assert len(texts) == 2
+    for text in texts:
+        p = config('show', text + '\n')
+        assert p.returncode == 0, p.stderr
+
+
 def test_findings_for_programs(config):
     p = config('check', 'hostnme: x\n', '--json')
     j = json.loads(p.stdout)
