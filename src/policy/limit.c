@@ -11,7 +11,7 @@
 
 struct limit_use {
 	struct map_node node;
-	struct list age; /* of all, used longest ago first */
+	struct list age; /* of all of its sort */
 	struct list hot; /* of those with a claim */
 	struct list out; /* of those that have something to say to ledger */
 	struct limit limit;
@@ -25,9 +25,16 @@ struct limit_use {
 	unsigned char key[];
 };
 
+/* Strangers make counts by connecting, as many as they have addresses; accounts and local
+ * users are few.  Each sort gives way to its own only: else whoever has spent an account's
+ * limit would wash its count out by connections from the networks that IPv6 gives him. */
+enum sort { OF_STRANGERS, OF_USERS, SORTS };
+
 struct limits {
 	struct map map;
-	struct list age, hot, out;
+	struct list age[SORTS]; /* used longest ago first */
+	size_t n[SORTS];
+	struct list hot, out;
 	struct limits_counters counters;
 };
 
@@ -39,15 +46,22 @@ int limits_new(struct limits **ret)
 		free(l);
 		return -ENOMEM;
 	}
-	list_init(&l->age);
+	for (int i = 0; i < SORTS; i++)
+		list_init(&l->age[i]);
 	list_init(&l->hot);
 	list_init(&l->out);
 	*ret = l;
 	return 0;
 }
 
+static enum sort sort_of(struct slice key)
+{
+	return key.p[0] >= LIMIT_ACCOUNT_MESSAGES ? OF_USERS : OF_STRANGERS;
+}
+
 static void forget(struct limits *l, struct limit_use *u)
 {
+	l->n[sort_of(slice_of(u->key, u->n))]--;
 	map_remove(&l->map, &u->node);
 	list_remove(&u->age);
 	list_remove(&u->hot);
@@ -61,8 +75,9 @@ void limits_free(struct limits *l)
 
 	if (!l)
 		return;
-	LIST_EACH (&l->age, at, after)
-		forget(l, container_of(at, struct limit_use, age));
+	for (int i = 0; i < SORTS; i++)
+		LIST_EACH (&l->age[i], at, after)
+			forget(l, container_of(at, struct limit_use, age));
 	map_done(&l->map);
 	free(l);
 }
@@ -159,19 +174,19 @@ static bool idle(const struct limit_use *u)
 	return u->level == 0 && u->claim == 0 && u->asked == 0 && u->pins == 0;
 }
 
-static void evict(struct limits *l, uint64_t now)
+static void evict(struct limits *l, enum sort sort, uint64_t now)
 {
 	struct limit_use *least = NULL;
-	struct list *at = l->age.next;
+	struct list *at = l->age[sort].next;
 	uint32_t least_use = UINT32_MAX;
 
-	for (int i = 0; i < LOOK_OLDEST && at != &l->age; i++) {
+	for (int i = 0; i < LOOK_OLDEST && at != &l->age[sort]; i++) {
 		struct limit_use *u = container_of(at, struct limit_use, age);
 
 		at = at->next;
 		if (!idle(u)) {
 			list_remove(&u->age);
-			list_push_back(&l->age, &u->age);
+			list_push_back(&l->age[sort], &u->age);
 		} else if (in_use(u, now) < least_use) {
 			least_use = in_use(u, now);
 			least = u;
@@ -184,10 +199,10 @@ static void evict(struct limits *l, uint64_t now)
 }
 
 /* A few each time, so that what is over does not stay. */
-static void drop_old(struct limits *l, uint64_t now)
+static void drop_old(struct limits *l, enum sort sort, uint64_t now)
 {
-	for (int i = 0; i < 2 && !list_empty(&l->age); i++) {
-		struct limit_use *u = container_of(l->age.next, struct limit_use, age);
+	for (int i = 0; i < 2 && !list_empty(&l->age[sort]); i++) {
+		struct limit_use *u = container_of(l->age[sort].next, struct limit_use, age);
 
 		if (idle(u) && in_use(u, now) == 0) {
 			forget(l, u);
@@ -195,7 +210,7 @@ static void drop_old(struct limits *l, uint64_t now)
 			/* Whoever has a session is not looked at again at once. */
 			if (!idle(u)) {
 				list_remove(&u->age);
-				list_push_back(&l->age, &u->age);
+				list_push_back(&l->age[sort], &u->age);
 			}
 			return;
 		}
@@ -212,13 +227,14 @@ static struct limit_use *find(const struct limits *l, struct slice key)
 static struct limit_use *find_or_add(struct limits *l, uint64_t now, struct slice key)
 {
 	struct limit_use *u = find(l, key);
+	enum sort sort = sort_of(key);
 
 	if (u)
 		return u;
-	drop_old(l, now);
-	if (l->map.n >= LIMITS_MAX)
-		evict(l, now);
-	u = l->map.n < 2 * LIMITS_MAX ? calloc(1, sizeof(*u) + key.n) : NULL;
+	drop_old(l, sort, now);
+	if (l->n[sort] >= LIMITS_MAX)
+		evict(l, sort, now);
+	u = l->n[sort] < 2 * LIMITS_MAX ? calloc(1, sizeof(*u) + key.n) : NULL;
 	if (!u)
 		return NULL;
 	list_init(&u->age);
@@ -227,7 +243,8 @@ static struct limit_use *find_or_add(struct limits *l, uint64_t now, struct slic
 	memcpy(u->key, key.p, key.n);
 	u->n = key.n;
 	map_insert(&l->map, &u->node, slice_of(u->key, u->n));
-	list_push_back(&l->age, &u->age);
+	list_push_back(&l->age[sort], &u->age);
+	l->n[sort]++;
 	return u;
 }
 
@@ -289,7 +306,7 @@ enum limit_answer limit_take(struct limits *l, uint64_t now_ms, const struct lim
 	if (!u)
 		return LIMIT_TAKEN;
 	list_remove(&u->age);
-	list_push_back(&l->age, &u->age);
+	list_push_back(&l->age[sort_of(limit_key_slice(key))], &u->age);
 	set_limit(u, limit, now_ms);
 	use = in_use(u, now_ms);
 	allowed = free_part(limit) + u->claim;
@@ -452,15 +469,32 @@ void limits_ledger_new(struct limits *l)
 {
 	struct list *at, *after;
 
-	LIST_EACH (&l->age, at, after) {
-		struct limit_use *u = container_of(at, struct limit_use, age);
+	/* Whoever has a claim, or asked for one, is among the hot. */
+	LIST_EACH (&l->hot, at, after) {
+		struct limit_use *u = container_of(at, struct limit_use, hot);
 
-		if (u->asked == 0 && u->claim == 0 && list_empty(&u->hot))
-			continue;
 		u->asked = 0;
 		u->tell = true;
 		say(l, u);
 	}
+}
+
+static bool clear_one(struct limit_use *u, struct slice who)
+{
+	enum limit_kind kind;
+	struct slice listener;
+	struct buf text;
+	bool had = false;
+
+	buf_init(&text, 4 * LIMIT_KEY_MAX);
+	if (limit_key_show(slice_of(u->key, u->n), &kind, &listener, &text) &&
+	    (who.n == 0 || slice_eq_nocase(buf_slice(&text), who))) {
+		had = sum(u) > 0;
+		memset(u->slot, 0, sizeof(u->slot));
+		u->denied_ms = u->refused_ms = 0;
+	}
+	buf_done(&text);
+	return had;
 }
 
 size_t limits_clear(struct limits *l, struct slice who)
@@ -468,21 +502,9 @@ size_t limits_clear(struct limits *l, struct slice who)
 	struct list *at, *after;
 	size_t n = 0;
 
-	LIST_EACH (&l->age, at, after) {
-		struct limit_use *u = container_of(at, struct limit_use, age);
-		enum limit_kind kind;
-		struct slice listener;
-		struct buf text;
-
-		buf_init(&text, 4 * LIMIT_KEY_MAX);
-		if (limit_key_show(slice_of(u->key, u->n), &kind, &listener, &text) &&
-		    (who.n == 0 || slice_eq_nocase(buf_slice(&text), who))) {
-			n += sum(u) > 0;
-			memset(u->slot, 0, sizeof(u->slot));
-			u->denied_ms = u->refused_ms = 0;
-		}
-		buf_done(&text);
-	}
+	for (int i = 0; i < SORTS; i++)
+		LIST_EACH (&l->age[i], at, after)
+			n += clear_one(container_of(at, struct limit_use, age), who);
 	return n;
 }
 

@@ -22,8 +22,9 @@
  *
  * An engine: it keeps no clock and sends nothing.  What is to be sent to ledger it hands out by
  * limits_next(); waiting for an answer is the caller's, who asks again with `hurry` when
- * he has waited long enough.  Bounded: beyond LIMITS_MAX counts the one used least goes of
- * some that have no session and no claim; those who are near a limit have one or the other.
+ * he has waited long enough.  Bounded: beyond LIMITS_MAX counts of strangers, and as many of users,
+ * the one used least goes of some of its sort that have no session and no claim; so no stranger
+ * pushes out the count of an account.
  */
 #ifndef POSTERN_POLICY_LIMIT_H
 #define POSTERN_POLICY_LIMIT_H
@@ -33,7 +34,7 @@
 #include "base/list.h"
 #include "base/map.h"
 
-#define LIMITS_MAX    65536
+#define LIMITS_MAX    65536 /* of strangers' counts, and of users' */
 #define LIMIT_KEY_MAX 400
 
 enum limit_kind {
