@@ -215,6 +215,19 @@ enum proxy_header_step proxy_header_parse(struct slice in, struct proxy_header *
 	return step;
 }
 
+static bool is_nobody(const struct ip *ip)
+{
+	static const unsigned char zero[16];
+
+	return memcmp(ip->byte, zero, ip->family == 4 ? 4 : 16) == 0;
+}
+
+bool proxy_header_names_client(const struct proxy_header *h, const struct ip *proxy)
+{
+	return !h->anonymous && !is_nobody(&h->client) &&
+	       (!ip_is_loopback(&h->client) || ip_is_loopback(proxy));
+}
+
 bool proxy_header_begins(struct slice in)
 {
 	return slice_starts(in, V1_SIGNATURE) || slice_starts(in, V2_SIGNATURE);

@@ -46,6 +46,11 @@ struct proxy_header {
 
 enum proxy_header_step proxy_header_parse(struct slice so_far, struct proxy_header *ret);
 
+/* Does it say from where the client came?  Else all that is known is the proxy: also when it
+ * names a loopback address and came from elsewhere itself (who is meant is the proxy's own machine,
+ * and ours lends its rights to nobody), or an address that nobody has (0.0.0.0, ::). */
+bool proxy_header_names_client(const struct proxy_header *h, const struct ip *proxy);
+
 /* Do these bytes hold the whole signature of a header?  For a connection that should have
  * none: no SMTP client and no TLS begins so. */
 bool proxy_header_begins(struct slice so_far);

@@ -304,6 +304,42 @@ static void begins(void **state)
 	assert_false(proxy_header_begins(SLICE_LIT("")));
 }
 
+/* Whom a proxy names, and whether that says more than that it came through the proxy. */
+static const struct {
+	const char *header, *proxy;
+	bool names;
+} named[] = {
+	{ "PROXY TCP4 192.0.2.1 198.51.100.7 1 25\r\n", "10.0.0.1", true },
+	{ "PROXY TCP6 2001:db8::1 2001:db8::2 1 25\r\n", "10.0.0.1", true },
+	{ "PROXY TCP4 10.0.0.1 198.51.100.7 1 25\r\n", "10.0.0.1", true },
+	{ "PROXY UNKNOWN\r\n", "10.0.0.1", false },
+	/* Loopback is this machine only when it is seen on this machine. */
+	{ "PROXY TCP4 127.0.0.1 198.51.100.7 1 25\r\n", "10.0.0.1", false },
+	{ "PROXY TCP4 127.8.9.1 198.51.100.7 1 25\r\n", "2001:db8::9", false },
+	{ "PROXY TCP6 ::ffff:127.0.0.1 2001:db8::2 1 25\r\n", "10.0.0.1", false },
+	{ "PROXY TCP6 ::1 2001:db8::2 1 25\r\n", "10.0.0.1", false },
+	{ "PROXY TCP6 ::1 2001:db8::2 1 25\r\n", "127.0.0.1", true },
+	{ "PROXY TCP4 127.0.0.1 198.51.100.7 1 25\r\n", "::1", true },
+	{ "PROXY TCP4 0.0.0.0 198.51.100.7 1 25\r\n", "10.0.0.1", false },
+	{ "PROXY TCP4 0.0.0.0 198.51.100.7 1 25\r\n", "127.0.0.1", false },
+	{ "PROXY TCP6 :: 2001:db8::2 1 25\r\n", "127.0.0.1", false },
+	{ "PROXY TCP6 ::2 2001:db8::2 1 25\r\n", "127.0.0.1", true },
+};
+
+static void names_client(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+		struct proxy_header h;
+		struct ip proxy;
+
+		assert_int_equal(proxy_header_parse(slice_str(named[i].header), &h), DONE);
+		assert_true(ip_parse(slice_str(named[i].proxy), &proxy));
+		if (proxy_header_names_client(&h, &proxy) != named[i].names)
+			fail_msg("'%s' from %s", named[i].header, named[i].proxy);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +350,7 @@ int main(void)
 		cmocka_unit_test(version_2),
 		cmocka_unit_test(checksums),
 		cmocka_unit_test(begins),
+		cmocka_unit_test(names_client),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

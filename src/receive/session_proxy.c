@@ -73,12 +73,11 @@ void session_proxy_timeout(struct session *s)
 }
 
 /* The proxy's word on who its client is.  It cannot lend its own rights: nobody has any
- * for being the proxy, and a loopback address says something only of the machine that it
- * was seen on. */
+ * for being the proxy. */
 static void believe(struct session *s, const struct proxy_header *h)
 {
 	s->proxy = s->ip;
-	if (h->anonymous) {
+	if (!proxy_header_names_client(h, &s->proxy)) {
 		s->trusted = s->rules->trust_all;
 		return;
 	}
@@ -86,8 +85,7 @@ static void believe(struct session *s, const struct proxy_header *h)
 	s->peer_port = h->client_port;
 	if (h->server_port)
 		s->port = h->server_port; /* the one that the client was given, for what it is told */
-	s->trusted = ip_is_loopback(&s->ip) && !ip_is_loopback(&s->proxy) ? s->rules->trust_all
-									  : rules_trust(s->rules, &s->ip);
+	s->trusted = rules_trust(s->rules, &s->ip);
 }
 
 bool session_proxy(struct session *s)
