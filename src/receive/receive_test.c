@@ -156,6 +156,15 @@ static void test_silence_on_465(void **state)
 	client_close(&c);
 }
 
+/* As much of the body came to queue, and no more comes. */
+static void body_stands_at(size_t n)
+{
+	for (uint64_t end = now_ms() + 10000; w.body.n < n && now_ms() < end;)
+		turn();
+	turns_for(50);
+	assert_int_equal(w.body.n, n);
+}
+
 /* A body of several windows, with credit that is withheld for a while. */
 static void test_large_body(void **state)
 {
@@ -173,16 +182,14 @@ static void test_large_body(void **state)
 	play(&c, "large", "S: 220\nC: EHLO c\nS: 250 \n" TO_U "C: DATA\nS: 354\n");
 	for (int i = 0; i < 160; i++)
 		client_send(&c, line, sizeof(line));
-	turns_for(50);
-	assert_int_equal(w.body.n, IPC_BODY_WINDOW);
+	body_stands_at(IPC_BODY_WINDOW);
 	/* What comes while queue takes nothing waits in the sockets, not here. */
 	while (lines < 1600 && r == sizeof(line)) {
 		r = send(c.fd, line, sizeof(line), MSG_NOSIGNAL);
 		lines += r > 0;
 		turn();
 	}
-	turns_for(50);
-	assert_int_equal(w.body.n, IPC_BODY_WINDOW);
+	body_stands_at(IPC_BODY_WINDOW);
 	w.no_credit = false;
 	{
 		struct ipc_message m = { .type = IPC_TYPE_credit, .credit = { 1, 0 } };
@@ -310,6 +317,38 @@ static void test_keeper_goes_away(void **state)
 	run(SUBMISSIONS, "no keeper",
 	    "T\nS: 220\nC: EHLO c\nS: 250 \nC: AUTH PLAIN " PLAIN_OK "\nS: 454 4.7.0\n");
 	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
+}
+
+/* Where a command may take five minutes, too, a role that is away is waited for a second. */
+static void test_keeper_stays_away(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_open(&c, TRUSTING);
+	play(&c, "keeper lost",
+	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\nW 50\n");
+	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
+	play(&c, "keeper lost", "S: 451 4.3.0\n");
+	client_close(&c);
+}
+
+/* An answer that is held back from a guesser is there, whatever becomes of keeper meanwhile: it is told
+ * at its time, and the next login is asked of the next keeper. */
+static void test_keeper_dies_while_an_answer_is_held(void **state)
+{
+	struct client c;
+
+	(void)state;
+	w.auth_delay_ms = 800;
+	client_open(&c, SUBMISSIONS);
+	play(&c, "held", "T\nS: 220\nC: EHLO c\nS: 250 \nC: AUTH PLAIN " PLAIN_BAD "\nW 100\n");
+	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
+	play(&c, "held", "W 50\n");
+	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
+	play(&c, "held, then told",
+	     "S: 535\nC: AUTH PLAIN " PLAIN_BAD "\nS: 535\nC: AUTH PLAIN " PLAIN_OK "\nS: 235\n");
+	client_close(&c);
 }
 
 /* A restart of keeper or queue takes a tenth of a second: the client need not hear of it. */
@@ -483,6 +522,8 @@ int main(void)
 		ONE(test_not_accepting),
 		ONE(test_queue_goes_away),
 		ONE(test_keeper_goes_away),
+		ONE(test_keeper_stays_away),
+		ONE(test_keeper_dies_while_an_answer_is_held),
 		ONE(test_roles_come_back),
 		ONE(test_client_leaves),
 		ONE(test_limit_by_ip),

@@ -80,6 +80,11 @@ static const char *const names[] = { "relay",	 "submissions", "submission", "fal
 				     "trusting", "proxied",	"proxied465", "proxied587",
 				     "small",	 "patient",	"@local" };
 
+/* That share the limits, as this one believes; 0: it alone. */
+static unsigned world_processes;
+/* What may wait in a channel. */
+static size_t world_channel_max = 4U << 20;
+
 /* The world around the sessions. */
 static struct world {
 	uv_loop_t loop;
@@ -103,6 +108,7 @@ static struct world {
 	unsigned aborts, exposed;
 	bool keeper_mute;
 	uint64_t mute_req;
+	uint32_t auth_delay_ms; /* of answers to wrong passwords */
 	/* what ledger saw */
 	unsigned mishaps[IPC_MISHAP_KINDS];
 	char mishap_account[256];
@@ -163,6 +169,7 @@ static void tell_auth(struct channel *ch, uint64_t req, bool ok)
 	m.auth_result.enhanced = ok ? SLICE_LIT("2.7.0") : SLICE_LIT("5.7.8");
 	m.auth_result.text = ok ? SLICE_LIT("welcome") : SLICE_LIT("no");
 	m.auth_result.account = ok ? 7 : 0;
+	m.auth_result.delay_ms = ok ? 0 : w.auth_delay_ms;
 	m.auth_result.name = SLICE_LIT("ann@our.test");
 	assert_int_equal(channel_send(ch, &m, -1), 0);
 }
@@ -296,9 +303,9 @@ static void connect_peer(enum ipc_role who, const struct channel_handlers *h, st
 	int fd[2];
 
 	assert_int_equal(channel_pair(fd), 0);
-	assert_int_equal(channel_new(&w.others, fd[0], 4U << 20, h, NULL, ours), 0);
-	assert_int_equal(channel_new(&w.loop, fd[1], 4U << 20, &smtp_handlers, (void *)(uintptr_t)who,
-				     theirs),
+	assert_int_equal(channel_new(&w.others, fd[0], world_channel_max, h, NULL, ours), 0);
+	assert_int_equal(channel_new(&w.loop, fd[1], world_channel_max, &smtp_handlers,
+				     (void *)(uintptr_t)who, theirs),
 			 0);
 	receive_peer(w.rx, who, *theirs);
 }
@@ -371,6 +378,7 @@ static int set_up(void **state)
 		fail_msg("%s", findings->text);
 	conf_findings_free(findings);
 	rx_setup.loop = &w.loop;
+	rx_setup.processes = world_processes;
 	assert_int_equal(receive_new(&rx_setup, &w.rx), 0);
 	load_certificate();
 	for (unsigned i = 0; i < N_LISTENERS; i++)

@@ -420,6 +420,8 @@ void session_keeper_gone(struct session *s)
 {
 	bool waits = s->wait == SESSION_WAITS_FOR_KEEPER;
 
+	if (s->held) /* its answer is here, and waits only for its time */
+		return;
 	if (s->auth_running && !waits) {
 		/* Between two steps: the next one is answered "later". */
 		receive_wait_end(&s->rx->asks, &s->ask);
@@ -428,6 +430,7 @@ void session_keeper_gone(struct session *s)
 		receive_wait_end(&s->rx->asks, &s->ask);
 		session_forget_targets(s);
 		s->auth_running = false;
+		session_arm(s); /* for a second; the timer stands at the time for an answer */
 	} else if (waits) {
 		session_keeper_failed(s);
 		session_run(s);
