@@ -37,8 +37,19 @@ static void log_wrong(struct session *s, const char *event, const char *why, str
 
 /* ---- a proxy that does not say it ---- */
 
-/* What its client reads is mostly all that anybody sees of it.  4xx: mail of other
- * servers waits until the proxy is set right. */
+/* 4xx: mail of other servers waits until the proxy is set right. */
+static void close_saying(struct session *s, struct slice text)
+{
+	struct buf line;
+
+	buf_init(&line, 512);
+	buf_str(&line, "421 4.3.5 ");
+	buf_put(&line, text);
+	session_close_saying(s, &line);
+	buf_done(&line);
+}
+
+/* What its client reads is mostly all that anybody sees of it. */
 static void refuse(struct session *s, const char *why)
 {
 	struct slice in = conn_input(s->conn);
@@ -56,13 +67,7 @@ static void refuse(struct session *s, const char *why)
 	if (in.n > 0 && in.p[0] == 0x16) {
 		s->over = true;
 	} else {
-		struct buf line;
-
-		buf_init(&line, 512);
-		buf_str(&line, "421 4.3.5 ");
-		buf_put(&line, buf_slice(&text));
-		session_close_saying(s, &line);
-		buf_done(&line);
+		close_saying(s, buf_slice(&text));
 	}
 	buf_done(&text);
 }
@@ -141,13 +146,7 @@ bool session_proxy_unexpected(struct session *s)
 		session_hang_up(s, "4.3.5",
 				buf_ok(&text) ? (const char *)buf_slice(&text).p : "no PROXY header here");
 	} else {
-		struct buf line;
-
-		buf_init(&line, 512);
-		buf_str(&line, "421 4.3.5 ");
-		buf_put(&line, buf_slice(&text));
-		session_close_saying(s, &line);
-		buf_done(&line);
+		close_saying(s, buf_slice(&text));
 	}
 	buf_done(&text);
 	return true;
