@@ -121,8 +121,3 @@ void account_cache_add(struct account_cache *c, const struct account_credential 
 	map_insert(&c->by_account, &e->node, slice_of(&e->account, sizeof(e->account)));
 	list_push_back(&c->oldest, &e->link);
 }
-
-size_t account_cache_size(const struct account_cache *c)
-{
-	return c->by_account.n;
-}

@@ -24,6 +24,5 @@ bool account_cache_has(struct account_cache *c, const struct account_credential 
 		       uint64_t now);
 void account_cache_add(struct account_cache *c, const struct account_credential *who, struct slice password,
 		       uint64_t now);
-size_t account_cache_size(const struct account_cache *c);
 
 #endif

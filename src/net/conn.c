@@ -381,9 +381,6 @@ void conn_learn_addresses(struct conn *c)
 		return;
 	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &n) == 0)
 		learn(&sa, &c->peer, &c->peer_port);
-	n = sizeof(sa);
-	if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&sa, &n) == 0)
-		learn(&sa, &c->local, &c->local_port);
 	(void)uv_tcp_nodelay(&c->tcp, 1); /* output is gathered here already */
 }
 
@@ -437,12 +434,6 @@ void conn_peer(const struct conn *c, struct ip *ret, uint16_t *ret_port)
 {
 	*ret = c->peer;
 	*ret_port = c->peer_port;
-}
-
-void conn_local(const struct conn *c, struct ip *ret, uint16_t *ret_port)
-{
-	*ret = c->local;
-	*ret_port = c->local_port;
 }
 
 int conn_peer_uid(const struct conn *c, uid_t *ret, gid_t *ret_gid)

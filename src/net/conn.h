@@ -51,8 +51,7 @@ void conn_close(struct conn *c);
 void conn_close_gently(struct conn *c);
 
 void conn_peer(const struct conn *c, struct ip *ret, uint16_t *ret_port); /* family 0 on a Unix socket */
-void conn_local(const struct conn *c, struct ip *ret, uint16_t *ret_port);
-int conn_peer_uid(const struct conn *c, uid_t *ret, gid_t *ret_gid); /* Unix socket: SO_PEERCRED */
+int conn_peer_uid(const struct conn *c, uid_t *ret, gid_t *ret_gid);	  /* Unix socket: SO_PEERCRED */
 
 /* What has been received (and decrypted) and not consumed yet. */
 struct slice conn_input(const struct conn *c);

@@ -33,8 +33,8 @@ struct conn {
 
 	conn_handler *handler;
 	void *arg;
-	struct ip peer, local;
-	uint16_t peer_port, local_port;
+	struct ip peer;
+	uint16_t peer_port;
 
 	struct buf input, cipher;	 /* cipher: received and not decrypted yet */
 	struct buf output, wire, flight; /* plain; as it goes out; given to libuv */

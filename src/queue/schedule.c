@@ -234,20 +234,6 @@ int schedule_retry(struct schedule *s, const struct id *id, uint64_t now_ms)
 	return n;
 }
 
-int schedule_done(struct schedule *s, const struct id *id, uint32_t recipient)
-{
-	struct message *m = find(s, id);
-
-	if (!m || recipient >= m->recipients)
-		return -ENOENT;
-	turn(m, recipient, SCHEDULE_DONE);
-	if (m->count[SCHEDULE_DONE] == m->recipients)
-		forget(s, m);
-	else
-		replan(s, m);
-	return 0;
-}
-
 /* ---- jobs ---- */
 
 static struct job *find_job(struct schedule *s, uint64_t number)

@@ -67,8 +67,6 @@ int schedule_hold(struct schedule *s, const struct id *id);
 int schedule_release(struct schedule *s, const struct id *id, uint64_t now_ms);
 /* Deferred and failed recipients become ready, due now.  -ENOENT, or how many. */
 int schedule_retry(struct schedule *s, const struct id *id, uint64_t now_ms);
-/* The same for one recipient that got an outcome some other way.  -ENOENT, or 0. */
-int schedule_done(struct schedule *s, const struct id *id, uint32_t recipient);
 
 /* --- handing out --- */
 

@@ -161,7 +161,7 @@ static void test_many_recipients(void **state)
 	assert_true(schedule_look(s, &id, &v));
 	assert_int_equal(v.state, SCHEDULE_IS_WAITING);
 	assert_int_equal(v.count[SCHEDULE_DONE], 249);
-	assert_int_equal(schedule_done(s, &id, 7), 0);
+	assert_int_equal(schedule_remove(s, &id), 0);
 	assert_false(schedule_look(s, &id, &v));
 	schedule_free(s);
 }

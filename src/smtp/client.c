@@ -235,14 +235,10 @@ void smtp_client_tls_started(struct smtp_client *c)
 
 static void on_greeting(struct smtp_client *c)
 {
-	struct slice name = slice_head(c->reply.line, slice_find(c->reply.line, ' '));
-
 	if (c->reply.code != 220) {
 		client_break_by_reply(c);
 		return;
 	}
-	if (!slice_copy(name, c->peer, sizeof(c->peer)))
-		c->peer[0] = '\0';
 	say_hello(c);
 }
 
@@ -408,14 +404,4 @@ void smtp_client_sent(struct smtp_client *c, size_t n)
 enum smtp_client_step smtp_client_step(const struct smtp_client *c)
 {
 	return c->step;
-}
-
-const struct smtp_client_offers *smtp_client_offers(const struct smtp_client *c)
-{
-	return &c->offers;
-}
-
-struct slice smtp_client_peer_name(const struct smtp_client *c)
-{
-	return slice_str(c->peer);
 }

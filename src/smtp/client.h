@@ -140,12 +140,4 @@ enum smtp_client_step smtp_client_step(const struct smtp_client *c);
 uint64_t smtp_client_replies(const struct smtp_client *c);     /* whole ones, so far */
 const char *smtp_client_step_name(enum smtp_client_step step); /* "rcpt" */
 
-/* What the server offers; false for all before it answered EHLO or LHLO. */
-struct smtp_client_offers {
-	bool esmtp, pipelining, size, eightbitmime, smtputf8, dsn, chunking, enhanced, starttls;
-	uint64_t max_size; /* 0: it has none, or does not say */
-};
-const struct smtp_client_offers *smtp_client_offers(const struct smtp_client *c);
-struct slice smtp_client_peer_name(const struct smtp_client *c); /* from its greeting */
-
 #endif

@@ -16,6 +16,12 @@ enum client_rcpt {
 	RCPT_UNFIT, /* done too, and never named to the server */
 };
 
+/* What the server offers; false for all before it answered EHLO or LHLO. */
+struct smtp_client_offers {
+	bool esmtp, pipelining, size, eightbitmime, smtputf8, dsn, chunking, enhanced, starttls;
+	uint64_t max_size; /* 0: it has none, or does not say */
+};
+
 struct smtp_client {
 	const struct smtp_client_setup *setup;
 	struct smtp_client_ask ask;
@@ -24,7 +30,6 @@ struct smtp_client {
 	struct smtp_reply reply;
 	uint64_t replies;
 	struct buf output;
-	char peer[256];
 	bool tls_now, in_tls;
 	bool helo;   /* the server did not know EHLO */
 	bool closed; /* nothing more will be said or heard */

@@ -57,7 +57,6 @@ enum disk_sim_op {
 void disk_sim_fail(struct disk_sim *sim, enum disk_sim_op op, unsigned after, unsigned times, int error);
 void disk_sim_capacity(struct disk_sim *sim, uint64_t octets);
 void disk_sim_short_writes(struct disk_sim *sim, size_t most); /* 0: no limit */
-uint64_t disk_sim_syncs(const struct disk_sim *sim);
 
 /* --- decay, and looking --- */
 

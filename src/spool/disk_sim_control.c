@@ -122,11 +122,6 @@ uint64_t disk_sim_ops(const struct disk_sim *sim)
 	return sim->ops;
 }
 
-uint64_t disk_sim_syncs(const struct disk_sim *sim)
-{
-	return sim->syncs;
-}
-
 static bool chance(uint32_t *seed)
 {
 	*seed = *seed * 1664525 + 1013904223;

@@ -62,7 +62,7 @@ struct disk_sim {
 	struct folder root, bodies;
 	struct handle handle[HANDLES];
 	struct fault fault[DISK_SIM_OPS];
-	uint64_t capacity, ops, cut_in, syncs;
+	uint64_t capacity, ops, cut_in;
 	size_t short_most;
 	bool cut, cutting;
 	disk_sim_hook *hook;

@@ -118,7 +118,7 @@ struct spool {
 	struct spool_recovery recovery;
 	uint64_t turn, body_number;
 	size_t body_files, moving;
-	uint64_t free_seen, written_since;
+	uint64_t written_since;
 	int accepting;
 	unsigned char *block; /* RECORD_BLOCK, for reading */
 	bool opened;
