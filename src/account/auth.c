@@ -345,27 +345,35 @@ static struct exchange *find_token(struct account_auth *a, uint64_t token)
 }
 
 /* The account may have changed while the hash was computed: what was tested must still be so.
- * The version tells; the hash itself may have become a better one of the same password. */
-static bool still_so(struct account_auth *a, const struct account_credential *was)
+ * The version tells; the hash itself may have become a better one of the same password.
+ * 1, 0, or negative errno. */
+static int still_so(struct account_auth *a, const struct account_credential *was)
 {
 	struct account_credential now;
+	int r = account_credential(a->setup.store, slice_str(was->name), &now);
 
-	return account_credential(a->setup.store, slice_str(was->name), &now) == 0 && now.id == was->id &&
-	       now.version == was->version && now.enabled;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return now.id == was->id && now.version == was->version && now.enabled;
 }
 
 void account_auth_hashed(struct account_auth *a, const struct account_hash_done *done)
 {
 	struct exchange *x = find_token(a, done->token);
+	int so = 0;
 
 	forget_given(a);
 	if (!x) /* it was given up meanwhile */
 		return;
+	if (done->result > 0)
+		so = still_so(a, &x->who);
 	if (done->result < 0) {
 		try_later(a, x, "hash-failed");
+	} else if (so < 0) {
+		try_later(a, x, "database");
 	} else if (done->result == 0) {
 		refuse(a, x, x->why);
-	} else if (!still_so(a, &x->who)) {
+	} else if (!so) {
 		refuse(a, x, "changed-meanwhile");
 	} else {
 		if (done->made.hash[0] || done->made.verifier.rounds) {

@@ -103,11 +103,59 @@ static int make_verifier(const char *prepared, struct account_verifier *ret)
 	return 0;
 }
 
+static bool take_number(struct slice *in, struct slice before, uint64_t *ret)
+{
+	if (!slice_starts(*in, before))
+		return false;
+	*in = slice_tail(*in, before.n);
+	return cur_u64(in, UINT32_MAX, ret);
+}
+
+static bool take_base64(struct slice *in, unsigned char *to, size_t n)
+{
+	struct slice text;
+	size_t got;
+
+	*in = slice_tail(*in, 1); /* the "$" before it */
+	text = slice_head(*in, slice_find(*in, '$'));
+	*in = slice_tail(*in, text.n);
+	return sodium_base642bin(to, n, (const char *)text.p, text.n, NULL, &got, NULL,
+				 sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0 &&
+	       got == n;
+}
+
+/* crypto_pwhash_str_verify() answers a lack of memory, of which this takes most of all we do,
+ * as it answers a wrong password.  So the hash is computed and compared here.
+ * 1: that password, 0: another, -ENOMEM. */
+static int compare(const char *against, const char *prepared)
+{
+	unsigned char salt[crypto_pwhash_SALTBYTES], hash[32], made[32];
+	struct slice in = slice_str(against), password = slice_str(prepared);
+	uint64_t memory, passes, threads;
+	int r = 0;
+
+	if (!take_number(&in, SLICE_LIT("$argon2id$v=19$m="), &memory) ||
+	    !take_number(&in, SLICE_LIT(",t="), &passes) || !take_number(&in, SLICE_LIT(",p="), &threads) ||
+	    threads != 1 || !take_base64(&in, salt, sizeof(salt)) || !take_base64(&in, hash, sizeof(hash)))
+		return crypto_pwhash_str_verify(against, prepared, password.n) == 0; /* of another program */
+	if (crypto_pwhash(made, sizeof(made), prepared, password.n, salt, passes, (size_t)memory * 1024,
+			  crypto_pwhash_ALG_ARGON2ID13) != 0)
+		r = -ENOMEM;
+	else
+		r = sodium_memcmp(made, hash, sizeof(made)) == 0;
+	explicit_bzero(hash, sizeof(hash));
+	explicit_bzero(made, sizeof(made));
+	return r;
+}
+
 static int verify(const struct account_hash *h, struct job *job, const char *prepared)
 {
 	const char *against = job->against[0] ? job->against : h->dummy;
-	int r = crypto_pwhash_str_verify(against, prepared, slice_str(prepared).n) == 0 && job->against[0];
+	int r = compare(against, prepared);
 
+	if (r < 0)
+		return r;
+	r = r && job->against[0];
 	if (r && crypto_pwhash_str_needs_rehash(against, h->setup.opslimit, h->setup.memlimit) != 0)
 		if (make_hash(h, prepared, job->done.made.hash) < 0)
 			job->done.made.hash[0] = 0;
@@ -119,9 +167,13 @@ static int verify(const struct account_hash *h, struct job *job, const char *pre
 static void run(const struct account_hash *h, struct job *job)
 {
 	char *prepared = NULL;
-	bool ok = account_prepare_password(slice_of(job->password, job->n), &prepared);
+	bool ok;
 
-	if (job->done.kind == ACCOUNT_HASH_VERIFY) {
+	errno = 0;
+	ok = account_prepare_password(slice_of(job->password, job->n), &prepared);
+	if (!ok && errno == ENOMEM) {
+		job->done.result = -ENOMEM;
+	} else if (job->done.kind == ACCOUNT_HASH_VERIFY) {
 		/* What cannot be a password takes as long as a wrong one. */
 		if (!ok)
 			job->against[0] = 0;

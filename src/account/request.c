@@ -82,7 +82,32 @@ json_t *request_error(const char *advice, const char *fmt, ...)
 	j = json_pack("{s:s}", "error", text);
 	if (j && advice)
 		json_object_set_new(j, "advice", json_string(advice));
-	return j;
+	return j ? j : json_null(); /* which needs no memory, and is no NULL: that is no error */
+}
+
+void request_set(json_t **j, const char *key, json_t *value)
+{
+	if (!*j) {
+		json_decref(value);
+	} else if (json_object_set_new(*j, key, value) < 0) {
+		json_decref(*j);
+		*j = NULL;
+	}
+}
+
+json_t *request_commit(struct request *rq, json_t *answer)
+{
+	int r;
+
+	if (!answer || json_is_null(answer) || json_object_get(answer, "error")) {
+		db_rollback(rq->db);
+		return answer;
+	}
+	r = db_commit(rq->db);
+	if (r == 0)
+		return answer;
+	json_decref(answer);
+	return request_db_error(rq, r);
 }
 
 json_t *request_db_error(struct request *rq, int r)
@@ -142,6 +167,7 @@ json_t *request_list(struct request *rq, struct db_query *q, const char *name, c
 		size_t n = row ? json_dumpb(row, NULL, 0, JSON_COMPACT) : 0;
 
 		if (n == 0) {
+			json_decref(row);
 			r = -ENOMEM;
 			break;
 		}
@@ -151,9 +177,12 @@ json_t *request_list(struct request *rq, struct db_query *q, const char *name, c
 			r = 0;
 			break;
 		}
+		if (json_array_append_new(rows, row) < 0) {
+			r = -ENOMEM;
+			break;
+		}
 		size += n;
 		last = row;
-		json_array_append_new(rows, row);
 	}
 	db_end(q);
 	if (r < 0 || json_object_set(j, name, rows) < 0) {
@@ -170,7 +199,10 @@ json_t *request_column(struct db_query *q)
 	int r = -ENOMEM;
 
 	while (rows && (r = db_step(q)) > 0)
-		json_array_append_new(rows, column_json(q, 0, 's'));
+		if (json_array_append_new(rows, column_json(q, 0, 's')) < 0) {
+			r = -ENOMEM;
+			break;
+		}
 	db_end(q);
 	if (r < 0) {
 		json_decref(rows);
@@ -251,13 +283,15 @@ json_t *account_request(struct account_store *s, const json_t *ask, const struct
 		.store = s, .db = account_store_db(s), .ask = ask, .password = password, .now = now
 	};
 	const char *name = json_string_value(json_object_get(ask, "ask"));
-	json_t *err;
+	json_t *answer;
 
 	for (size_t i = 0; name && i < sizeof(questions) / sizeof(questions[0]); i++) {
 		if (!slice_eq(slice_str(questions[i].ask), slice_str(name)))
 			continue;
-		err = check_fields(&questions[i], ask);
-		return err ? err : questions[i].run(&rq);
+		answer = check_fields(&questions[i], ask);
+		if (!answer)
+			answer = questions[i].run(&rq);
+		return json_is_null(answer) ? NULL : answer;
 	}
 	return request_error(NULL, "this server knows no question '%s'", name ? name : "");
 }

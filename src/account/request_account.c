@@ -17,21 +17,22 @@ static const char account_spec[] = "account:s enabled:b password:b password_set:
 	" FROM account a JOIN domain d ON d.id = a.domain JOIN owner o ON o.id = d.owner "
 
 /* Where its mail lies, and how much that may be: octets, 0 for any. */
-static void add_mailbox(struct request *rq, json_t *to)
+static void add_mailbox(struct request *rq, json_t **to)
 {
+	const char *name = json_string_value(json_object_get(*to, "account"));
 	struct account_mailbox box;
+	int r = name ? account_mailbox(rq->store, slice_str(name), &box) : -ENOMEM;
 
-	if (account_mailbox(rq->store, slice_str(json_string_value(json_object_get(to, "account"))), &box) <
-	    0)
+	if (r == -ENOENT)
 		return;
-	json_object_set_new(to, "mailbox", json_string(box.path));
-	json_object_set_new(to, "quota", json_integer((json_int_t)box.quota));
+	request_set(to, "mailbox", r == 0 ? json_string(box.path) : NULL);
+	request_set(to, "quota", r == 0 ? json_integer((json_int_t)box.quota) : NULL);
 }
 
 static json_t *show_account(struct request *rq, int64_t id)
 {
 	struct db_query *q = db_query(rq->db, ACCOUNT_COLUMNS "WHERE a.id = ?");
-	json_t *j = NULL, *list;
+	json_t *j = NULL;
 	json_int_t quota;
 	int r;
 
@@ -44,28 +45,25 @@ static json_t *show_account(struct request *rq, int64_t id)
 		return request_db_error(rq, r < 0 ? r : -ENOMEM);
 	q = db_query(rq->db, "SELECT text FROM address WHERE account = ? ORDER BY text");
 	db_put_i64(q, id);
-	list = request_column(q);
-	json_object_set_new(j, "addresses", list ? list : json_array());
+	request_set(&j, "addresses", request_column(q));
 	q = db_query(rq->db, "SELECT x.local || '@' || y.name FROM account a JOIN domain d ON d.id = a.domain"
 			     " JOIN alias_target t ON t.key = a.local_key || '@' || d.name"
 			     " JOIN alias x ON x.id = t.alias JOIN domain y ON y.id = x.domain"
 			     " WHERE a.id = ? ORDER BY 1 LIMIT 50");
 	db_put_i64(q, id);
-	list = request_column(q);
-	json_object_set_new(j, "named_by", list ? list : json_array());
-	add_mailbox(rq, j);
+	request_set(&j, "named_by", request_column(q));
+	add_mailbox(rq, &j);
 	quota = json_integer_value(json_object_get(j, "quota"));
 	if (quota > 0 && quota < QUOTA_ODD)
-		json_object_set_new(j, "warning",
-				    json_sprintf("a quota of %lld octets holds hardly a message: write a "
-						 "unit, such as 2G",
-						 (long long)quota));
-	if (!json_is_null(json_object_get(j, "exposed")))
-		json_object_set_new(j, "advice",
-				    json_string(
-					    "a client sent this account's password unencrypted: set a new one"
-					    " (postern account set --password), and TLS in that client"));
-	return j;
+		request_set(&j, "warning",
+			    json_sprintf(
+				    "a quota of %lld octets holds hardly a message: write a unit, such as 2G",
+				    (long long)quota));
+	if (j && !json_is_null(json_object_get(j, "exposed")))
+		request_set(&j, "advice",
+			    json_string("a client sent this account's password unencrypted: set a new one"
+					" (postern account set --password), and TLS in that client"));
+	return j ? j : request_db_error(rq, -ENOMEM);
 }
 
 /* Who has this address already?  NULL: nobody but perhaps the account `but`. */
@@ -289,14 +287,7 @@ static json_t *set_account(struct request *rq, int64_t account)
 
 static json_t *finish(struct request *rq, int64_t account, json_t *err)
 {
-	int r;
-
-	if (err) {
-		db_rollback(rq->db);
-		return err;
-	}
-	r = db_commit(rq->db);
-	return r < 0 ? request_db_error(rq, r) : show_account(rq, account);
+	return request_commit(rq, err ? err : show_account(rq, account));
 }
 
 static json_t *insert_account(struct request *rq, int64_t domain, const struct account_address *a)

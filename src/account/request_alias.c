@@ -69,12 +69,15 @@ static json_t *show_alias(struct request *rq, int64_t id)
 		return request_db_error(rq, r < 0 ? r : -ENOMEM);
 	why = trouble(rq, slice_str(json_string_value(json_object_get(j, "alias"))));
 	if (why)
-		json_object_set_new(j, "warning", json_string(why));
+		request_set(&j, "warning", json_string(why));
 	q = db_query(rq->db, "SELECT text, key FROM alias_target WHERE alias = ? AND key > ? ORDER BY key");
 	db_put_i64(q, id);
 	db_put(q, request_slice(rq, "after"));
 	list = request_list(rq, q, "targets", "text:s key:s", "key");
-	json_object_update(j, list);
+	if (!j || json_is_null(list) || json_object_update(j, list) < 0) {
+		json_decref(j);
+		j = request_db_error(rq, -ENOMEM);
+	}
 	json_decref(list);
 	return j;
 }
@@ -147,14 +150,7 @@ static json_t *set_targets(struct request *rq, int64_t alias)
 
 static json_t *finish(struct request *rq, int64_t alias, json_t *err)
 {
-	int r;
-
-	if (err) {
-		db_rollback(rq->db);
-		return err;
-	}
-	r = db_commit(rq->db);
-	return r < 0 ? request_db_error(rq, r) : show_alias(rq, alias);
+	return request_commit(rq, err ? err : show_alias(rq, alias));
 }
 
 /* An address given to an account cannot be an alias as well: one of the two would be without effect. */

@@ -243,21 +243,14 @@ static json_t *show_domain(struct request *rq, int64_t domain)
 			     " AND scram_rounds IS NULL");
 	db_put_i64(q, domain);
 	if (db_get_i64(q, &without) == 0)
-		json_object_set_new(j, "without_verifier", json_integer(without));
-	return j;
+		request_set(&j, "without_verifier", json_integer(without));
+	return j ? j : request_db_error(rq, -ENOMEM);
 }
 
 /* Ends the transaction one way or the other. */
 static json_t *finish(struct request *rq, int64_t domain, json_t *err)
 {
-	int r;
-
-	if (err) {
-		db_rollback(rq->db);
-		return err;
-	}
-	r = db_commit(rq->db);
-	return r < 0 ? request_db_error(rq, r) : show_domain(rq, domain);
+	return request_commit(rq, err ? err : show_domain(rq, domain));
 }
 
 json_t *domain_add(struct request *rq)

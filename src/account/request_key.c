@@ -44,7 +44,7 @@ static int find_key(struct request *rq, int64_t *ret, json_t **reterr)
 static json_t *show_key(struct request *rq, int64_t id)
 {
 	struct db_query *q = db_query(rq->db, KEY_COLUMNS "WHERE k.id = ?");
-	json_t *j = NULL, *list;
+	json_t *j = NULL;
 	int r;
 
 	db_put_i64(q, id);
@@ -59,10 +59,9 @@ static json_t *show_key(struct request *rq, int64_t id)
 			     "SELECT value FROM key_limit WHERE api_key = ? AND kind = ? ORDER BY value");
 		db_put_i64(q, id);
 		db_put(q, slice_str(kinds[i].kind));
-		list = request_column(q);
-		json_object_set_new(j, kinds[i].field, list ? list : json_array());
+		request_set(&j, kinds[i].field, request_column(q)); /* never as if it had no limits */
 	}
-	return j;
+	return j ? j : request_db_error(rq, -ENOMEM);
 }
 
 /* Without any listener to choose from, every name will do. */
@@ -153,14 +152,7 @@ static json_t *set_limits(struct request *rq, int64_t id)
 
 static json_t *finish(struct request *rq, int64_t id, json_t *err)
 {
-	int r;
-
-	if (err) {
-		db_rollback(rq->db);
-		return err;
-	}
-	r = db_commit(rq->db);
-	return r < 0 ? request_db_error(rq, r) : show_key(rq, id);
+	return request_commit(rq, err ? err : show_key(rq, id));
 }
 
 static json_t *insert_key(struct request *rq, int64_t account, const char *key)
@@ -211,11 +203,15 @@ json_t *key_add(struct request *rq)
 	account_key_make(key);
 	j = insert_key(rq, account, key);
 	id = db_last_id(rq->db);
-	j = finish(rq, id, j ? j : set_limits(rq, id));
-	if (j && !json_object_get(j, "error"))
-		json_object_set_new(j, "key", json_string(key));
+	if (!j)
+		j = set_limits(rq, id);
+	if (!j) {
+		j = show_key(rq, id);
+		if (!json_is_null(j) && !json_object_get(j, "error"))
+			request_set(&j, "key", json_string(key)); /* shown now or never */
+	}
 	explicit_bzero(key, sizeof(key));
-	return j;
+	return request_commit(rq, j);
 }
 
 json_t *key_list(struct request *rq)

@@ -18,9 +18,15 @@ struct slice request_slice(const struct request *rq, const char *key);
 bool request_has(const struct request *rq, const char *key);
 bool request_bool(const struct request *rq, const char *key);
 
-/* advice may be NULL.  Both are for people. */
+/* advice may be NULL.  Both are for people.  Never NULL: without memory, JSON's null. */
 json_t *request_error(const char *advice, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 json_t *request_db_error(struct request *rq, int r);
+/* A member more, which is taken over.  Without memory for it *j goes and is NULL, for half an
+ * answer is a wrong one; and NULL stays NULL. */
+void request_set(json_t **j, const char *key, json_t *value);
+/* Commits what was changed, if the answer that tells of it is there and is no error; else
+ * rolls back: nothing is done that is told as not done.  The answer for the client. */
+json_t *request_commit(struct request *rq, json_t *answer);
 /* {"what": text} */
 json_t *request_done(const char *what, const char *text);
 

@@ -36,13 +36,15 @@ struct account_sasl_session {
 	struct buf challenge, name, password;
 };
 
-static void put_base64(Gsasl_session *g, Gsasl_property property, const unsigned char *p, size_t n)
+static bool put_base64(Gsasl_session *g, Gsasl_property property, const unsigned char *p, size_t n)
 {
 	char text[128];
+	bool ok;
 
 	sodium_bin2base64(text, sizeof(text), p, n, sodium_base64_VARIANT_ORIGINAL);
-	gsasl_property_set(g, property, text);
+	ok = gsasl_property_set(g, property, text) == GSASL_OK;
 	explicit_bzero(text, sizeof(text));
+	return ok;
 }
 
 /* Stable for a name, and not to be told from a true one without the store's secret. */
@@ -86,13 +88,15 @@ static int give_verifier(struct account_sasl_session *s)
 	if (!s->false_proof)
 		v = c.verifier;
 	snprintf(rounds, sizeof(rounds), "%u", v.rounds);
-	gsasl_property_set(s->gsasl, GSASL_SCRAM_ITER, rounds);
-	put_base64(s->gsasl, GSASL_SCRAM_SALT, v.salt, sizeof(v.salt));
-	put_base64(s->gsasl, GSASL_SCRAM_STOREDKEY, v.stored, sizeof(v.stored));
-	put_base64(s->gsasl, GSASL_SCRAM_SERVERKEY, v.server, sizeof(v.server));
+	/* It would go on with others of its own, and the right password be wrong. */
+	if (gsasl_property_set(s->gsasl, GSASL_SCRAM_ITER, rounds) != GSASL_OK ||
+	    !put_base64(s->gsasl, GSASL_SCRAM_SALT, v.salt, sizeof(v.salt)) ||
+	    !put_base64(s->gsasl, GSASL_SCRAM_STOREDKEY, v.stored, sizeof(v.stored)) ||
+	    !put_base64(s->gsasl, GSASL_SCRAM_SERVERKEY, v.server, sizeof(v.server)))
+		s->error = -ENOMEM;
 	explicit_bzero(&v, sizeof(v));
 	explicit_bzero(&c, sizeof(c));
-	return GSASL_OK;
+	return s->error < 0 ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
 }
 
 /* RFC 4616: who is asked for must be who asks; we know no proxies. */
@@ -173,12 +177,13 @@ static int begin_gsasl(struct account_sasl_session *s, const char *mech)
 {
 	int r;
 
+	errno = 0;
 	gsasl_callback_hook_set(s->sasl->gsasl, s);
 	r = gsasl_server_start(s->sasl->gsasl, mech, &s->gsasl);
 	gsasl_callback_hook_set(s->sasl->gsasl, NULL);
 	if (r != GSASL_OK) {
 		s->gsasl = NULL; /* freed where it failed */
-		return r == GSASL_MALLOC_ERROR ? -ENOMEM : -EOPNOTSUPP;
+		return r == GSASL_MALLOC_ERROR || errno == ENOMEM ? -ENOMEM : -EOPNOTSUPP;
 	}
 	gsasl_session_hook_set(s->gsasl, s);
 	return 0;
@@ -197,8 +202,10 @@ int account_sasl_begin(struct account_sasl *sasl, struct slice mech, struct slic
 	if (i == sizeof(mechs) / sizeof(mechs[0]) || exporter.n > EXPORTER_MAX ||
 	    (mechs[i].kind == SCRAM_PLUS && exporter.n == 0))
 		return -EOPNOTSUPP;
-	if (mechs[i].kind >= SCRAM && account_any_scram(sasl->store) != 1)
-		return -EOPNOTSUPP;
+	r = mechs[i].kind >= SCRAM ? account_any_scram(sasl->store) : 1;
+	if (r != 1)
+		return r < 0 ? r : -EOPNOTSUPP;
+	r = 0;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
@@ -247,8 +254,11 @@ static void put_name(struct slice raw, struct buf *to)
 {
 	char *text = slice_dup(raw), *prepared = NULL;
 
+	errno = 0;
 	if (text && gsasl_saslprep(text, GSASL_ALLOW_UNASSIGNED, &prepared, NULL) == GSASL_OK)
 		buf_put(to, slice_str(prepared));
+	else if (!text || errno == ENOMEM)
+		to->failed = true; /* another name would be somebody else's */
 	else
 		buf_put(to, raw);
 	gsasl_free(prepared);
@@ -277,10 +287,14 @@ static enum account_sasl_step step_login(struct account_sasl_session *s, struct 
 	return buf_ok(&s->name) && buf_ok(&s->password) ? ACCOUNT_SASL_PASSWORD : ACCOUNT_SASL_FAILED;
 }
 
-/* gsasl's answer as ours. */
+/* gsasl's answer as ours.  When memory lacks it does not always say so, or not as the cause:
+ * malloc() does, in errno. */
 static enum account_sasl_step after(struct account_sasl_session *s, int r, struct slice out)
 {
-	if (s->error < 0 || r == GSASL_MALLOC_ERROR || !buf_ok(&s->name) || !buf_ok(&s->password))
+	bool refuses = r != GSASL_OK && r != GSASL_NEEDS_MORE;
+
+	if (s->error < 0 || r == GSASL_MALLOC_ERROR || (refuses && errno == ENOMEM) || !buf_ok(&s->name) ||
+	    !buf_ok(&s->password))
 		return ACCOUNT_SASL_FAILED;
 	if (r == GSASL_NEEDS_MORE)
 		return challenge(s, out);
@@ -312,6 +326,7 @@ enum account_sasl_step account_sasl_step(struct account_sasl_session *s, bool ha
 		return step_login(s, data);
 	if (s->proved)
 		return data.n == 0 ? ACCOUNT_SASL_PROVED : ACCOUNT_SASL_MALFORMED;
+	errno = 0;
 	r = gsasl_step(s->gsasl, data.n ? (const char *)data.p : "", data.n, &out, &n);
 	step = after(s, r, slice_of(out, out ? n : 0));
 	gsasl_free(out);

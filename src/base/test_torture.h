@@ -16,8 +16,8 @@
  * for is refused, too; they go on to those of the sanitizer, or of libc.  valgrind takes
  * them over itself and nothing is refused: torture_works() is false then.
  *
- * To look into a failure: TORTURE_AT=12 (or 12+, with all after it) runs that round only
- * and says where the request came from.
+ * To look into a failure: TORTURE_AT=12 (or 12+, with all after it) says where the request
+ * of that round came from.
  *
  * Included once by a test program, everything is static but what must not be.
  */
@@ -32,12 +32,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TORTURE_EACH 100 /* rounds that are never left out */
+#define TORTURE_EACH 100
 
 struct torture {
 	unsigned nth, stride;
-	bool rest; /* all after it, too */
-	bool one;  /* only this round */
+	unsigned each; /* rounds that are never left out: TORTURE_EACH, or fewer where they take long */
+	bool rest;     /* all after it, too */
 	unsigned rounds;
 };
 
@@ -155,36 +155,34 @@ static __attribute__((unused)) bool torture_works(void)
 
 static __attribute__((unused)) struct torture torture(unsigned stride)
 {
+	return (struct torture){ .stride = getenv("POSTERN_FULL") ? 1 : stride, .each = TORTURE_EACH };
+}
+
+static __attribute__((unused)) bool torture_is_at(const struct torture *t)
+{
 	const char *at = getenv("TORTURE_AT");
-	struct torture t = { .stride = getenv("POSTERN_FULL") ? 1 : stride };
+	char *end;
 
-	if (at) {
-		char *end;
-
-		t.one = true;
-		t.nth = (unsigned)strtoul(at, &end, 10) - 1;
-		t.rest = *end == '+';
-	}
-	return t;
+	return at && strtoul(at, &end, 10) == t->nth && (*end == '+') == t->rest;
 }
 
 /* Begins the next round; false when the last one refused nothing. */
 static __attribute__((unused)) bool torture_goes_on(struct torture *t)
 {
 	torture_out();
-	if (t->rounds > 0 && (t->one || atomic_load(&torture_refused) == 0)) {
-		if (t->one || t->rest) {
+	if (t->rounds > 0 && atomic_load(&torture_refused) == 0) {
+		if (t->rest) {
 			torture_enough();
 			return false;
 		}
 		t->rest = true;
 		t->nth = 0;
 	}
-	t->nth += t->one || t->nth < TORTURE_EACH ? 1 : t->stride;
+	t->nth += t->nth < t->each ? 1 : t->stride;
 	t->rounds++;
 	torture_nth = t->nth;
 	torture_rest = t->rest;
-	torture_show = t->one;
+	torture_show = torture_is_at(t);
 	atomic_store(&torture_asked, 0);
 	atomic_store(&torture_refused, 0);
 	return true;
