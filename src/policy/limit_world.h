@@ -167,16 +167,21 @@ static inline void world_ledger_comes(struct world *w)
 		limits_ledger_new(w->l[i]);
 }
 
-/* How much is in use, in truth. */
-static inline uint32_t world_use(struct world *w)
+/* How much is in use, in truth; what is over for less than late_ms counts, too. */
+static inline uint32_t world_use_late(struct world *w, uint64_t late_ms)
 {
 	uint32_t n = 0;
 
 	for (unsigned i = 0; i < w->processes; i++)
 		n += w->level[i];
-	for (size_t i = w->n_events; i > 0 && w->event[i - 1] + w->limit.window_ms > w->now; i--)
+	for (size_t i = w->n_events; i > 0 && w->event[i - 1] + w->limit.window_ms + late_ms > w->now; i--)
 		n++;
 	return n;
+}
+
+static inline uint32_t world_use(struct world *w)
+{
+	return world_use_late(w, 0);
 }
 
 #endif
