@@ -104,8 +104,8 @@ def unit(tally, kind, full, wrap=(), label='unit'):
             tally.add(f'{label} {os.path.basename(program)}', *tap(out, status), seconds, out)
 
 
-# These hold a server to a time, or load both cores by themselves: nothing runs beside them.
-ALONE = {'test_accounts', 'test_bench', 'test_drip', 'test_killed'}
+# These hold a server to a time: nothing runs beside them.
+ALONE = {'test_accounts', 'test_drip', 'test_killed'}
 
 
 def pytests(tally, folders, binary, full=False):
