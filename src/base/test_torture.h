@@ -138,13 +138,19 @@ static __attribute__((unused)) void torture_enough(void)
 	torture_nth = 0;
 }
 
+/* Without rounds: after so many requests all are refused, until torture_enough(). */
+static __attribute__((unused)) void torture_all_but(unsigned first)
+{
+	torture_nth = first + 1;
+	torture_rest = true;
+	atomic_store(&torture_asked, 0);
+}
+
 static __attribute__((unused)) bool torture_works(void)
 {
 	void *p;
 
-	torture_nth = 1;
-	torture_rest = false;
-	atomic_store(&torture_asked, 0);
+	torture_all_but(0);
 	torture_in();
 	p = malloc(1);
 	__asm__ volatile("" : : "r"(p) : "memory"); /* a pair that clang would leave out */

@@ -23,6 +23,7 @@
 #define CREDIT	   (1U << 20)
 #define IN_MEMORY  4000 /* larger bodies go to files */
 #define RECIPIENTS 2
+#define SETTLING   1 /* requests of the spool for a message that is on the disk: refused, it is taken back */
 
 static struct world {
 	char dir[64];
@@ -73,7 +74,7 @@ static int open_spool(void)
 {
 	struct spool_setup setup = { .dir = w.dir,
 				     .disk = disk_real(),
-				     .memory_max = 64U << 20,
+				     .memory_max = 512U << 20,
 				     .body_memory_max = IN_MEMORY,
 				     .segment_max = 1U << 20,
 				     .manual_sync = true };
@@ -394,10 +395,83 @@ static void test_messages(void **state)
 	}
 }
 
+/* One smtp process has as many transactions open as it may: one more is refused for now, is no
+ * reason to end the process, and those that are open go on. */
+static void test_too_many_transactions(void **state)
+{
+	struct ipc_message drop = { .type = IPC_TYPE_drop, .drop = { .tx = 2 } };
+	struct id id;
+
+	(void)state;
+	for (uint64_t tx = 1; tx <= INTAKE_TRANSACTIONS; tx++)
+		say_body(tx, 10);
+	w.tx = INTAKE_TRANSACTIONS;
+	assert_int_equal(submit(10, &id), ENOMEM);
+	say_rcpt(1, "bob@example.org");
+	say_commit(1, 10);
+	to_disk();
+	assert_int_equal(told(1), 0);
+	/* What was refused stays refused, though there is room: it would be without its beginning. */
+	say_body(w.tx, 10);
+	say_rcpt(w.tx, "bob@example.org");
+	say_commit(w.tx, 10);
+	assert_int_equal(told(w.tx), ENOMEM);
+	assert_int_equal(submit(10, &id), 0);
+	assert_int_equal(submit(10, &id), 0); /* the first one's place is free again */
+	say(&drop);
+	assert_int_equal(submit(10, &id), 0);
+}
+
+/* There was memory to store a message and none to plan it: it is found in the spool again,
+ * as often as it takes. */
+static void test_found_again(void **state)
+{
+	struct intake_counters in;
+	struct schedule_view view;
+	struct spool_info info;
+	struct load l;
+	struct id id;
+	uint64_t tx = ++w.tx;
+
+	(void)state;
+	if (!torture_works())
+		skip();
+	say_body(tx, 10);
+	say_rcpt(tx, "bob@example.org");
+	id = say_commit(tx, 10);
+	spool_sync_now(w.sp);
+	torture_all_but(SETTLING);
+	torture_in();
+	intake_done(w.intake, NOW);
+	torture_out();
+	assert_int_equal(told(tx), 0);
+	assert_int_equal(spool_info(w.sp, &id, &info), 0);
+	assert_false(schedule_look(w.schedule, &id, &view));
+	intake_count(w.intake, &in);
+	assert_int_equal(in.unscheduled, 1);
+
+	load_init(&l, w.sp, w.schedule);
+	torture_all_but(0);
+	torture_in();
+	assert_false(load_step(&l, 10, NOW));
+	torture_out();
+	assert_true(l.again);
+	torture_enough();
+	assert_true(load_restart(&l));
+	assert_false(load_step(&l, 10, NOW));
+	assert_false(l.again);
+	assert_true(schedule_look(w.schedule, &id, &view));
+	deliver(10, NOW);
+	assert_int_equal(w.delivered[0], 1);
+	nothing_is_left("found again");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_messages, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_many_transactions, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_found_again, set_up, tear_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
