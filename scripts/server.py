@@ -8,6 +8,7 @@
 All four listeners run on loopback at their usual ports plus an offset that was
 free.  Nothing outside the folder is touched; stop() ends what start() began.
 """
+import collections
 import json
 import os
 import random
@@ -136,6 +137,19 @@ class Server:
 
     def __exit__(self, *_):
         self.close()
+
+    def pids(self):
+        """By role: what is there right now."""
+        out = collections.defaultdict(list)
+        found = subprocess.run(['ps', '-o', 'pid=,args=', '-g', str(self.process.pid)], capture_output=True, text=True)
+        for line in found.stdout.splitlines():
+            pid, words = line.split(None, 1)
+            words = words.split()
+            if 'serve' in words:
+                out['main'].append(int(pid))
+            elif 'role' in words:
+                out[words[words.index('role') + 1]].append(int(pid))
+        return out
 
     def log_text(self, begin=0):
         with open(self.log_file, 'rb') as f:

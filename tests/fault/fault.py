@@ -101,19 +101,6 @@ class FaultyServer(Server):
         finally:
             self.env = plain  # the command line's tools work as ever
 
-    def pids(self):
-        """By role: what is there right now."""
-        out = collections.defaultdict(list)
-        found = subprocess.run(['ps', '-o', 'pid=,args=', '-g', str(self.process.pid)], capture_output=True, text=True)
-        for line in found.stdout.splitlines():
-            pid, words = line.split(None, 1)
-            words = words.split()
-            if 'serve' in words:
-                out['main'].append(int(pid))
-            elif 'role' in words:
-                out[words[words.index('role') + 1]].append(int(pid))
-        return out
-
     def log_end(self):
         return os.path.getsize(self.log_file)
 

@@ -12,7 +12,6 @@ import random
 import re
 import signal
 import smtplib
-import subprocess
 import threading
 import time
 
@@ -124,20 +123,6 @@ class Login(threading.Thread):
             time.sleep(0.05)
 
 
-def pids(server):
-    """By role; what is there right now."""
-    out = collections.defaultdict(list)
-    found = subprocess.run(['ps', '-o', 'pid=,args=', '-g', str(server.process.pid)], capture_output=True, text=True)
-    for line in found.stdout.splitlines():
-        pid, words = line.split(None, 1)
-        words = words.split()
-        if 'serve' in words:
-            out['main'].append(int(pid))
-        elif 'role' in words:
-            out[words[words.index('role') + 1]].append(int(pid))
-    return out
-
-
 def kill(pid):
     try:
         os.kill(pid, signal.SIGKILL)
@@ -147,7 +132,7 @@ def kill(pid):
 
 def kill_somebody(server, rng, restarts):
     who = rng.choice(WHOM)
-    there = pids(server)
+    there = server.pids()
     for pid in sum(there.values(), []) if who == 'everybody' else there.get(who, []):
         kill(pid)
     if who in ('main', 'everybody'):
@@ -240,7 +225,7 @@ def test_each_role_killed(make_server, release):
             time.sleep(rng.uniform(0.1, 0.6))
             turn = turn or rng.sample(ROLES, len(ROLES))  # every one in turn, in any order
             role = turn.pop()
-            there = pids(server).get(role)
+            there = server.pids().get(role)
             if there:
                 kill(rng.choice(there))
                 killed[role] += 1
