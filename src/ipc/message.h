@@ -18,6 +18,7 @@
 #define IPC_ADDRESS_MAX 1024 /* local@domain, canonical or as it came */
 #define IPC_TEXT_MAX	512
 #define IPC_ID_LEN	13
+#define IPC_SITE_KEY	16
 #define IPC_BODY_WINDOW 131072 /* octets of body a transaction may send before its first credit */
 
 enum ipc_role {
@@ -82,6 +83,9 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(49, lane_closed) /* it is no more */                                                \
 	M(50, job_rcpt)	   /* in a lane's job, where local's has job_mailbox */               \
 	M(51, job_back)	   /* nothing of this job was tried */                                \
+	M(52, resolve)	   /* where does mail for this domain go, by this route? */           \
+	M(53, resolved)                                                                       \
+	M(54, lane_ready) /* what it reached; it takes jobs now */                            \
 	/* queue to local or smtp, and back */                                                \
 	M(60, job) /* a message for one or more recipients begins */                          \
 	M(61, job_mailbox)                                                                    \
@@ -152,15 +156,20 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 
 #define IPC_FIELDS_body(U8, U16, U32, U64, B) U64(tx) B(data, IPC_CHUNK_MAX)
 /* kind: enum ipc_target_kind; notify: SMTP_NOTIFY_ flags; address: where it goes now;
- * original: as the client wrote it; mailbox: the folder below the mail root. */
+ * original: as the client wrote it; mailbox: the folder below the mail root; sender: its own envelope
+ * sender where it is forwarded, "" for the message's. */
 #define IPC_FIELDS_rcpt(U8, U16, U32, U64, B)                                                       \
 	U64(tx)                                                                                     \
 	U8(kind) U8(notify) B(address, IPC_ADDRESS_MAX) B(original, IPC_ADDRESS_MAX) B(orcpt, 1024) \
-		B(mailbox, 512)
+		B(mailbox, 512) B(sender, IPC_ADDRESS_MAX)
+/* class: enum ipc_class; mt_priority: RFC 6710, value + 10, 0: none; hold_until_ms: not before, 0: at
+ * once; relax: "TLS-Required: No" (RFC 8689).  message_id: of the header, "" if none. */
 #define IPC_FIELDS_commit(U8, U16, U32, U64, B)                                                            \
 	U64(tx)                                                                                            \
 	B(id, IPC_ID_LEN) U64(time_ms) U64(body_size) B(sender, IPC_ADDRESS_MAX) U8(smtputf8) U8(eightbit) \
-		U8(ret) B(envid, 128) U64(account) B(listener, 64) B(headers, IPC_CHUNK_MAX)
+		U8(ret) B(envid, 128) U64(account) B(listener, 64) B(headers, IPC_CHUNK_MAX)               \
+			B(message_id, 255) B(account_name, IPC_ADDRESS_MAX) U8(class) U8(mt_priority)      \
+				U64(hold_until_ms) U8(requiretls) U8(relax)
 #define IPC_FIELDS_drop(U8, U16, U32, U64, B)	U64(tx)
 #define IPC_FIELDS_credit(U8, U16, U32, U64, B) U64(tx) U32(octets)
 /* A transaction begins with IPC_BODY_WINDOW octets of credit; what queue took is given back.
@@ -169,15 +178,32 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_stored(U8, U16, U32, U64, B)	   U64(tx) U32(result)
 #define IPC_FIELDS_accepting(U8, U16, U32, U64, B) U32(result)
 
-/* endpoint: as in base/endpoint.h; seconds: how long connecting, an answer, and the answer to the
- * final dot may take. */
-#define IPC_FIELDS_lane_open(U8, U16, U32, U64, B) \
-	U64(lane) U8(protocol) B(endpoint, 128) U32(connect_s) U32(command_s) U32(final_s)
+/* endpoint: as in base/endpoint.h, of the LMTP server for mailboxes; seconds: how long connecting, an
+ * answer, and the answer to the final dot may take.  Else where it goes is found by route (its name in
+ * the configuration), domain (that of recipients, "" where the route leads all to the same place) and
+ * relax, and must be the site of that key.  source: the address to bind, "" for any; helo: how it greets,
+ * "" for the server's name. */
+#define IPC_FIELDS_lane_open(U8, U16, U32, U64, B)                                                      \
+	U64(lane)                                                                                       \
+	U8(protocol) B(endpoint, 128) U32(connect_s) U32(command_s) U32(final_s) B(route, 64)           \
+		B(domain, 255) U8(relax) B(key, IPC_SITE_KEY) B(source, 46) B(helo, 255)
+#define IPC_FIELDS_resolve(U8, U16, U32, U64, B) U64(req) B(route, 64) B(domain, 255) U8(relax)
+/* what: enum ipc_resolved_kind; site: its name for people, key: what is the same for all destinations that
+ * share it; ttl: how long that holds. */
+#define IPC_FIELDS_resolved(U8, U16, U32, U64, B) \
+	U64(req)                                  \
+	U8(what) B(site, 255) B(key, IPC_SITE_KEY) U32(ttl_s) B(enhanced, 16) B(text, IPC_TEXT_MAX)
+/* tls: version and cipher, "" in clear; security: enum ipc_security; rcpt_max, mail_max: of LIMITS
+ * (RFC 9422), 0: none; fell_back: in clear because TLS failed. */
+#define IPC_FIELDS_lane_ready(U8, U16, U32, U64, B) \
+	U64(lane)                                   \
+	B(host, 255) B(ip, 16) U16(port) B(tls, 128) U8(security) U32(rcpt_max) U32(mail_max) U8(fell_back)
 #define IPC_FIELDS_lane_close(U8, U16, U32, U64, B) U64(lane)
 /* failed: the other server is the cause; else it was closed in order.  Results of its last job come
- * before it, its jobs' credit and the jobs that come back behind it. */
+ * before it, its jobs' credit and the jobs that come back behind it.  end: enum ipc_lane_end; host, port:
+ * the last that was tried. */
 #define IPC_FIELDS_lane_closed(U8, U16, U32, U64, B) \
-	U64(lane) U8(failed) B(enhanced, 16) B(text, IPC_TEXT_MAX)
+	U64(lane) U8(failed) B(enhanced, 16) B(text, IPC_TEXT_MAX) U8(end) B(host, 255) U16(port)
 #define IPC_FIELDS_job_rcpt(U8, U16, U32, U64, B) \
 	U64(job) U32(recipient) U8(notify) B(address, IPC_ADDRESS_MAX) B(orcpt, 1024)
 #define IPC_FIELDS_job_back(U8, U16, U32, U64, B) U64(job) B(enhanced, 16) B(text, IPC_TEXT_MAX)
@@ -186,14 +212,15 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_job(U8, U16, U32, U64, B)                                                               \
 	U64(job)                                                                                           \
 	B(id, IPC_ID_LEN) U64(time_ms) B(sender, IPC_ADDRESS_MAX) U64(body_size) B(headers, IPC_CHUNK_MAX) \
-		U64(lane) U8(smtputf8) U8(eightbit) U8(ret) B(envid, 128)
+		U64(lane) U8(smtputf8) U8(eightbit) U8(ret) B(envid, 128) U8(requiretls) U8(mt_priority)
 #define IPC_FIELDS_job_mailbox(U8, U16, U32, U64, B) \
 	U64(job) U32(recipient) B(mailbox, 512) B(address, IPC_ADDRESS_MAX) B(original, IPC_ADDRESS_MAX)
 #define IPC_FIELDS_job_body(U8, U16, U32, U64, B) U64(job) U8(in_file) B(data, IPC_CHUNK_MAX)
 #define IPC_FIELDS_job_end(U8, U16, U32, U64, B)  U64(job)
-/* result: enum ipc_job_result_kind; in_doubt: deferred, and delivered perhaps */
+/* result: enum ipc_job_result_kind; in_doubt: deferred, and delivered perhaps; code: of the reply, 0
+ * where there was none; step: enum smtp_client_step, where it ended. */
 #define IPC_FIELDS_job_result(U8, U16, U32, U64, B) \
-	U64(job) U32(recipient) U8(result) U8(in_doubt) B(enhanced, 16) B(text, IPC_TEXT_MAX)
+	U64(job) U32(recipient) U8(result) U8(in_doubt) B(enhanced, 16) B(text, IPC_TEXT_MAX) U16(code) U8(step)
 /* job 0, at connect: the octets (byte strings of all its messages, but for the id) of jobs that
  * the carrier holds at once; else: that many of this job, which is over, are free again. */
 #define IPC_FIELDS_job_credit(U8, U16, U32, U64, B) U64(job) U32(octets)
@@ -227,7 +254,36 @@ enum ipc_verdict_kind {
 	IPC_VERDICT_TRY_LATER,	  /* the database did not answer */
 };
 
-enum ipc_lane_protocol { IPC_LANE_LMTP = 1 };
+enum ipc_lane_protocol { IPC_LANE_LMTP = 1, IPC_LANE_SMTP = 2 };
+
+enum ipc_resolved_kind { IPC_RESOLVED_OK = 1, IPC_RESOLVED_PERMANENT, IPC_RESOLVED_TEMPORARY };
+
+/* What is known of the other side, the stronger the larger. */
+enum ipc_security {
+	IPC_SECURITY_CLEAR,
+	IPC_SECURITY_ENCRYPTED, /* to somebody */
+	IPC_SECURITY_VERIFIED,	/* by name and chain, or fingerprint */
+	IPC_SECURITY_DANE,
+};
+
+/* How a lane ended. */
+enum ipc_lane_end {
+	IPC_LANE_IN_ORDER,
+	IPC_LANE_MOVED,	      /* its destination has another site now: ask again */
+	IPC_LANE_DNS,	      /* nothing could be found out about where to connect */
+	IPC_LANE_REFUSED,     /* nobody listens there */
+	IPC_LANE_UNREACHABLE, /* no way there */
+	IPC_LANE_TIMED_OUT,   /* connecting took too long */
+	IPC_LANE_BROKE,	      /* reset, or no answer, once it was connected */
+	IPC_LANE_ANSWERED,    /* a reply that ends it: 421, 554 */
+	IPC_LANE_TLS,	      /* no TLS, or not with whom the policy wants */
+	IPC_LANE_AUTH,	      /* it refused our user and password, or we have none */
+	IPC_LANE_LOCAL,	      /* we lack something: memory, descriptors, a source address */
+	IPC_LANE_ENDS,	      /* one past the last */
+};
+
+/* How urgent a message is. */
+enum ipc_class { IPC_CLASS_NORMAL, IPC_CLASS_BULK, IPC_CLASS_URGENT, IPC_CLASSES };
 
 enum ipc_job_result_kind { IPC_JOB_DELIVERED = 1, IPC_JOB_DEFERRED = 2, IPC_JOB_FAILED = 3 };
 

@@ -14,8 +14,9 @@ static uint64_t next_value;
 
 static struct slice some_bytes(size_t max)
 {
-	next_value++;
-	return slice_of(filler + next_value, max < 200 ? max : 200 + next_value);
+	size_t n = 200 + ++next_value;
+
+	return slice_of(filler + next_value, n < max ? n : max);
 }
 
 #define FILL_U8(name)	   f->name = (uint8_t)++next_value;

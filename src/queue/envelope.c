@@ -3,18 +3,21 @@
 #include "base/wire.h"
 #include "ipc/message.h"
 
-#define VERSION	       1
+#define VERSION	       2
 #define REASON_VERSION 1
 
-#define FLAG_SMTPUTF8 0x01
-#define FLAG_EIGHTBIT 0x02
-#define FLAGS	      (FLAG_SMTPUTF8 | FLAG_EIGHTBIT)
+#define FLAG_SMTPUTF8	0x01
+#define FLAG_EIGHTBIT	0x02
+#define FLAG_REQUIRETLS 0x04
+#define FLAG_RELAX	0x08
+#define FLAGS		(FLAG_SMTPUTF8 | FLAG_EIGHTBIT | FLAG_REQUIRETLS | FLAG_RELAX)
 
-#define ENVID_MAX    128
-#define LISTENER_MAX 64
-#define ORCPT_MAX    1024
-#define MAILBOX_MAX  512
-#define STATUS_MAX   16
+#define ENVID_MAX      128
+#define LISTENER_MAX   64
+#define ORCPT_MAX      1024
+#define MAILBOX_MAX    512
+#define MESSAGE_ID_MAX 255
+#define STATUS_MAX     16
 
 static void put_bytes(struct buf *to, struct slice s, size_t max)
 {
@@ -24,17 +27,29 @@ static void put_bytes(struct buf *to, struct slice s, size_t max)
 		wire_put_bytes(to, s);
 }
 
+static bool class_ok(uint8_t class)
+{
+	return class < IPC_CLASSES;
+}
+
 void envelope_put(const struct envelope *e, struct buf *to)
 {
-	if (e->recipients > ENVELOPE_RECIPIENTS_MAX)
+	if (e->recipients > ENVELOPE_RECIPIENTS_MAX || !class_ok(e->class) ||
+	    e->mt_priority > ENVELOPE_PRIORITY_MAX)
 		to->failed = true;
 	wire_put_u8(to, VERSION);
-	wire_put_u8(to, (uint8_t)((e->smtputf8 ? FLAG_SMTPUTF8 : 0) | (e->eightbit ? FLAG_EIGHTBIT : 0)));
+	wire_put_u8(to, (uint8_t)((e->smtputf8 ? FLAG_SMTPUTF8 : 0) | (e->eightbit ? FLAG_EIGHTBIT : 0) |
+				  (e->requiretls ? FLAG_REQUIRETLS : 0) | (e->relax ? FLAG_RELAX : 0)));
 	wire_put_u8(to, e->ret);
+	wire_put_u8(to, e->class);
+	wire_put_u8(to, e->mt_priority);
+	wire_put_u64(to, e->hold_until_ms);
 	wire_put_u64(to, e->account);
 	put_bytes(to, e->sender, IPC_ADDRESS_MAX);
 	put_bytes(to, e->envid, ENVID_MAX);
 	put_bytes(to, e->listener, LISTENER_MAX);
+	put_bytes(to, e->account_name, IPC_ADDRESS_MAX);
+	put_bytes(to, e->message_id, MESSAGE_ID_MAX);
 	wire_put_u32(to, e->recipients);
 }
 
@@ -53,6 +68,7 @@ void envelope_put_rcpt(const struct envelope_rcpt *r, struct buf *to)
 	put_bytes(to, r->original, IPC_ADDRESS_MAX);
 	put_bytes(to, r->orcpt, ORCPT_MAX);
 	put_bytes(to, r->mailbox, MAILBOX_MAX);
+	put_bytes(to, r->sender, IPC_ADDRESS_MAX);
 }
 
 bool envelope_get(struct slice *cur, struct envelope *ret)
@@ -62,11 +78,16 @@ bool envelope_get(struct slice *cur, struct envelope *ret)
 	uint8_t version, flags;
 
 	if (!wire_u8(&c, &version) || version != VERSION || !wire_u8(&c, &flags) || (flags & ~FLAGS) != 0 ||
-	    !wire_u8(&c, &e.ret) || !wire_u64(&c, &e.account) ||
+	    !wire_u8(&c, &e.ret) || !wire_u8(&c, &e.class) || !class_ok(e.class) ||
+	    !wire_u8(&c, &e.mt_priority) || e.mt_priority > ENVELOPE_PRIORITY_MAX ||
+	    !wire_u64(&c, &e.hold_until_ms) || !wire_u64(&c, &e.account) ||
 	    !wire_bytes(&c, IPC_ADDRESS_MAX, &e.sender) || !wire_bytes(&c, ENVID_MAX, &e.envid) ||
-	    !wire_bytes(&c, LISTENER_MAX, &e.listener) || !wire_u32(&c, &e.recipients) ||
+	    !wire_bytes(&c, LISTENER_MAX, &e.listener) || !wire_bytes(&c, IPC_ADDRESS_MAX, &e.account_name) ||
+	    !wire_bytes(&c, MESSAGE_ID_MAX, &e.message_id) || !wire_u32(&c, &e.recipients) ||
 	    e.recipients > ENVELOPE_RECIPIENTS_MAX)
 		return false;
+	e.requiretls = flags & FLAG_REQUIRETLS;
+	e.relax = flags & FLAG_RELAX;
 	e.smtputf8 = flags & FLAG_SMTPUTF8;
 	e.eightbit = flags & FLAG_EIGHTBIT;
 	*cur = c;
@@ -81,7 +102,8 @@ bool envelope_get_rcpt(struct slice *cur, struct envelope_rcpt *ret)
 
 	if (!wire_u8(&c, &r.kind) || !kind_ok(r.kind) || !wire_u8(&c, &r.notify) ||
 	    !wire_bytes(&c, IPC_ADDRESS_MAX, &r.address) || !wire_bytes(&c, IPC_ADDRESS_MAX, &r.original) ||
-	    !wire_bytes(&c, ORCPT_MAX, &r.orcpt) || !wire_bytes(&c, MAILBOX_MAX, &r.mailbox))
+	    !wire_bytes(&c, ORCPT_MAX, &r.orcpt) || !wire_bytes(&c, MAILBOX_MAX, &r.mailbox) ||
+	    !wire_bytes(&c, IPC_ADDRESS_MAX, &r.sender))
 		return false;
 	*cur = c;
 	*ret = r;

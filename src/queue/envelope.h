@@ -15,6 +15,7 @@
 
 #define ENVELOPE_MAX		(4 * 1024 * 1024) /* octets, encoded; the spool takes no more */
 #define ENVELOPE_RECIPIENTS_MAX 10000
+#define ENVELOPE_PRIORITY_MAX	19
 
 struct envelope {
 	struct slice sender; /* empty: <> */
@@ -23,6 +24,13 @@ struct envelope {
 	struct slice envid; /* DSN's ENVID, decoded */
 	uint64_t account;   /* that submitted it, or 0 */
 	struct slice listener;
+	struct slice account_name; /* its address at that time */
+	struct slice message_id;   /* of the header, without <>, "" if there is none */
+	uint8_t class;		   /* enum ipc_class */
+	uint8_t mt_priority;	   /* MT-PRIORITY's value + 10, 0: none (RFC 6710) */
+	uint64_t hold_until_ms;	   /* not before, 0: at once (RFC 4865) */
+	bool requiretls;	   /* RFC 8689 */
+	bool relax;		   /* "TLS-Required: No", RFC 8689 5 */
 	uint32_t recipients;
 };
 
@@ -33,6 +41,7 @@ struct envelope_rcpt {
 	struct slice original; /* as the client wrote it */
 	struct slice orcpt;    /* DSN's ORCPT, "" if none */
 	struct slice mailbox;  /* of a local one: the folder below the mail root */
+	struct slice sender;   /* its own envelope sender where it is forwarded (SRS), "" for the message's */
 };
 
 /* First the head, then e->recipients times the recipient.  A field that is over

@@ -15,6 +15,12 @@ static void sample(struct buf *to)
 			      .envid = SLICE_LIT("E-1"),
 			      .account = 77,
 			      .listener = SLICE_LIT("submission"),
+			      .account_name = SLICE_LIT("ann@example.org"),
+			      .message_id = SLICE_LIT("1@example.org"),
+			      .class = IPC_CLASS_BULK,
+			      .mt_priority = 19,
+			      .hold_until_ms = 5,
+			      .requiretls = true,
 			      .recipients = 2 };
 	struct envelope_rcpt here = { .kind = IPC_TARGET_MAILBOX,
 				      .notify = 3,
@@ -24,7 +30,8 @@ static void sample(struct buf *to)
 				      .mailbox = SLICE_LIT("example.org/bob") };
 	struct envelope_rcpt there = { .kind = IPC_TARGET_REMOTE,
 				       .address = SLICE_LIT("x@example.net"),
-				       .original = SLICE_LIT("x@example.net") };
+				       .original = SLICE_LIT("x@example.net"),
+				       .sender = SLICE_LIT("SRS0=a=b=c=d@example.org") };
 
 	buf_init(to, ENVELOPE_MAX);
 	envelope_put(&e, to);
@@ -50,6 +57,12 @@ static void test_round_trip(void **state)
 	assert_int_equal(e.account, 77);
 	assert_true(slice_eq(e.envid, SLICE_LIT("E-1")));
 	assert_true(slice_eq(e.listener, SLICE_LIT("submission")));
+	assert_true(slice_eq(e.account_name, SLICE_LIT("ann@example.org")));
+	assert_true(slice_eq(e.message_id, SLICE_LIT("1@example.org")));
+	assert_int_equal(e.class, IPC_CLASS_BULK);
+	assert_int_equal(e.mt_priority, 19);
+	assert_int_equal(e.hold_until_ms, 5);
+	assert_true(e.requiretls && !e.relax);
 	assert_int_equal(e.recipients, 2);
 	assert_true(envelope_get_rcpt(&cur, &r));
 	assert_int_equal(r.kind, IPC_TARGET_MAILBOX);
@@ -60,6 +73,7 @@ static void test_round_trip(void **state)
 	assert_true(envelope_get_rcpt(&cur, &r));
 	assert_int_equal(r.kind, IPC_TARGET_REMOTE);
 	assert_int_equal(r.mailbox.n, 0);
+	assert_true(slice_eq(r.sender, SLICE_LIT("SRS0=a=b=c=d@example.org")));
 	assert_int_equal(cur.n, 0);
 	assert_false(envelope_get_rcpt(&cur, &r));
 	buf_done(&b);
@@ -95,9 +109,11 @@ static void test_refused(void **state)
 		const char *what;
 	} rows[] = {
 		{ 0, 0, "version 0" },
-		{ 0, 2, "a later version" },
-		{ 1, 4, "an unknown flag" },
-		{ 11, 255, "a sender longer than there is" },
+		{ 0, 3, "a later version" },
+		{ 1, 16, "an unknown flag" },
+		{ 3, IPC_CLASSES, "an unknown class" },
+		{ 4, ENVELOPE_PRIORITY_MAX + 1, "a priority beyond the scale" },
+		{ 21, 255, "a sender longer than there is" },
 	};
 
 	(void)state;

@@ -228,7 +228,13 @@ static void on_body(struct intake *in, struct peer *p, const struct ipc_body *m)
 
 static const char *on_rcpt(struct intake *in, struct peer *p, const struct ipc_rcpt *m)
 {
-	struct envelope_rcpt r = { m->kind, m->notify, m->address, m->original, m->orcpt, m->mailbox };
+	struct envelope_rcpt r = { .kind = m->kind,
+				   .notify = m->notify,
+				   .address = m->address,
+				   .original = m->original,
+				   .orcpt = m->orcpt,
+				   .mailbox = m->mailbox,
+				   .sender = m->sender };
 	bool here = m->kind == IPC_TARGET_MAILBOX;
 	struct transaction *t;
 
@@ -288,6 +294,13 @@ static int put_envelope(const struct transaction *t, const struct ipc_commit *m,
 		.envid = m->envid,
 		.account = m->account,
 		.listener = m->listener,
+		.account_name = m->account_name,
+		.message_id = m->message_id,
+		.class = m->class,
+		.mt_priority = m->mt_priority,
+		.hold_until_ms = m->hold_until_ms,
+		.requiretls = m->requiretls,
+		.relax = m->relax,
 		.recipients = (uint32_t)t->states.n,
 	};
 
@@ -345,6 +358,8 @@ static const char *on_commit(struct intake *in, struct peer *p, const struct ipc
 
 	if (!id_parse(m->id, &id))
 		return "a commit without a proper id";
+	if (m->class >= IPC_CLASSES || m->mt_priority > ENVELOPE_PRIORITY_MAX)
+		return "a commit of no known class or priority";
 	r = check(in, p, t, m, &id);
 	if (r == 0)
 		r = commit(in, p, t, m, &id);
