@@ -1,0 +1,119 @@
+#include "queue/port25.h"
+
+#include <string.h>
+
+/* Who has a network this large has its own way out; two servers within it may be one site. */
+static struct ip network_of(const struct ip *ip)
+{
+	struct ip net = { .family = ip->family };
+
+	memcpy(net.byte, ip->byte, ip->family == 4 ? 2 : 4);
+	return net;
+}
+
+static bool is_private(const struct ip *ip)
+{
+	const uint8_t *b = ip->byte;
+
+	if (ip->family == 4)
+		return b[0] == 10 || (b[0] == 172 && (b[1] & 0xf0) == 16) || (b[0] == 192 && b[1] == 168) ||
+		       (b[0] == 100 && (b[1] & 0xc0) == 64);
+	return (b[0] & 0xfe) == 0xfc;
+}
+
+static bool says_nothing(const struct ip *ip)
+{
+	const uint8_t *b = ip->byte;
+
+	return ip->family == 0 || ip_is_loopback(ip) || (ip->family == 4 && b[0] == 169 && b[1] == 254) ||
+	       (ip->family == 6 && b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+}
+
+void port25_restore(struct port25 *p, uint64_t since_ms, uint64_t now_ms)
+{
+	*p = (struct port25){ .blocked = true, .since_ms = since_ms, .probe_ms = now_ms };
+}
+
+static uint64_t pause_ms(unsigned probes)
+{
+	uint64_t ms = (uint64_t)PORT25_PROBE_MS * (probes + 1);
+
+	return ms < PORT25_PROBE_MAX_MS ? ms : PORT25_PROBE_MAX_MS;
+}
+
+static void drop_old(struct port25 *p, uint64_t now_ms)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->seen[i].at_ms + PORT25_WINDOW_MS > now_ms)
+			p->seen[n++] = p->seen[i];
+	p->n = n;
+}
+
+bool port25_timed_out(struct port25 *p, const struct ip *ip, uint64_t now_ms)
+{
+	struct ip net = network_of(ip);
+
+	if (says_nothing(ip) || p->blocked)
+		return false;
+	drop_old(p, now_ms);
+	for (unsigned i = 0; i < p->n; i++)
+		if (ip_eq(&p->seen[i].net, &net)) {
+			p->seen[i].at_ms = now_ms;
+			return false;
+		}
+	p->seen[p->n++] = (struct port25_seen){ net, now_ms, is_private(ip) };
+	if (p->n < PORT25_NETWORKS)
+		return false;
+	p->blocked = true;
+	p->since_ms = now_ms;
+	p->probes = 0;
+	p->probe_ms = now_ms + pause_ms(0);
+	return true;
+}
+
+bool port25_connected(struct port25 *p, const struct ip *ip)
+{
+	bool all = !is_private(ip);
+	unsigned n = 0;
+
+	if (says_nothing(ip))
+		return false;
+	for (unsigned i = 0; i < p->n; i++)
+		if (!all && !p->seen[i].private)
+			p->seen[n++] = p->seen[i];
+	if (p->blocked && (!all && (n > 0 || p->n == 0)))
+		return false; /* the world outside was seen blocked, or that is what we remember */
+	p->n = n;
+	if (!p->blocked)
+		return false;
+	p->blocked = false;
+	return true;
+}
+
+bool port25_probe(struct port25 *p, uint64_t now_ms)
+{
+	if (!p->blocked || now_ms < p->probe_ms)
+		return false;
+	p->probe_ms = now_ms + pause_ms(++p->probes);
+	return true;
+}
+
+uint64_t port25_next_ms(const struct port25 *p)
+{
+	return p->blocked ? p->probe_ms : UINT64_MAX;
+}
+
+void port25_look_now(struct port25 *p)
+{
+	p->probe_ms = 0;
+}
+
+void port25_shift(struct port25 *p, int64_t by_ms)
+{
+	for (unsigned i = 0; i < p->n; i++)
+		p->seen[i].at_ms += (uint64_t)by_ms;
+	p->since_ms += (uint64_t)by_ms;
+	p->probe_ms += (uint64_t)by_ms;
+}
