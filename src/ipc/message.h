@@ -200,10 +200,12 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	B(host, 255) B(ip, 16) U16(port) B(tls, 128) U8(security) U32(rcpt_max) U32(mail_max) U8(fell_back)
 #define IPC_FIELDS_lane_close(U8, U16, U32, U64, B) U64(lane)
 /* failed: the other server is the cause; else it was closed in order.  Results of its last job come
- * before it, its jobs' credit and the jobs that come back behind it.  end: enum ipc_lane_end; host, port:
- * the last that was tried. */
+ * before it, its jobs' credit and the jobs that come back behind it.  end: enum ipc_lane_end; host, ip,
+ * port: the last that was tried, ip "" for none: what did not connect and with which port tells whether our own
+ * network lets such connections out. */
 #define IPC_FIELDS_lane_closed(U8, U16, U32, U64, B) \
-	U64(lane) U8(failed) B(enhanced, 16) B(text, IPC_TEXT_MAX) U8(end) B(host, 255) U16(port)
+	U64(lane) U8(failed) B(enhanced, 16) B(text, IPC_TEXT_MAX) U8(end) B(host, 255) U16(port) \
+		B(ip, 16)
 #define IPC_FIELDS_job_rcpt(U8, U16, U32, U64, B) \
 	U64(job) U32(recipient) U8(notify) B(address, IPC_ADDRESS_MAX) B(orcpt, 1024)
 #define IPC_FIELDS_job_back(U8, U16, U32, U64, B) U64(job) B(enhanced, 16) B(text, IPC_TEXT_MAX)

@@ -474,7 +474,8 @@ const char *handout_local_message(struct handout *h, const struct ipc_message *m
 bool handout_is_for(const struct ipc_message *m)
 {
 	return m->type == IPC_TYPE_job_result || m->type == IPC_TYPE_job_credit ||
-	       m->type == IPC_TYPE_job_back || m->type == IPC_TYPE_lane_closed;
+	       m->type == IPC_TYPE_job_back || m->type == IPC_TYPE_lane_closed ||
+	       m->type == IPC_TYPE_lane_ready || m->type == IPC_TYPE_resolved;
 }
 
 const char *handout_smtp_message(struct handout *h, unsigned index, const struct ipc_message *m,
@@ -491,6 +492,8 @@ const char *handout_smtp_message(struct handout *h, unsigned index, const struct
 		return on_back(h, c, &m->job_back, now_ms);
 	case IPC_TYPE_lane_closed:
 		return lanes_closed(h->lanes, index, &m->lane_closed, now_ms);
+	case IPC_TYPE_lane_ready:
+		return NULL;
 	default:
 		return "a message that smtp may not send";
 	}

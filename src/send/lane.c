@@ -53,13 +53,42 @@ void lane_drop(struct lane *l)
 	lane_free(l);
 }
 
-static void tell_closed(const struct lane *l, bool failed, const char *enhanced, struct slice text)
+static struct slice ip_of(const struct lane *l)
+{
+	return slice_of(l->to.ip.byte, l->to.ip.family == 4 ? 4 : l->to.ip.family == 6 ? 16 : 0);
+}
+
+static void tell_ready(struct lane *l)
+{
+	struct ipc_message m = { .type = IPC_TYPE_lane_ready,
+				 .lane_ready = { .lane = l->number, .ip = ip_of(l), .port = l->to.port } };
+
+	l->told_ready = true;
+	if (l->send->queue)
+		channel_send(l->send->queue, &m, -1);
+}
+
+static enum ipc_lane_end end_of(const struct lane *l, bool failed, bool answered)
+{
+	if (!failed)
+		return IPC_LANE_IN_ORDER;
+	if (l->connected)
+		return answered ? IPC_LANE_ANSWERED : IPC_LANE_BROKE;
+	if (l->timed_out)
+		return IPC_LANE_TIMED_OUT;
+	return IPC_LANE_REFUSED;
+}
+
+static void tell_closed(const struct lane *l, enum ipc_lane_end end, const char *enhanced, struct slice text)
 {
 	struct ipc_message m = { .type = IPC_TYPE_lane_closed,
 				 .lane_closed = { .lane = l->number,
-						  .failed = failed,
+						  .failed = end != IPC_LANE_IN_ORDER,
 						  .enhanced = slice_str(enhanced),
-						  .text = slice_head(text, IPC_TEXT_MAX) } };
+						  .text = slice_head(text, IPC_TEXT_MAX),
+						  .end = (uint8_t)end,
+						  .ip = ip_of(l),
+						  .port = l->to.port } };
 
 	if (l->send->queue)
 		channel_send(l->send->queue, &m, -1);
@@ -78,7 +107,7 @@ static void finish(struct lane *l, const struct smtp_client_ask *a)
 	else
 		snprintf(text, sizeof(text), "%.*s", SLICE_ARG(a->text));
 	/* First of all: else the jobs that come back would be sent the same way again. */
-	tell_closed(l, failed, a->enhanced, slice_str(text));
+	tell_closed(l, end_of(l, failed, a->code > 0), a->enhanced, slice_str(text));
 	LIST_EACH (&l->jobs, at, after) {
 		struct send_job *j = container_of(at, struct send_job, in_lane);
 
@@ -166,6 +195,8 @@ static bool next_job(struct lane *l)
 {
 	struct send_job *j;
 
+	if (!l->told_ready)
+		tell_ready(l);
 	if (l->job)
 		job_done(l);
 	j = list_empty(&l->jobs) ? NULL : container_of(l->jobs.next, struct send_job, in_lane);

@@ -98,7 +98,7 @@ struct lane {
 	struct list jobs;
 	struct send_job *job;		   /* the first of them, when the engine has it */
 	uint64_t jobs_done, written, mark; /* mark: what progress was, when the deadline was set */
-	bool connected, ended, leaving, timed_out, running;
+	bool connected, ended, leaving, timed_out, running, told_ready;
 	char why[160]; /* it ended */
 };
 

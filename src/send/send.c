@@ -70,6 +70,7 @@ static const char *on_lane_open(struct send *s, const struct ipc_lane_open *m)
 	struct ipc_message no = { .type = IPC_TYPE_lane_closed,
 				  .lane_closed = { .lane = m->lane,
 						   .failed = true,
+						   .end = IPC_LANE_LOCAL,
 						   .enhanced = SLICE_LIT("4.3.2"),
 						   .text = SLICE_LIT("this process is being stopped") } };
 
