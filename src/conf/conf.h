@@ -21,6 +21,30 @@ enum conf_wrong_port { CONF_WRONG_PORT_SERVE, CONF_WRONG_PORT_EXPLAIN };
 enum conf_by { CONF_BY_MAILDIR, CONF_BY_LMTP };
 enum conf_full { CONF_FULL_DEFER, CONF_FULL_REFUSE };
 enum conf_bare { CONF_BARE_REFUSE, CONF_BARE_FIX };
+enum conf_via {
+	CONF_VIA_MX,
+	CONF_VIA_HOST,	    /* a server that takes the mail as an MX would */
+	CONF_VIA_SMARTHOST, /* one that sends it on for us: submission */
+	CONF_VIA_LMTP,
+	CONF_VIA_DISCARD,
+	CONF_VIA_REFUSE,
+};
+enum conf_route_tls {
+	CONF_ROUTE_TLS_AUTO,
+	CONF_ROUTE_TLS_REQUIRE,
+	CONF_ROUTE_TLS_VERIFY,
+	CONF_ROUTE_TLS_OFF
+};
+enum conf_mechanism {
+	CONF_MECHANISM_AUTO, /* the strongest that both sides know */
+	CONF_MECHANISM_PLAIN,
+	CONF_MECHANISM_LOGIN,
+	CONF_MECHANISM_SCRAM,
+	CONF_MECHANISM_SCRAM_PLUS,
+	CONF_MECHANISM_XOAUTH2,
+	CONF_MECHANISM_OAUTHBEARER,
+};
+enum conf_reply_action { CONF_REPLY_DEFER, CONF_REPLY_SLOW, CONF_REPLY_PAUSE, CONF_REPLY_FAIL };
 
 struct conf_listener {
 	const char *name; /* "relay", "submissions", "submission", "fallback", or the user's own */
@@ -49,6 +73,69 @@ struct conf_listener {
 	uint32_t min_data_rate; /* octets a second */
 };
 
+/* What there may be several of, each with a name, begins like this. */
+struct conf_named {
+	const char *name;
+	unsigned line; /* where the file begins it; 0: a default */
+};
+
+/* One way out.  The first one wins of which each list that is not empty has a pattern that
+ * matches: see route/table.h.  The last one is always there, is called "mx", and takes all. */
+struct conf_route {
+	const char *name;
+	unsigned line;
+	char **to, **from, **accounts;
+	size_t n_to, n_from, n_accounts;
+	int via; /* enum conf_via */
+	char **hosts;
+	size_t n_hosts; /* names, addresses; of LMTP also unix:/path */
+	uint16_t port;	/* 0: 25, of a smart host 587, 465 and 2525 by rule, of LMTP 24 */
+	int tls;	/* enum conf_route_tls */
+	char **fingerprints;
+	size_t n_fingerprints;	   /* SHA-256 of the certificate or its key, in hexadecimal */
+	const char *provider;	   /* of route/providers.h, "" if none */
+	const char *user;	   /* "": no login */
+	const char *password_file; /* the first line of it */
+	char **password_command;
+	size_t n_password_command;	  /* a program and its arguments: the first line of what it writes */
+	int mechanism;			  /* enum conf_mechanism */
+	const char *source;		  /* a pool of sources, "": relay.source */
+	const char *helo;		  /* "": the source's, else hostname */
+	const char *text;		  /* of a refusal */
+	uint32_t connections;		  /* at once to one site, 0: relay.connections */
+	uint32_t messages_per_minute;	  /* to one site, 0: no limit */
+	uint32_t messages_per_connection; /* 0: relay.messages_per_connection */
+};
+
+/* An address (of IPv4, of IPv6, or one of each) to send from. */
+struct conf_source {
+	const char *name;
+	unsigned line;
+	const char *pool; /* "": one of its own, of the same name */
+	struct ip *addresses;
+	size_t n_addresses;
+	const char *helo;	      /* "": hostname */
+	uint32_t weight;	      /* its share of the pool's connections */
+	uint32_t messages_per_minute; /* 0: no limit */
+	const char *warm_up;	      /* the first day as YYYY-MM-DD, "": it is warm */
+	uint32_t warm_up_first;	      /* messages on that day */
+	uint32_t warm_up_growth;      /* percent more on each day after */
+	uint32_t warm_up_until;	      /* messages a day; from there on it is warm */
+};
+
+/* What an answer of another server means here: before the table of route/classify.h. */
+struct conf_reply {
+	const char *name;
+	unsigned line;
+	uint16_t code;	      /* 0: any */
+	const char *enhanced; /* how it begins: "4.7", "": any */
+	const char *text;     /* words in it, letters of either case, "": any */
+	const char *class;    /* "": name */
+	int action;	      /* enum conf_reply_action */
+	unsigned pause_s;
+	const char *meaning;
+};
+
 struct conf_certificate {
 	const char *cert, *key; /* PEM files */
 	unsigned line;
@@ -67,6 +154,12 @@ struct conf {
 	size_t n_certificates;
 	struct conf_listener *listeners;
 	size_t n_listeners;
+	struct conf_route *routes; /* in order; the last one is "mx" */
+	size_t n_routes;
+	struct conf_source *sources;
+	size_t n_sources;
+	struct conf_reply *replies; /* in order */
+	size_t n_replies;
 	bool insecure_test_network; /* the override: a dangerous combination is only warned of */
 
 	bool local_socket; /* submission by the Unix socket */
@@ -101,6 +194,17 @@ struct conf {
 	unsigned limit_period_s;
 	uint32_t account_messages, account_recipients; /* in that time; 0: no limit */
 	uint32_t uid_messages, uid_recipients, owner_messages, owner_recipients;
+
+	/* Mail for elsewhere */
+	uint32_t relay_connections; /* at once to one site */
+	uint32_t relay_messages_per_connection;
+	uint32_t relay_lanes; /* connections at once, of all sites together */
+	unsigned relay_idle_s, relay_connect_s, relay_command_s, relay_final_s;
+	unsigned relay_lifetime_s;	/* how long is tried */
+	unsigned relay_delay_warning_s; /* then the sender is told; 0: never */
+	const char *relay_source;	/* a pool, "": whatever address the system takes */
+	const char *relay_ca_file;	/* certificates to trust, "": those of the system */
+	bool relay_dane, relay_mta_sts;
 
 	unsigned max_hops; /* Received headers; 100 */
 	unsigned hang_s;   /* a process whose loop stands still for so long is killed; 0: never */

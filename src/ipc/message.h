@@ -181,12 +181,12 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 /* endpoint: as in base/endpoint.h, of the LMTP server for mailboxes; seconds: how long connecting, an
  * answer, and the answer to the final dot may take.  Else where it goes is found by route (its name in
  * the configuration), domain (that of recipients, "" where the route leads all to the same place) and
- * relax, and must be the site of that key.  source: the address to bind, "" for any; helo: how it greets,
- * "" for the server's name. */
+ * relax, and must be the site of that key.  source: its name in the configuration (of the
+ * addresses to bind), "" for none; helo: how it greets, "" for the server's name. */
 #define IPC_FIELDS_lane_open(U8, U16, U32, U64, B)                                                      \
 	U64(lane)                                                                                       \
 	U8(protocol) B(endpoint, 128) U32(connect_s) U32(command_s) U32(final_s) B(route, 64)           \
-		B(domain, 255) U8(relax) B(key, IPC_SITE_KEY) B(source, 46) B(helo, 255)
+		B(domain, 255) U8(relax) B(key, IPC_SITE_KEY) B(source, 64) B(helo, 255)
 #define IPC_FIELDS_resolve(U8, U16, U32, U64, B) U64(req) B(route, 64) B(domain, 255) U8(relax)
 /* what: enum ipc_resolved_kind; site: its name for people, key: what is the same for all destinations that
  * share it; ttl: how long that holds. */
