@@ -343,7 +343,7 @@ bool schedule_next_expired(struct schedule *s, uint64_t now_ms, struct schedule_
 	return true;
 }
 
-uint64_t schedule_wait_ms(const struct schedule *s, uint64_t now_ms)
+uint64_t schedule_wait_ms(struct schedule *s, uint64_t now_ms)
 {
 	const struct heap_node *top = heap_top(&s->due);
 
