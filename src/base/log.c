@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 #define LINE_MAX_BYTES	4096
 #define VALUE_MAX_BYTES 1024
@@ -85,85 +86,26 @@ static bool is_bare(struct slice v)
 	return v.n > 0;
 }
 
-/* Octets of the valid UTF-8 character (RFC 3629) in front; 0: there is none. */
-static size_t utf8_length(struct slice s)
-{
-	static const struct {
-		unsigned char first, last, low, high; /* of the first octet; of the second one */
-		size_t n;
-	} forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		size_t n = forms[i].n;
-
-		if (s.p[0] < forms[i].first || s.p[0] > forms[i].last)
-			continue;
-		if (s.n < n || s.p[1] < forms[i].low || s.p[1] > forms[i].high)
-			return 0;
-		for (size_t k = 2; k < n; k++)
-			if (s.p[k] < 0x80 || s.p[k] > 0xbf)
-				return 0;
-		return n;
-	}
-	return 0;
-}
-
-/* JSON is UTF-8 (RFC 8259, 8.1): text passes as it is, what is none becomes the
- * replacement character.  The C1 controls are text, but terminals obey them. */
-static size_t put_json_8bit(struct buf *b, struct slice v)
-{
-	size_t n = utf8_length(v);
-
-	if (n == 0)
-		buf_str(b, "\\ufffd");
-	else if (n == 2 && v.p[0] == 0xc2 && v.p[1] < 0xa0)
-		buf_fmt(b, "\\u%04x", v.p[1]);
-	else
-		buf_put(b, slice_head(v, n));
-	return n ? n : 1;
-}
-
-/* No longer than the ceiling, and no character of valid text cut in two. */
-static struct slice cut_value(struct slice v)
-{
-	size_t n = VALUE_MAX_BYTES;
-
-	if (v.n <= n)
-		return v;
-	for (size_t back = 1; back < 4; back++)
-		if (utf8_length(slice_tail(v, n - back)) > back)
-			return slice_head(v, n - back);
-	return slice_head(v, n);
-}
-
 static void put_quoted(struct buf *b, struct slice v)
 {
-	bool json = sink.format == LOG_AS_JSON;
-	struct slice at = cut_value(v);
-	bool cut = at.n < v.n;
+	struct slice at = utf8_cut(v, VALUE_MAX_BYTES);
 
 	buf_byte(b, '"');
-	while (at.n > 0) {
-		unsigned char c = at.p[0];
-		size_t n = 1;
+	if (sink.format == LOG_AS_JSON)
+		utf8_put_json(b, at);
+	for (size_t i = 0; sink.format != LOG_AS_JSON && i < at.n; i++) {
+		unsigned char c = at.p[i];
 
 		if (c == '"' || c == '\\') {
 			buf_byte(b, '\\');
 			buf_byte(b, c);
-		} else if (json && c >= 0x80) {
-			n = put_json_8bit(b, at);
 		} else if (c < ' ' || c >= 0x7f) {
-			buf_fmt(b, json ? "\\u%04x" : "\\x%02x", c);
+			buf_fmt(b, "\\x%02x", c);
 		} else {
 			buf_byte(b, c);
 		}
-		at = slice_tail(at, n);
 	}
-	buf_str(b, cut ? "...\"" : "\"");
+	buf_str(b, at.n < v.n ? "...\"" : "\"");
 }
 
 static void put_number(struct buf *b, const struct log_field *f)

@@ -19,6 +19,7 @@
 #define IPC_TEXT_MAX	512
 #define IPC_ID_LEN	13
 #define IPC_SITE_KEY	16
+#define IPC_EVENT_MAX	8192   /* of fields in an event */
 #define IPC_BODY_WINDOW 131072 /* octets of body a transaction may send before its first credit */
 
 enum ipc_role {
@@ -98,7 +99,9 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	/* smtp to ledger, and back: limits of the whole server, see policy/limit.h */        \
 	M(81, claim)                                                                          \
 	M(82, grant)                                                                          \
-	M(83, forget) /* an administrator clears what is counted for somebody */
+	M(83, forget) /* an administrator clears what is counted for somebody */              \
+	/* smtp and queue to ledger: no answer, may be lost */                                \
+	M(84, event) /* something happened: ipc/event.h */
 
 /* clang-format off */
 /* U8 U16 U32 U64: numbers; B(name, max): bytes. */
@@ -235,6 +238,10 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 /* kind: enum ipc_mishap_kind */
 #define IPC_FIELDS_mishap(U8, U16, U32, U64, B) \
 	U8(kind) U16(port) B(listener, 64) B(ip, 16) B(account, IPC_ADDRESS_MAX) B(helo, 255) U8(served)
+/* kind: enum event_kind; id: empty or of a message; lost: so many before it did not get through;
+ * fields: as event.h writes them. */
+#define IPC_FIELDS_event(U8, U16, U32, U64, B) \
+	U8(kind) U64(time_ms) B(id, IPC_ID_LEN) U32(recipient) U32(lost) B(fields, IPC_EVENT_MAX)
 /* clang-format on */
 
 enum ipc_complaint {

@@ -18,6 +18,7 @@ struct handout {
 	struct carrier local;
 	struct carrier smtp[LANES_CARRIERS];
 	struct lanes *lanes;
+	struct event_sink *events; /* or NULL */
 	struct handout_counters count;
 };
 
@@ -60,6 +61,11 @@ void handout_configure(struct handout *h, const struct lanes_setup *setup, uint6
 const struct lanes *handout_lanes(const struct handout *h)
 {
 	return h->lanes;
+}
+
+void handout_events(struct handout *h, struct event_sink *events)
+{
+	h->events = events;
 }
 
 /* ---- carriers come and go ---- */

@@ -23,6 +23,10 @@ void handout_free(struct handout *h); /* NULL is fine */
 /* From now on; what is under way stays where it is. */
 void handout_configure(struct handout *h, const struct lanes_setup *setup, uint64_t now_ms);
 
+/* Where outcomes are told; lives longer than h. */
+struct event_sink;
+void handout_events(struct handout *h, struct event_sink *events);
+
 /* A carrier is there, or away (NULL): local, or the smtp process of that index. */
 void handout_local_peer(struct handout *h, struct channel *ch, uint64_t now_ms);
 void handout_smtp_peer(struct handout *h, unsigned index, struct channel *ch, uint64_t now_ms);

@@ -15,6 +15,8 @@
 
 struct receive;
 
+struct event_sink;
+
 struct receive_setup {
 	uv_loop_t *loop;
 	unsigned index;	    /* of this smtp process; part of its message ids */
@@ -25,6 +27,7 @@ struct receive_setup {
 	void (*peer_broken)(void *arg, enum ipc_role who, const char *why);
 	void (*peer_silent)(void *arg, enum ipc_role who); /* has not answered in time; may be NULL */
 	void *arg;
+	struct event_sink *events; /* where messages are told; NULL: nowhere */
 };
 
 int receive_new(const struct receive_setup *setup, struct receive **ret);

@@ -188,8 +188,9 @@ bool children_talk(enum ipc_role a, enum ipc_role b)
 	static const struct {
 		enum ipc_role a, b;
 	} pairs[] = {
-		{ IPC_SMTP, IPC_QUEUE },  { IPC_SMTP, IPC_KEEPER },  { IPC_SMTP, IPC_LEDGER },
-		{ IPC_QUEUE, IPC_LOCAL }, { IPC_QUEUE, IPC_KEEPER }, { IPC_LOCAL, IPC_KEEPER },
+		{ IPC_SMTP, IPC_QUEUE },   { IPC_SMTP, IPC_KEEPER },  { IPC_SMTP, IPC_LEDGER },
+		{ IPC_QUEUE, IPC_LOCAL },  { IPC_QUEUE, IPC_KEEPER }, { IPC_LOCAL, IPC_KEEPER },
+		{ IPC_QUEUE, IPC_LEDGER },
 	};
 
 	if (a == IPC_ADMIN || b == IPC_ADMIN)

@@ -7,6 +7,7 @@
 #include "base/turn.h"
 #include "history/mishaps.h"
 #include "history/remedy.h"
+#include "ipc/event.h"
 #include "role/ledger_limits.h"
 #include "role/role.h"
 
@@ -24,7 +25,7 @@ static struct {
 	struct claims *claims;
 	uv_timer_t flush;
 	bool flush_set;
-	uint64_t received, refused, unstored;
+	uint64_t received, refused, unstored, events;
 	int64_t complained;
 } self;
 
@@ -95,10 +96,14 @@ static void ledger_message(struct role *r, enum ipc_role who, unsigned index, co
 		ledger_claim(r, self.claims, index, &m->claim);
 		return;
 	}
+	if ((who == IPC_SMTP || who == IPC_QUEUE) && m->type == IPC_TYPE_event && event_is_sound(&m->event)) {
+		self.events++;
+		return;
+	}
 	if (who != IPC_SMTP || m->type != IPC_TYPE_mishap || m->mishap.kind == 0 ||
 	    m->mishap.kind >= IPC_MISHAP_KINDS || !ip_of(m->mishap.ip, &what.ip)) {
 		self.refused++;
-		role_peer_broken(r, who, index, "not a mishap");
+		role_peer_broken(r, who, index, "no mishap, claim or event");
 		return;
 	}
 	self.received++;
@@ -261,6 +266,7 @@ static void ledger_status(struct role *r, json_t *to)
 	json_object_set_new(to, "claims", json_integer((json_int_t)claims_size(self.claims)));
 	json_object_set_new(to, "mishaps_received", json_integer((json_int_t)self.received));
 	json_object_set_new(to, "mishaps_dropped", json_integer((json_int_t)(n.dropped + self.unstored)));
+	json_object_set_new(to, "events", json_integer((json_int_t)self.events));
 	json_object_set_new(to, "messages_refused", json_integer((json_int_t)self.refused));
 	json_object_set_new(to, "rows", json_integer((json_int_t)n.rows));
 	json_object_set_new(to, "rows_max", json_integer(ROWS_MAX));

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/turn.h"
+#include "ipc/event.h"
 #include "queue/clock.h"
 #include "queue/handout.h"
 #include "queue/intake.h"
@@ -29,6 +30,7 @@ struct queue {
 	struct load load;
 	uint64_t unscheduled; /* of intake's, when the spool was last gone through */
 	struct queue_clock clock;
+	struct event_sink events;
 	uv_poll_t wake;
 	uv_timer_t tick, due, leave;
 	uv_idle_t loading;
@@ -203,6 +205,7 @@ static int queue_open(struct role *r)
 		return -ENOMEM;
 	r->state = q;
 	q->role = r;
+	event_sink_init(&q->events);
 	err = open_spool(q, r->conf);
 	if (err == 0)
 		err = schedule_new(HANDOUT_JOBS, &q->schedule);
@@ -210,8 +213,10 @@ static int queue_open(struct role *r)
 		err = intake_new(q->sp, q->schedule, &q->intake);
 	if (err == 0)
 		err = handout_new(q->sp, q->schedule, &q->handout);
-	if (err == 0)
+	if (err == 0) {
+		handout_events(q->handout, &q->events);
 		configure(q, r->conf);
+	}
 	if (err == 0)
 		err = queue_ask_new(r, q->sp, q->schedule, handout_lanes(q->handout), on_changed, &q->ask);
 	return err;
@@ -252,6 +257,8 @@ static void queue_peer(struct role *r, enum ipc_role who, unsigned index, struct
 	} else if (who == IPC_LOCAL) {
 		handout_local_peer(q->handout, ch, now_ms(q));
 		pump(q);
+	} else if (who == IPC_LEDGER) {
+		q->events.ledger = ch;
 	}
 }
 
@@ -356,6 +363,8 @@ static void queue_status(struct role *r, json_t *to)
 	put(to, "delivered", out.delivered);
 	put(to, "deferred", out.deferred);
 	put(to, "failed", out.failed);
+	put(to, "events_sent", q->events.sent);
+	put(to, "events_dropped", q->events.dropped);
 	put(to, "possibly_twice", q->load.possibly_twice + out.possibly_twice);
 	if (lanes_setup(handout_lanes(q->handout))->on)
 		json_object_set_new(to, "site", lanes_json(handout_lanes(q->handout), queue_now_ms()));

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "ipc/event.h"
 #include "receive/receive.h"
 #include "role/role.h"
 #include "send/send.h"
@@ -13,7 +14,8 @@ struct smtp {
 	struct role *role;
 	struct receive *rx;
 	struct send *tx;
-	unsigned draining; /* of the two, how many are not through */
+	struct event_sink events; /* of both */
+	unsigned draining;	  /* of the two, how many are not through */
 };
 
 static struct receive *rx_of(const struct role *r)
@@ -62,10 +64,17 @@ static int smtp_open(struct role *r)
 				       .peer_silent = on_peer_silent,
 				       .arg = r };
 	struct smtp *s = calloc(1, sizeof(*s));
-	int err = s ? receive_new(&setup, &s->rx) : -ENOMEM;
+	int err = -ENOMEM;
 
+	if (s) {
+		event_sink_init(&s->events);
+		setup.events = &s->events;
+		err = receive_new(&setup, &s->rx);
+	}
 	if (err == 0)
 		err = send_new(r->loop, &s->tx);
+	if (err == 0)
+		send_events(s->tx, &s->events);
 	if (err == 0)
 		err = send_configure(s->tx, r->conf->hostname);
 	if (err < 0) {
@@ -133,6 +142,8 @@ static void smtp_peer(struct role *r, enum ipc_role who, unsigned index, struct 
 	if (index != 0 || !r->state)
 		return;
 	receive_peer(rx_of(r), who, ch);
+	if (who == IPC_LEDGER)
+		((struct smtp *)r->state)->events.ledger = ch;
 	if (who == IPC_QUEUE)
 		send_peer(tx_of(r), ch);
 }
@@ -155,6 +166,10 @@ static void smtp_message(struct role *r, enum ipc_role who, unsigned index, cons
 
 static void smtp_status(struct role *r, json_t *to)
 {
+	const struct smtp *s = r->state;
+
+	json_object_set_new(to, "events_sent", json_integer((json_int_t)s->events.sent));
+	json_object_set_new(to, "events_dropped", json_integer((json_int_t)s->events.dropped));
 	receive_status(rx_of(r), to);
 	send_status(tx_of(r), to);
 }

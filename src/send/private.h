@@ -19,6 +19,7 @@
 struct send {
 	uv_loop_t *loop;
 	struct channel *queue;
+	struct event_sink *events; /* or NULL */
 	char hostname[256];
 	struct list lanes, jobs; /* all of them */
 	unsigned n_lanes, n_jobs;

@@ -42,6 +42,11 @@ void send_free(struct send *s)
 	uv_close((uv_handle_t *)&s->patience, on_timer_closed);
 }
 
+void send_events(struct send *s, struct event_sink *events)
+{
+	s->events = events;
+}
+
 int send_configure(struct send *s, const char *hostname)
 {
 	return slice_copy(slice_str(hostname), s->hostname, sizeof(s->hostname)) ? 0 : -ENAMETOOLONG;

@@ -23,6 +23,10 @@ void send_free(struct send *s); /* drops all lanes; the loop must run once more 
 /* hostname: how lanes that begin from now on greet.  0 or -ENAMETOOLONG. */
 int send_configure(struct send *s, const char *hostname);
 
+/* Where attempts are told; lives longer than s. */
+struct event_sink;
+void send_events(struct send *s, struct event_sink *events);
+
 /* Queue came, or went (NULL). */
 void send_peer(struct send *s, struct channel *ch);
 bool send_is_for(const struct ipc_message *m);
