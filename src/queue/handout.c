@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "ipc/event.h"
 #include "queue/envelope.h"
 
 #define BODY_MAX    (2U << 20) /* in memory: the ceiling of spool.body_memory */
@@ -392,6 +393,34 @@ static void log_answer(const struct handout *h, const struct carrier_job *j, con
 		    LOG_S("status", status), LOG_S("reason", text), LOG_U("expired", a->expired));
 }
 
+/* The same for the ledger. */
+static void tell_answer(const struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *o,
+			const struct schedule_answer *a, uint32_t recipient, struct slice status,
+			struct slice text, uint64_t now_ms)
+{
+	struct event_sink *e = h->events;
+	char site[ENDPOINT_TEXT_MAX];
+	enum event_kind kind = a->now == SCHEDULE_DONE	     ? EVENT_DELIVERED
+			       : a->now == SCHEDULE_DEFERRED ? EVENT_DEFERRED
+			       : a->expired		     ? EVENT_EXPIRED
+							     : EVENT_FAILED;
+
+	event_begin(e, kind, now_ms, id_slice(&a->id), recipient);
+	event_text(e, EVENT_KEY_TO, o ? o->address : SLICE_LIT(""));
+	if (j->lane)
+		event_text(e, EVENT_KEY_SITE_NAME,
+			   slice_str(endpoint_format(&lanes_setup(h->lanes)->to, site)));
+	event_text(e, EVENT_KEY_STATUS, status);
+	event_text(e, j->lane ? EVENT_KEY_REPLY : EVENT_KEY_REASON, text);
+	if (a->now == SCHEDULE_DONE)
+		event_text(e, EVENT_KEY_MAILBOX, o ? o->mailbox : SLICE_LIT(""));
+	event_number(e, EVENT_KEY_ATTEMPTS, a->attempts);
+	if (a->now == SCHEDULE_DEFERRED)
+		event_number(e, EVENT_KEY_NEXT, a->next_ms);
+	event_number(e, EVENT_KEY_DELAY, now_ms > j->accepted_ms ? now_ms - j->accepted_ms : 0);
+	event_send(e);
+}
+
 /* o: NULL when the envelope could not be read. */
 static void record(struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *o,
 		   uint32_t recipient, enum schedule_result said, struct slice status, struct slice text,
@@ -413,6 +442,7 @@ static void record(struct handout *h, const struct carrier_job *j, const struct 
 		h->count.failed++;
 	record_answer(h, &a, recipient, status, text);
 	log_answer(h, j, o, &a, status, text, now_ms);
+	tell_answer(h, j, o, &a, recipient, status, text, now_ms);
 }
 
 static const char *on_result(struct handout *h, struct carrier *c, const struct ipc_job_result *m,

@@ -194,6 +194,8 @@ bool session_commit(struct session *s);
 void session_stored(struct session *s, int result);
 void session_message_begin(struct session *s);
 void session_message_over(struct session *s);
+void session_find_message_id(struct session *s); /* into tx.message_id */
+void session_tell_accepted(struct session *s);
 /* The engine refused a message for what is in it, and said so. */
 void session_message_refused(struct session *s);
 

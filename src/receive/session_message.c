@@ -124,10 +124,12 @@ bool session_commit(struct session *s)
 		return false;
 	s->id = id_next(&s->rx->ids, now);
 	buf_init(&headers, HEADERS_MAX);
+	session_find_message_id(s);
 	put_headers(s, now, &headers);
-	r = buf_ok(&headers) ? transaction_commit(&s->tx, s->rx, &s->id, now, s->account, s->listener->name,
-						  buf_slice(&headers))
-			     : -ENOMEM;
+	r = buf_ok(&headers)
+		    ? transaction_commit(&s->tx, s->rx, &s->id, now, s->account, buf_slice(&s->login),
+					 s->listener->name, buf_slice(&headers))
+		    : -ENOMEM;
 	buf_done(&headers);
 	if (r < 0) {
 		refuse_errno(s, -r);
@@ -156,6 +158,7 @@ void session_stored(struct session *s, int result)
 		s->listener->count.recipients += s->tx.recipients;
 		s->listener->count.octets += s->tx.size;
 		session_log_accepted(s, (uint32_t)s->tx.targets.n);
+		session_tell_accepted(s);
 		session_message_over(s);
 		snprintf(text, sizeof(text), "queued as %s", s->id.text);
 		smtp_server_answer(s->engine, 250, "2.0.0", text);

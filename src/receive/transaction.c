@@ -194,7 +194,8 @@ static int send_targets(struct transaction *t, struct receive *rx)
 }
 
 int transaction_commit(struct transaction *t, struct receive *rx, const struct id *id, uint64_t time_ms,
-		       uint64_t account, const char *listener, struct slice headers)
+		       uint64_t account, struct slice account_name, const char *listener,
+		       struct slice headers)
 {
 	struct ipc_message m = { .type = IPC_TYPE_commit };
 	int r;
@@ -219,6 +220,8 @@ int transaction_commit(struct transaction *t, struct receive *rx, const struct i
 		.ret = (uint8_t)t->params.ret,
 		.envid = buf_slice(&t->envid),
 		.account = account,
+		.account_name = account_name,
+		.message_id = slice_str(t->message_id),
 		.listener = slice_str(listener),
 		.headers = headers,
 	};

@@ -18,6 +18,7 @@ struct transaction {
 	bool lost;		  /* queue went away, or memory did: it cannot be stored */
 	struct buf sender;	  /* as the client wrote it; empty: null */
 	struct buf envid;
+	char message_id[256]; /* of its header, once that is known; without <> */
 	struct smtp_mail_params params;
 	struct map targets;   /* by mailbox or address */
 	struct list in_order; /* the same */
@@ -59,6 +60,7 @@ bool transaction_push(struct transaction *t, struct receive *rx);
 
 /* Everything else; `stored` will answer.  -EPIPE when queue is away. */
 int transaction_commit(struct transaction *t, struct receive *rx, const struct id *id, uint64_t time_ms,
-		       uint64_t account, const char *listener, struct slice headers);
+		       uint64_t account, struct slice account_name, const char *listener,
+		       struct slice headers);
 
 #endif
