@@ -15,6 +15,9 @@
  * - of more than MX_HOSTS_MAX the best are taken;
  * - [192.0.2.1] and [IPv6:2001:db8::1] are hosts of their own, and the DNS is not asked.
  * A domain whose MX cannot be learned (SERVFAIL, time-out, bogus) is never tried by its address.
+ *
+ * Codes: 5.1.2 there is no such domain, or it has neither; 5.1.10 null MX; 5.4.4 no host of it can
+ * be used; 5.4.6 loop; 4.4.3 SERVFAIL and time-out; 4.7.5 bogus: it may be mended, so the mail waits.
  */
 #ifndef POSTERN_ROUTE_MX_H
 #define POSTERN_ROUTE_MX_H
@@ -69,9 +72,8 @@ enum mx_step mx_answer(struct mx *m, const struct dns_answer *a, struct dns_ques
  * behind it.  False if none is left: the outcome is then a loop, MX_PERMANENT. */
 bool mx_is_us(struct mx *m, size_t host);
 
-/* What it means that neither answer brought an address: fills enhanced, text and outcome of
- * *ret.  Either may be NULL if it was not asked (a network without that family). For more than
- * one host: if one outcome is temporary, so is the whole. */
+/* What it means that neither answer brought an address.  One is NULL when it was not asked, in a
+ * network without that family.  Of several hosts: if one outcome is temporary, so is the whole. */
 struct mx_failure {
 	enum mx_outcome outcome; /* MX_OK: there was an address after all */
 	const char *enhanced;
