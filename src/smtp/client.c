@@ -25,6 +25,7 @@ const char *smtp_client_step_name(enum smtp_client_step step)
 		[SMTP_CLIENT_AT_RSET] = "rset",
 		[SMTP_CLIENT_AT_QUIT] = "quit",
 		[SMTP_CLIENT_IDLE] = "idle",
+		[SMTP_CLIENT_AT_AUTH] = "auth",
 	};
 
 	return step < SMTP_CLIENT_STEPS ? names[step] : "unknown";
@@ -37,7 +38,12 @@ struct smtp_client *smtp_client_new(const struct smtp_client_setup *setup)
 	if (!c)
 		return NULL;
 	c->setup = setup;
+	c->in_tls = setup->implicit_tls;
 	buf_init(&c->output, CLIENT_OUTPUT_MAX);
+	buf_init(&c->auth.initial, SMTP_CLIENT_SECRET_MAX);
+	buf_init(&c->auth.data, SMTP_REPLY_LINE_MAX);
+	if (c->in_tls)
+		client_said(c, 'C', SLICE_LIT("(TLS begins)"));
 	c->step = SMTP_CLIENT_AT_GREETING;
 	c->ask.enhanced = "";
 	c->ask.want = SMTP_CLIENT_INPUT;
@@ -49,8 +55,16 @@ void smtp_client_free(struct smtp_client *c)
 	if (!c)
 		return;
 	free(c->rcpt);
-	buf_done(&c->output);
+	client_auth_done(c);
+	buf_wipe(&c->output);
 	free(c);
+}
+
+void client_say(struct smtp_client *c, const char *command)
+{
+	client_said(c, 'C', slice_str(command));
+	buf_str(&c->output, command);
+	buf_put(&c->output, SLICE_LIT("\r\n"));
 }
 
 /* ---- verdicts ---- */
@@ -89,6 +103,7 @@ void client_judge(struct smtp_client *c, uint32_t at, uint32_t end, enum client_
 
 static void fill_ask(struct smtp_client *c, enum smtp_client_want want)
 {
+	memset(&c->ask, 0, sizeof(c->ask));
 	c->ask.want = want;
 	c->ask.result = c->verdict.result;
 	c->ask.in_doubt = c->verdict.in_doubt;
@@ -161,7 +176,7 @@ void client_advance(struct smtp_client *c)
 	if (c->closed) {
 		c->m = NULL;
 		fill_ask(c, SMTP_CLIENT_CLOSE);
-	} else if (!c->m) {
+	} else if (!c->m && !client_auth_asks(c)) {
 		c->ask.want = c->tls_now		    ? SMTP_CLIENT_TLS
 			      : c->step == SMTP_CLIENT_IDLE ? SMTP_CLIENT_READY
 							    : SMTP_CLIENT_INPUT;
@@ -184,7 +199,7 @@ static void close_in_order(struct smtp_client *c)
 void smtp_client_quit(struct smtp_client *c)
 {
 	assert(c->ask.want == SMTP_CLIENT_READY);
-	buf_str(&c->output, "QUIT\r\n");
+	client_say(c, "QUIT");
 	c->step = SMTP_CLIENT_AT_QUIT;
 	client_advance(c);
 }
@@ -212,100 +227,6 @@ void smtp_client_lost(struct smtp_client *c, const char *enhanced, const char *t
 		client_advance(c);
 }
 
-/* ---- the hello ---- */
-
-static void say_hello(struct smtp_client *c)
-{
-	const char *verb = c->setup->protocol == SMTP_CLIENT_LMTP ? "LHLO" : c->helo ? "HELO" : "EHLO";
-
-	memset(&c->offers, 0, sizeof(c->offers));
-	c->step = SMTP_CLIENT_AT_HELO;
-	buf_fmt(&c->output, "%s %.*s\r\n", verb, SLICE_ARG(c->setup->helo));
-}
-
-void smtp_client_tls_started(struct smtp_client *c)
-{
-	assert(c->ask.want == SMTP_CLIENT_TLS);
-	c->tls_now = false;
-	c->in_tls = true;
-	c->helo = false;
-	say_hello(c);
-	client_advance(c);
-}
-
-static void on_greeting(struct smtp_client *c)
-{
-	if (c->reply.code != 220) {
-		client_break_by_reply(c);
-		return;
-	}
-	say_hello(c);
-}
-
-/* A line behind the first of the answer to EHLO. RFC 5321 4.1.1.1 */
-static void on_offer(struct smtp_client *c, struct slice line)
-{
-	struct smtp_client_offers *o = &c->offers;
-	const struct {
-		const char *word;
-		bool *to;
-	} rows[] = {
-		{ "PIPELINING", &o->pipelining }, { "8BITMIME", &o->eightbitmime },
-		{ "SMTPUTF8", &o->smtputf8 },	  { "DSN", &o->dsn },
-		{ "CHUNKING", &o->chunking },	  { "ENHANCEDSTATUSCODES", &o->enhanced },
-		{ "STARTTLS", &o->starttls },	  { "SIZE", &o->size },
-	};
-	struct slice word = slice_head(line, slice_find(line, ' ')), rest = slice_tail(line, word.n);
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (slice_eq_nocase(word, slice_str(rows[i].word)))
-			*rows[i].to = true;
-	(void)cur_blanks(&rest);
-	if (slice_eq_nocase(word, SLICE_LIT("SIZE")) && !cur_u64(&rest, UINT64_MAX, &o->max_size))
-		o->max_size = 0;
-}
-
-static void after_hello(struct smtp_client *c)
-{
-	bool want = c->setup->tls != SMTP_CLIENT_TLS_NEVER && !c->in_tls;
-
-	c->step = SMTP_CLIENT_IDLE;
-	if (want && c->offers.starttls) {
-		buf_str(&c->output, "STARTTLS\r\n");
-		c->step = SMTP_CLIENT_AT_STARTTLS;
-	} else if (want && c->setup->tls == SMTP_CLIENT_TLS_MUST) {
-		client_break(c, "4.7.4", "TLS is required, and the server does not offer STARTTLS");
-	}
-}
-
-static void on_hello(struct smtp_client *c)
-{
-	int class = c->reply.code / 100;
-
-	if (class == 2) {
-		if (c->reply.lines > 1)
-			on_offer(c, c->reply.line);
-		c->offers.esmtp = !c->helo;
-		after_hello(c);
-	} else if (class == 5 && c->setup->protocol == SMTP_CLIENT_SMTP && !c->helo) {
-		c->helo = true;
-		say_hello(c);
-	} else {
-		client_break_by_reply(c);
-	}
-}
-
-static void on_starttls(struct smtp_client *c)
-{
-	if (c->reply.code == 220) {
-		c->tls_now = true;
-	} else if (c->setup->tls == SMTP_CLIENT_TLS_MUST || c->reply.code / 100 == 3) {
-		client_break_by_reply(c);
-	} else {
-		c->step = SMTP_CLIENT_IDLE; /* offered and refused: in clear, then */
-	}
-}
-
 /* ---- replies ---- */
 
 static void on_reply(struct smtp_client *c)
@@ -318,13 +239,16 @@ static void on_reply(struct smtp_client *c)
 	}
 	switch (c->step) {
 	case SMTP_CLIENT_AT_GREETING:
-		on_greeting(c);
+		client_on_greeting(c);
 		break;
 	case SMTP_CLIENT_AT_HELO:
-		on_hello(c);
+		client_on_hello(c);
 		break;
 	case SMTP_CLIENT_AT_STARTTLS:
-		on_starttls(c);
+		client_on_starttls(c);
+		break;
+	case SMTP_CLIENT_AT_AUTH:
+		client_on_auth(c);
 		break;
 	case SMTP_CLIENT_AT_MAIL:
 		client_on_mail(c);
@@ -369,8 +293,10 @@ size_t smtp_client_feed(struct smtp_client *c, struct slice in)
 		enum smtp_reply_step step;
 
 		in = slice_tail(in, smtp_reply_feed(&c->reply, in, &step));
+		if (step == SMTP_REPLY_LINE || step == SMTP_REPLY_DONE)
+			client_said_reply(c);
 		if (step == SMTP_REPLY_LINE && c->step == SMTP_CLIENT_AT_HELO && c->reply.lines > 1)
-			on_offer(c, c->reply.line);
+			client_on_offer(c, c->reply.line);
 		if (step == SMTP_REPLY_BAD)
 			client_break(c, "4.5.0", "the server's answer is no reply of this protocol");
 		else if (step == SMTP_REPLY_DONE)
@@ -397,8 +323,22 @@ struct slice smtp_client_output(const struct smtp_client *c)
 void smtp_client_sent(struct smtp_client *c, size_t n)
 {
 	buf_consume(&c->output, n);
+	if (c->secret && c->output.n == 0) {
+		buf_wipe(&c->output);
+		c->secret = false;
+	}
 	if (c->m && c->ask.want == SMTP_CLIENT_INPUT)
 		client_advance(c); /* commands may have waited for room */
+}
+
+const struct smtp_client_offers *smtp_client_offers(const struct smtp_client *c)
+{
+	return &c->offers;
+}
+
+bool smtp_client_is_spent(const struct smtp_client *c)
+{
+	return c->offers.mail_max > 0 && c->mails >= c->offers.mail_max;
 }
 
 enum smtp_client_step smtp_client_step(const struct smtp_client *c)

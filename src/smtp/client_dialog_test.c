@@ -86,7 +86,8 @@ static void collect(struct player *p)
 
 static void describe(const struct smtp_client_ask *a, struct buf *to)
 {
-	static const char *const wants[] = { "INPUT", "TLS", "READY", "BODY", "RESULT", "CLOSE" };
+	static const char *const wants[] = { "INPUT",  "TLS",  "READY",	    "BODY",
+					     "RESULT", "AUTH", "CHALLENGE", "CLOSE" };
 	static const char *const results[] = { "delivered", "deferred", "failed" };
 
 	if (a->want == SMTP_CLIENT_RESULT)

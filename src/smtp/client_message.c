@@ -83,6 +83,7 @@ static void put_mail(struct smtp_client *c)
 	const struct smtp_client_offers *o = &c->offers;
 	const struct smtp_client_message *m = c->m;
 	struct buf *b = &c->output;
+	size_t from = b->n;
 
 	buf_fmt(b, "MAIL FROM:<%.*s>", SLICE_ARG(m->sender));
 	if (o->size)
@@ -95,7 +96,8 @@ static void put_mail(struct smtp_client *c)
 		buf_str(b, m->ret == SMTP_RET_FULL ? " RET=FULL" : " RET=HDRS");
 	if (o->dsn && m->envid.n > 0)
 		buf_fmt(b, " ENVID=%.*s", SLICE_ARG(m->envid));
-	buf_str(b, "\r\n");
+	buf_put(b, SLICE_LIT("\r\n"));
+	client_said_from(c, from);
 }
 
 /* RFC 3461 4.1 */
@@ -122,6 +124,7 @@ static void put_notify(unsigned notify, struct buf *b)
 static void put_rcpt(struct smtp_client *c, const struct smtp_client_rcpt *r)
 {
 	struct buf *b = &c->output;
+	size_t from = b->n;
 
 	buf_fmt(b, "RCPT TO:<%.*s>", SLICE_ARG(r->address));
 	if (c->offers.dsn)
@@ -129,7 +132,8 @@ static void put_rcpt(struct smtp_client *c, const struct smtp_client_rcpt *r)
 	/* A form with characters beyond ASCII is for servers with SMTPUTF8. RFC 6533 3 */
 	if (c->offers.dsn && r->orcpt.n > 0 && (c->offers.smtputf8 || !slice_has_8bit(r->orcpt)))
 		buf_fmt(b, " ORCPT=%.*s", SLICE_ARG(r->orcpt));
-	buf_str(b, "\r\n");
+	buf_put(b, SLICE_LIT("\r\n"));
+	client_said_from(c, from);
 }
 
 static void skip(const struct smtp_client *c, uint32_t *at)
@@ -145,6 +149,7 @@ static bool send_one(struct smtp_client *c)
 
 	if (!c->mail_sent) {
 		put_mail(c);
+		c->mails++;
 		c->mail_sent = true;
 		return true;
 	}
@@ -157,7 +162,7 @@ static bool send_one(struct smtp_client *c)
 	}
 	if (c->unanswered > 0 ? !pipelined : c->accepted == 0)
 		return false;
-	buf_str(&c->output, "DATA\r\n");
+	client_say(c, "DATA");
 	c->data_sent = true;
 	return true;
 }
@@ -189,6 +194,7 @@ bool smtp_client_mail(struct smtp_client *c, const struct smtp_client_message *m
 	c->unanswered = 0;
 	c->mail_sent = c->mail_answered = c->mail_refused = c->data_sent = c->void_dot = false;
 	c->step = SMTP_CLIENT_AT_MAIL;
+	client_said_message(c);
 	why = unfit(c, m, &enhanced);
 	if (why)
 		client_judge_words(c, 0, m->recipients, RCPT_DONE, SMTP_CLIENT_FAILED, enhanced, why);
@@ -205,7 +211,7 @@ void client_message_over(struct smtp_client *c)
 /* Something of the transaction is open on the other side. */
 static void reset(struct smtp_client *c)
 {
-	buf_str(&c->output, "RSET\r\n");
+	client_say(c, "RSET");
 	c->step = SMTP_CLIENT_AT_RSET;
 }
 

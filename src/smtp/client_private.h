@@ -16,10 +16,28 @@ enum client_rcpt {
 	RCPT_UNFIT, /* done too, and never named to the server */
 };
 
-/* What the server offers; false for all before it answered EHLO or LHLO. */
-struct smtp_client_offers {
-	bool esmtp, pipelining, size, eightbitmime, smtputf8, dsn, chunking, enhanced, starttls;
-	uint64_t max_size; /* 0: it has none, or does not say */
+#define SAID_FIRST 1024 /* of the transcript: how the connection began */
+#define SAID_LAST  (SMTP_CLIENT_TRANSCRIPT_MAX - SAID_FIRST - 64)
+#define SAID_LINE  400
+
+/* client_transcript.c: what was said.  The beginning is kept, of a message its end. */
+struct client_said {
+	bool message; /* one began: it goes to the last */
+	char first[SAID_FIRST], last[SAID_LAST];
+	size_t first_n;
+	size_t last_n; /* ever written; where it is more than fits, the oldest is gone */
+};
+
+/* client_auth.c */
+struct client_auth {
+	char mechs[256]; /* offered, one blank between */
+	size_t mechs_n;
+	unsigned refused;
+	bool wanted;	/* the question is open */
+	bool challenge; /* this one is */
+	bool done, cancelled;
+	bool later; /* the initial response waits for the server to ask for it */
+	struct buf initial, data;
 };
 
 struct smtp_client {
@@ -31,6 +49,8 @@ struct smtp_client {
 	uint64_t replies;
 	struct buf output;
 	bool tls_now, in_tls;
+	bool secret; /* the output has held one since it was empty */
+	uint32_t mails;
 	bool helo;   /* the server did not know EHLO */
 	bool closed; /* nothing more will be said or heard */
 	struct {
@@ -49,6 +69,9 @@ struct smtp_client {
 	bool data_sent;
 	bool void_dot; /* nobody accepted, and yet 354: the dot's answer is for nobody */
 	bool bol, cr;  /* of the body: at the beginning of a line; a CR came last */
+
+	struct client_auth auth;
+	struct client_said said;
 
 	/* Recipients from here on get this result, one question each. */
 	struct {
@@ -76,6 +99,29 @@ void client_break(struct smtp_client *c, const char *enhanced, const char *text)
 void client_break_by_reply(struct smtp_client *c);
 /* The same, once the verdict that is under way has been told. */
 void client_lose(struct smtp_client *c, const char *enhanced, const char *text);
+
+void client_say(struct smtp_client *c, const char *command);
+
+/* client_hello.c */
+void client_say_hello(struct smtp_client *c);
+void client_on_greeting(struct smtp_client *c);
+void client_on_hello(struct smtp_client *c);
+void client_on_starttls(struct smtp_client *c);
+void client_on_offer(struct smtp_client *c, struct slice line);
+
+/* client_auth.c */
+void client_auth_offer(struct smtp_client *c, struct slice mechs);
+void client_auth_begin(struct smtp_client *c);
+void client_on_auth(struct smtp_client *c);
+void client_auth_done(struct smtp_client *c); /* frees */
+bool client_auth_asks(struct smtp_client *c); /* the question is one of its own */
+
+/* client_transcript.c */
+void client_said(struct smtp_client *c, char who, struct slice line);
+/* A command: what the output holds from there on, but for its line end. */
+void client_said_from(struct smtp_client *c, size_t from);
+void client_said_reply(struct smtp_client *c); /* the reply's last line */
+void client_said_message(struct smtp_client *c);
 
 /* client_message.c */
 void client_send_commands(struct smtp_client *c);

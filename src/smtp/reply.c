@@ -57,6 +57,7 @@ static enum smtp_reply_step take_line(struct smtp_reply *r)
 
 	if (c.n > 0 && c.p[c.n - 1] == '\r')
 		c.n--;
+	r->full = c;
 	if (!cur_take(&c, 3, &digits))
 		return SMTP_REPLY_BAD;
 	for (size_t i = 0; i < 3; i++)
@@ -92,6 +93,9 @@ size_t smtp_reply_feed(struct smtp_reply *r, struct slice in, enum smtp_reply_st
 		begin(r);
 	room = sizeof(r->raw) - r->raw_n;
 	n = part.n < room ? part.n : room;
+	if (r->raw_n == 0)
+		r->cut = false;
+	r->cut = r->cut || n < part.n;
 	if (n > 0)
 		memcpy(r->raw + r->raw_n, part.p, n);
 	r->raw_n += n;

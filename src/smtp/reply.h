@@ -28,6 +28,8 @@ struct smtp_reply {
 	int code;	   /* 200 to 599 */
 	char enhanced[16]; /* "5.2.2", always of the code's class: "5.0.0" if it had none, "" after 3xx */
 	struct slice line; /* the last line's text, behind its code; valid until the next call */
+	struct slice full; /* the same with its code, cut at SMTP_REPLY_LINE_MAX */
+	bool cut;	   /* something of that line is lacking */
 
 	/* The reader's own. */
 	char text[SMTP_REPLY_TEXT_MAX + 1];
