@@ -234,6 +234,7 @@ void conf_check(const struct conf *conf, const struct conf_lines *lines, struct 
 	check_names(&c);
 	check_listeners(&c);
 	check_delivery(&c);
+	conf_check_routes(conf, f);
 	if (conf->guess_lock_max_s < conf->guess_lock_s)
 		conf_error(f, line(&c, 0, "guessing.lock_max"),
 			   "guessing.lock_max: is less than guessing.lock, where it begins");

@@ -10,7 +10,10 @@ struct conf *conf_new(const struct conf_setup *setup)
 	c->root = setup->root;
 	c->listeners = calloc(CONF_LISTENERS_MAX, sizeof(*c->listeners));
 	c->certificates = calloc(CONF_CERTIFICATES_MAX, sizeof(*c->certificates));
-	if (!c->listeners || !c->certificates) {
+	c->routes = calloc(CONF_NAMED_MAX, sizeof(*c->routes));
+	c->sources = calloc(CONF_NAMED_MAX, sizeof(*c->sources));
+	c->replies = calloc(CONF_NAMED_MAX, sizeof(*c->replies));
+	if (!c->listeners || !c->certificates || !c->routes || !c->sources || !c->replies) {
 		conf_free(c);
 		return NULL;
 	}
@@ -34,7 +37,17 @@ void conf_free(struct conf *c)
 	}
 	for (size_t i = 0; i < c->n_certificates; i++)
 		clear(CONF_AT_CERTIFICATE, &c->certificates[i]);
+	for (size_t k = 0; k < conf_n_families; k++)
+		for (size_t i = 0; i < conf_elements(&conf_families[k], c); i++) {
+			struct conf_named *e = conf_element(&conf_families[k], c, i);
+
+			free((void *)(uintptr_t)e->name);
+			clear(conf_families[k].scope, e);
+		}
 	clear(CONF_AT_TOP, c);
+	free(c->routes);
+	free(c->sources);
+	free(c->replies);
 	free(c->listeners);
 	free(c->certificates);
 	free(c);

@@ -260,6 +260,9 @@ struct conf_submission_port {
 };
 size_t conf_submission_ports(const struct conf *conf, struct conf_submission_port *to, size_t max);
 
+/* A day as in sources.NAME.warm_up: milliseconds from 1970 to its beginning (UTC).  False: it is none. */
+bool conf_day(const char *text, uint64_t *ret_ms);
+
 /* How many processes speak SMTP.  Asks the system: not within a sandbox. */
 unsigned conf_smtp_processes(const struct conf *conf);
 

@@ -32,6 +32,58 @@ static const struct {
 	{ "guessing: {per_address: 5, lock: 1h, lock_max: 7d}", "" },
 	{ "listeners: {relay: {proxy_from: [10.0.0.5, \"2001:db8::/64\"], proxy_timeout: 3s}}", "" },
 
+	/* Routes, sources, replies */
+	{ "routes:\n"
+	  "  partners: {to: [example.org, .example.org, a@example.net], via: host, hosts: [192.0.2.1, "
+	  "mx.example.org]}\n"
+	  "  bulk: {accounts: [news@example.com], source: news}\n"
+	  "  out: {via: smarthost, hosts: smtp.example.net, user: me, password_file: /etc/secret}\n"
+	  "sources: {a: {pool: news, addresses: [192.0.2.7, \"2001:db8::7\"], warm_up: 2026-11-30}}\n"
+	  "replies: {busy: {code: 450, text: come again, action: pause, pause: 1h}}\n",
+	  "" },
+	{ "routes: {mx: {port: 26}}", "" },
+	{ "routes: {a: {via: host}}", "1 routes.a.hosts: required, to say where the mail goes\n" },
+	{ "routes: {a: {via: smarthost}}",
+	  "1 routes.a.hosts: required, to say where the mail goes; or name a provider\n" },
+	{ "routes: {a: {hosts: mx.example.org}}",
+	  "1 routes.a.hosts: only with via: host, smarthost or lmtp; without it they have no effect\n" },
+	{ "routes: {a: {to: x, via: lmtp, hosts: \"unix:/run/x\"}}", "" },
+	{ "routes: {a: {to: x, via: host, hosts: \"unix:/run/x\"}}",
+	  "1 routes.a.hosts: a Unix socket only with via: lmtp\n" },
+	{ "routes: {a: {to: x, via: refuse}}",
+	  "1 routes.a.text: required for refuse: it is what the sender reads\n" },
+	{ "routes: {a: {to: x, via: smarthost, hosts: m.example, user: u}}",
+	  "1 routes.a.user: and no password; set password_file or password_command\n" },
+	{ "routes: {a: {to: x, via: smarthost, hosts: m.example, user: u, password_file: /p, tls: off}}",
+	  "1 routes.a.tls: off would send the password in clear text (insecure_test_network allows it, in a "
+	  "closed test network)\n" },
+	{ "routes: {a: {to: x, via: smarthost, hosts: m.example, port: 25}}",
+	  "1 routes.a.port: 25 is for servers among each other, and often blocked; a smart host takes mail "
+	  "on "
+	  "587, 465 or 2525: leave it out\n" },
+	{ "routes: {a: {to: x, source: none}}", "1 routes.a.source: there is no source or pool 'none'\n" },
+	{ "routes: {a: {to: \"exa mple\"}}",
+	  "1 routes.a.to: 'exa mple' is neither a domain nor a mail address; allowed: a list of domains and "
+	  "addresses such as [example.org, .example.org, ann@example.net, \"*\"]\n" },
+	{ "routes: {a: {to: x, fingerprints: [ab]}}",
+	  "1 routes.a.fingerprints: 'ab' is no SHA-256 in hexadecimal; allowed: a list of SHA-256 "
+	  "fingerprints, 64 hexadecimal digits each, colons between or not\n" },
+	{ "routes:\n  a: {via: smarthost, hosts: m.example}\n  b: {to: x}\n",
+	  "3 routes.b: takes nothing, for routes.a before it takes all; change their order\n" },
+	{ "routes: {a: {too: x}}", "1 routes.a.too: no such directive; did you mean 'to'?\n" },
+	{ "routes: {\"a b\": {}}",
+	  "1 routes.a b: a name has up to 32 letters, digits, - and _, first a letter\n" },
+	{ "routes: x", "1 routes: a block of directives is expected here\n" },
+	{ "sources: {a: {}}", "1 sources.a.addresses: required\n" },
+	{ "sources: {a: {addresses: [192.0.2.1, 192.0.2.2]}}",
+	  "1 sources.a.addresses: two of the same family; make them two sources of one pool\n" },
+	{ "sources: {a: {addresses: 192.0.2.1, warm_up: 2026-02-29}}",
+	  "1 sources.a.warm_up: '2026-02-29' is no day; write it as 2026-11-30\n" },
+	{ "replies: {a: {code: 250}}", "1 replies.a.code: 250 is no refusal; allowed: 400 to 599, or 0\n" },
+	{ "replies: {a: {class: x}}", "1 replies.a: matches every answer; set code, enhanced or text\n" },
+	{ "replies: {a: {enhanced: 4.x}}",
+	  "1 replies.a.enhanced: '4.x' is no enhanced code such as 4.7.1\n" },
+
 	/* Names */
 	{ "hostnme: a.example", "1 hostnme: no such directive; did you mean 'hostname'?\n" },
 	{ "listener: {}", "1 listener: no such directive; did you mean 'listeners'?\n" },
@@ -313,6 +365,35 @@ static void values_arrive(void **state)
 	conf_free(conf);
 }
 
+static void routes_keep_their_order(void **state)
+{
+	struct conf *conf = parse("routes:\n"
+				  "  mx: {tls: verify}\n"
+				  "  second: {to: [a.example, .b.example], connections: 5}\n"
+				  "  first: {to: \"*\", from: \"<>\", via: refuse, text: no}\n"
+				  "sources: {s: {addresses: 192.0.2.1, warm_up: 2024-03-01}}\n",
+				  &setup);
+	uint64_t day;
+
+	(void)state;
+	assert_int_equal(conf->n_routes, 3);
+	assert_string_equal(conf->routes[0].name, "second");
+	assert_int_equal(conf->routes[0].n_to, 2);
+	assert_string_equal(conf->routes[0].to[1], ".b.example");
+	assert_int_equal(conf->routes[0].connections, 5);
+	assert_string_equal(conf->routes[1].from[0], "<>");
+	assert_string_equal(conf->routes[2].name, "mx");
+	assert_int_equal(conf->routes[2].tls, CONF_ROUTE_TLS_VERIFY);
+	assert_int_equal(conf->routes[2].via, CONF_VIA_MX);
+	assert_true(conf_day(conf->sources[0].warm_up, &day));
+	assert_int_equal(day / 86400000, 19783);
+	conf_free(conf);
+	conf = parse("", &setup);
+	assert_int_equal(conf->n_routes, 1);
+	assert_string_equal(conf->routes[0].name, "mx");
+	conf_free(conf);
+}
+
 static void an_offset_can_be_too_much(void **state)
 {
 	const struct conf_setup far = { .port_offset = 65000, .root = true };
@@ -484,6 +565,7 @@ int main(void)
 		cmocka_unit_test(findings_are_exact),
 		cmocka_unit_test(an_empty_text_is_a_working_server),
 		cmocka_unit_test(values_arrive),
+		cmocka_unit_test(routes_keep_their_order),
 		cmocka_unit_test(an_offset_can_be_too_much),
 		cmocka_unit_test(not_root_lives_at_home),
 		cmocka_unit_test(what_is_shown_reads_the_same),

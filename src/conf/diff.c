@@ -24,10 +24,13 @@ static void differs(struct conf_findings *f, const struct conf_directive *d, con
 static void diff_scope(struct conf_findings *f, enum conf_scope scope, const char *name, const void *a,
 		       const void *b, unsigned line)
 {
-	char before[64] = "";
+	char before[80] = "";
 
 	if (scope == CONF_AT_LISTENER)
 		snprintf(before, sizeof(before), "listeners.%s.", name);
+	for (size_t i = 0; i < conf_n_families; i++)
+		if (conf_families[i].scope == scope)
+			snprintf(before, sizeof(before), "%s.%s.", conf_families[i].block, name);
 	for (size_t i = 0; i < conf_n_directives; i++)
 		if (conf_directives[i].scope == scope)
 			differs(f, &conf_directives[i], before, a, b, line);
@@ -42,6 +45,38 @@ static bool same_certificates(const struct conf *a, const struct conf *b)
 		    strcmp(a->certificates[i].key, b->certificates[i].key) != 0)
 			return false;
 	return true;
+}
+
+static void diff_family(struct conf_findings *f, const struct conf_family *family, const struct conf *old,
+			const struct conf *new)
+{
+	size_t n = conf_elements(family, new), last = 0;
+	bool moved = false;
+
+	for (size_t i = 0; i < conf_elements(family, old); i++) {
+		const struct conf_named *was = conf_element(family, old, i);
+		size_t at = 0;
+
+		while (at < n && strcmp(conf_element(family, new, at)->name, was->name) != 0)
+			at++;
+		if (at == n)
+			conf_note(f, 0, "%s.%s: removed", family->block, was->name);
+		else if (at < last)
+			moved = true;
+		else
+			last = at;
+	}
+	if (moved)
+		conf_note(f, 0, "%s: in another order", family->block);
+	for (size_t i = 0; i < n; i++) {
+		const struct conf_named *e = conf_element(family, new, i),
+					*was = conf_find(family, old, e->name);
+
+		if (was)
+			diff_scope(f, family->scope, e->name, was, e, e->line);
+		else
+			conf_note(f, e->line, "%s.%s: added", family->block, e->name);
+	}
 }
 
 int conf_reload_diff(const struct conf *old, const struct conf *new, struct conf_finding **ret)
@@ -64,6 +99,8 @@ int conf_reload_diff(const struct conf *old, const struct conf *new, struct conf
 		else
 			conf_note(&f, l->line, "listeners.%s: added", l->name);
 	}
+	for (size_t i = 0; i < conf_n_families; i++)
+		diff_family(&f, &conf_families[i], old, new);
 	if (f.no_memory) {
 		conf_findings_free(f.first);
 		return -ENOMEM;

@@ -42,6 +42,39 @@ static const struct conf_word full[] = {
 	{ "refuse", CONF_FULL_REFUSE },
 	{ NULL, 0 },
 };
+static const struct conf_word via[] = {
+	{ "mx", CONF_VIA_MX },
+	{ "host", CONF_VIA_HOST },
+	{ "smarthost", CONF_VIA_SMARTHOST },
+	{ "lmtp", CONF_VIA_LMTP },
+	{ "discard", CONF_VIA_DISCARD },
+	{ "refuse", CONF_VIA_REFUSE },
+	{ NULL, 0 },
+};
+static const struct conf_word route_tls[] = {
+	{ "auto", CONF_ROUTE_TLS_AUTO },
+	{ "require", CONF_ROUTE_TLS_REQUIRE },
+	{ "verify", CONF_ROUTE_TLS_VERIFY },
+	{ "off", CONF_ROUTE_TLS_OFF },
+	{ NULL, 0 },
+};
+static const struct conf_word mechanism[] = {
+	{ "auto", CONF_MECHANISM_AUTO },
+	{ "plain", CONF_MECHANISM_PLAIN },
+	{ "login", CONF_MECHANISM_LOGIN },
+	{ "scram-sha-256", CONF_MECHANISM_SCRAM },
+	{ "scram-sha-256-plus", CONF_MECHANISM_SCRAM_PLUS },
+	{ "xoauth2", CONF_MECHANISM_XOAUTH2 },
+	{ "oauthbearer", CONF_MECHANISM_OAUTHBEARER },
+	{ NULL, 0 },
+};
+static const struct conf_word reply_action[] = {
+	{ "defer", CONF_REPLY_DEFER },
+	{ "slow", CONF_REPLY_SLOW },
+	{ "pause", CONF_REPLY_PAUSE },
+	{ "fail", CONF_REPLY_FAIL },
+	{ NULL, 0 },
+};
 static const struct conf_word log_to[] = {
 	{ "stderr", LOG_TO_STDERR },
 	{ "journal", LOG_TO_JOURNAL },
@@ -65,9 +98,14 @@ static const struct conf_word log_level_words[] = {
 #define LISTENER_N(p, t, m) LISTENER(p, t, m), .at_n = offsetof(struct conf_listener, n_##m)
 #define CERTIFICATE(p, t, m) \
 	.scope = CONF_AT_CERTIFICATE, .path = (p), .type = (t), MEMBER(conf_certificate, m)
-#define KIB UINT64_C(1024)
-#define MIB (KIB * KIB)
-#define GIB (KIB * MIB)
+#define ROUTE(p, t, m)	  .scope = CONF_AT_ROUTE, .path = (p), .type = (t), MEMBER(conf_route, m)
+#define ROUTE_N(p, t, m)  ROUTE(p, t, m), .at_n = offsetof(struct conf_route, n_##m)
+#define SOURCE(p, t, m)	  .scope = CONF_AT_SOURCE, .path = (p), .type = (t), MEMBER(conf_source, m)
+#define SOURCE_N(p, t, m) SOURCE(p, t, m), .at_n = offsetof(struct conf_source, n_##m)
+#define REPLY(p, t, m)	  .scope = CONF_AT_REPLY, .path = (p), .type = (t), MEMBER(conf_reply, m)
+#define KIB		  UINT64_C(1024)
+#define MIB		  (KIB * KIB)
+#define GIB		  (KIB * MIB)
 
 /* clang-format off */
 const struct conf_directive conf_directives[] = {
@@ -163,6 +201,36 @@ const struct conf_directive conf_directives[] = {
 	{ TOP("delivery.final_timeout", CONF_T_SECONDS, delivery_final_s), .def = "10m", .min = 1, .max = 3600,
 	  .help = "How long it may take for each answer after the end of a message. "
 		  "One that is given up too early is delivered twice: the standard wants ten minutes." },
+
+	{ TOP("relay.connections", CONF_T_NUMBER, relay_connections), .def = "20", .min = 1, .max = 1000,
+	  .help = "Connections at once to one site: the servers behind the same MX. It begins with few of them and takes "
+		  "more while all goes well." },
+	{ TOP("relay.messages_per_connection", CONF_T_NUMBER, relay_messages_per_connection), .def = "100", .min = 1, .max = 100000,
+	  .help = "Messages over one connection; then it is closed, and another one opened." },
+	{ TOP("relay.lanes", CONF_T_NUMBER, relay_lanes), .def = "1000", .min = 1, .max = 10000,
+	  .help = "Connections at once to all sites together." },
+	{ TOP("relay.idle", CONF_T_SECONDS, relay_idle_s), .def = "5s", .min = 1, .max = 300,
+	  .help = "How long a connection without work is kept for the next message." },
+	{ TOP("relay.connect_timeout", CONF_T_SECONDS, relay_connect_s), .def = "30s", .min = 1, .max = 600,
+	  .help = "How long connecting to one address may take." },
+	{ TOP("relay.command_timeout", CONF_T_SECONDS, relay_command_s), .def = "5m", .min = 1, .max = 3600,
+	  .help = "How long another server may take for an answer, or to take more of a message." },
+	{ TOP("relay.final_timeout", CONF_T_SECONDS, relay_final_s), .def = "10m", .min = 1, .max = 3600,
+	  .help = "How long it may take for its answer after the end of a message. "
+		  "One that is given up too early is delivered twice: the standard wants ten minutes." },
+	{ TOP("relay.lifetime", CONF_T_SECONDS, relay_lifetime_s), .def = "5d", .min = 60, .max = 30 * 86400,
+	  .help = "How long a message is tried; then its sender is told that it failed." },
+	{ TOP("relay.delay_warning", CONF_T_SECONDS, relay_delay_warning_s), .def = "4h", .max = 30 * 86400,
+	  .help = "After how long without success its sender is told, once, that it is delayed. 0s: never." },
+	{ TOP("relay.source", CONF_T_STRING, relay_source), .def = "", .max = 32,
+	  .help = "The pool of sources that routes use which name none. Empty: whatever address the system takes." },
+	{ TOP("relay.ca_file", CONF_T_STRING, relay_ca_file), .def = "", .max = 4095,
+	  .help = "A PEM file with the certificate authorities to trust where another server's certificate must be right. "
+		  "Empty: those of the system." },
+	{ TOP("relay.dane", CONF_T_BOOL, relay_dane), .def = "yes",
+	  .help = "Whether servers that publish signed TLSA records are held to them (DANE)." },
+	{ TOP("relay.mta_sts", CONF_T_BOOL, relay_mta_sts), .def = "yes",
+	  .help = "Whether domains that publish a policy (MTA-STS) are held to it." },
 
 	{ TOP("spool.memory", CONF_T_SIZE, spool_memory), .fixed = true, .def = "64M", .min = MIB, .max = 64 * GIB,
 	  .help = "Memory for all bodies that are being received. A body that finds no room goes on in a file." },
@@ -293,6 +361,97 @@ const struct conf_directive conf_directives[] = {
 	{ LISTENER("proxy_timeout", CONF_T_SECONDS, proxy_timeout_s), .def = "5s", .min = 1, .max = 60,
 	  .help = "How long a proxy of proxy_from may take for its header." },
 
+	/* A route */
+	{ ROUTE_N("to", CONF_T_PATTERNS, to), .def = "", .max = CONF_KEYS_MAX,
+	  .help = "Recipients: example.org that domain, .example.org all domains below it, an address only that one, "
+		  "\"*\" all. Empty: all." },
+	{ ROUTE_N("from", CONF_T_PATTERNS, from), .def = "", .max = CONF_KEYS_MAX,
+	  .help = "Envelope senders, in the same way; \"<>\" is the null sender. Empty: all." },
+	{ ROUTE_N("accounts", CONF_T_PATTERNS, accounts), .def = "", .max = CONF_KEYS_MAX,
+	  .help = "Accounts that submitted the message, in the same way. Empty: all, and mail that nobody submitted." },
+	{ ROUTE("via", CONF_T_WORD, via), .def = "mx", .words = via,
+	  .help = "mx: the servers that the recipient's domain names in the DNS. "
+		  "host: these hosts, as if they were named there. "
+		  "smarthost: these hosts send it on for us, as for one of their users. "
+		  "lmtp: these hosts, by LMTP. discard: it is thrown away, and counts as delivered. "
+		  "refuse: it fails, with the text." },
+	{ ROUTE_N("hosts", CONF_T_HOSTS, hosts), .def = "", .max = 16,
+	  .help = "Names or addresses, tried in this order; for lmtp also unix:/path. Needed for host, smarthost and lmtp." },
+	{ ROUTE("port", CONF_T_PORT, port), .def = "0", .max = 65535,
+	  .help = "Their port. 0: 25, of lmtp 24; of a smarthost what works of 587, 465 and 2525, in this order. "
+		  "On 587 and 2525 STARTTLS is required, on 465 TLS from the first byte." },
+	{ ROUTE("tls", CONF_T_WORD, tls), .def = "auto", .words = route_tls,
+	  .help = "auto: what the other side's policy (DANE, MTA-STS) asks for; without one TLS wherever it is offered, and "
+		  "in clear otherwise. A smarthost with a user is verified in any case. "
+		  "require: only with TLS. verify: only with TLS and a certificate that is right for the host. "
+		  "off: never TLS." },
+	{ ROUTE_N("fingerprints", CONF_T_FINGERPRINTS, fingerprints), .def = "", .max = 16,
+	  .help = "SHA-256 of certificates, or of their public keys, one of which the host must have. "
+		  "No other check is made of it then." },
+	{ ROUTE("provider", CONF_T_STRING, provider), .def = "", .max = 64,
+	  .help = "A known provider as smarthost, which gives hosts and port: see postern route --providers." },
+	{ ROUTE("user", CONF_T_STRING, user), .def = "", .max = 512,
+	  .help = "The name to log in with at the smarthost. Empty: without a login." },
+	{ ROUTE("password_file", CONF_T_STRING, password_file), .def = "", .max = 4095,
+	  .help = "A file whose first line is the password, or the token. Only root needs to read it. "
+		  "Read at the start, on a reload, and when a token is refused." },
+	{ ROUTE_N("password_command", CONF_T_STRINGS, password_command), .def = "", .max = 32,
+	  .help = "A program with its arguments, run without a shell as the server's user, whose first line of output is "
+		  "the password, or the token." },
+	{ ROUTE("mechanism", CONF_T_WORD, mechanism), .def = "auto", .words = mechanism,
+	  .help = "How to log in. auto: the strongest that the host offers of SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN and "
+		  "LOGIN. xoauth2 and oauthbearer: with a token in place of the password." },
+	{ ROUTE("source", CONF_T_STRING, source), .def = "", .max = 32,
+	  .help = "The pool of sources to send from, or the name of one of them. Empty: relay.source." },
+	{ ROUTE("helo", CONF_T_STRING, helo), .def = "", .max = 253,
+	  .help = "The name to greet with. Empty: the one of the source, else hostname." },
+	{ ROUTE("text", CONF_T_STRING, text), .def = "", .max = 400,
+	  .help = "What senders read, of refuse." },
+	{ ROUTE("connections", CONF_T_NUMBER, connections), .def = "0", .max = 1000,
+	  .help = "Connections at once to one site. 0: relay.connections." },
+	{ ROUTE("messages_per_minute", CONF_T_NUMBER, messages_per_minute), .def = "0", .max = 10000000,
+	  .help = "Messages to one site within a minute. 0: no limit." },
+	{ ROUTE("messages_per_connection", CONF_T_NUMBER, messages_per_connection), .def = "0", .max = 100000,
+	  .help = "Messages over one connection. 0: relay.messages_per_connection." },
+
+	/* A source */
+	{ SOURCE("pool", CONF_T_STRING, pool), .def = "", .max = 32,
+	  .help = "The pool that it belongs to. Empty: one of its own, of the same name." },
+	{ SOURCE_N("addresses", CONF_T_ADDRESSES, addresses), .def = "", .min = 1, .max = 2,
+	  .help = "Its address: of IPv4, of IPv6, or one of each. Required." },
+	{ SOURCE("helo", CONF_T_STRING, helo), .def = "", .max = 253,
+	  .help = "The name to greet with, which the reverse lookup of its address should give. Empty: hostname." },
+	{ SOURCE("weight", CONF_T_NUMBER, weight), .def = "1", .min = 1, .max = 1000,
+	  .help = "Its share of the pool's connections, beside the weights of the others." },
+	{ SOURCE("messages_per_minute", CONF_T_NUMBER, messages_per_minute), .def = "0", .max = 10000000,
+	  .help = "Messages within a minute, to all sites together. 0: no limit." },
+	{ SOURCE("warm_up", CONF_T_STRING, warm_up), .def = "", .max = 10,
+	  .help = "The day on which it begins to send, as 2026-11-30: a new address that sends much at once is taken for a "
+		  "spammer's. Until it is warm it may send so many messages a day. Empty: it is warm." },
+	{ SOURCE("warm_up_first", CONF_T_NUMBER, warm_up_first), .def = "50", .min = 1, .max = 10000000,
+	  .help = "Messages on the first day of its warm-up." },
+	{ SOURCE("warm_up_growth", CONF_T_NUMBER, warm_up_growth), .def = "50", .min = 1, .max = 900,
+	  .help = "How many percent more on each day after." },
+	{ SOURCE("warm_up_until", CONF_T_NUMBER, warm_up_until), .def = "100000", .min = 1, .max = 1000000000,
+	  .help = "Messages a day from which on it is warm, and has no such limit any more." },
+
+	/* A reply */
+	{ REPLY("code", CONF_T_NUMBER, code), .def = "0", .max = 599,
+	  .help = "The answer's code. 0: any." },
+	{ REPLY("enhanced", CONF_T_STRING, enhanced), .def = "", .max = 15,
+	  .help = "How its enhanced code begins, such as 4.7 or 5.1.1. Empty: any." },
+	{ REPLY("text", CONF_T_STRING, text), .def = "", .max = 200,
+	  .help = "Words that stand in its text, whatever the case of their letters. Empty: any." },
+	{ REPLY("class", CONF_T_STRING, class), .def = "", .max = 32,
+	  .help = "What to call it in traces, events and queue lists. Empty: the name of this block." },
+	{ REPLY("action", CONF_T_WORD, action), .def = "defer", .words = reply_action,
+	  .help = "defer: the recipient is tried again later. slow: that, and fewer connections to the site. "
+		  "pause: that, and nothing goes to the site for a while. fail: the recipient has failed." },
+	{ REPLY("pause", CONF_T_SECONDS, pause_s), .def = "10m", .min = 1, .max = 86400,
+	  .help = "How long, of pause." },
+	{ REPLY("meaning", CONF_T_STRING, meaning), .def = "", .max = 400,
+	  .help = "What it means, in plain words, for senders and administrators." },
+
 	/* A certificate */
 	{ CERTIFICATE("cert", CONF_T_PATH, cert), .max = 4095,
 	  .help = "A PEM file with the certificate and, behind it, those that lead to its issuer." },
@@ -308,6 +467,7 @@ const struct conf_block conf_blocks[] = {
 	{ "dovecot", "Reading mail with Dovecot: it asks here who may log in." },
 	{ "mailboxes", "Where mail for accounts of this server is delivered." },
 	{ "delivery", "How mail for accounts of this server is brought to their mailboxes." },
+	{ "relay", "Mail for elsewhere: what holds for all routes." },
 	{ "spool", "Where accepted mail is kept until it is delivered." },
 	{ "passwords", "How logins are checked." },
 	{ "guessing", "Wrong passwords: who has tried too many of them waits." },
@@ -339,5 +499,5 @@ const char *conf_default(const struct conf_directive *d, enum conf_role role)
 
 bool conf_is_list(enum conf_type type)
 {
-	return type == CONF_T_ADDRESSES || type == CONF_T_NETWORKS;
+	return type >= CONF_T_ADDRESSES;
 }

@@ -20,6 +20,7 @@
 #define CONF_CERTIFICATES_MAX 128
 #define CONF_ADDRESSES_MAX    16
 #define CONF_NETWORKS_MAX     128
+#define CONF_NAMED_MAX	      256 /* routes; sources; replies */
 
 enum conf_type {
 	CONF_T_STRING,	     /* char * */
@@ -37,9 +38,21 @@ enum conf_type {
 	CONF_T_WORD,	     /* an enum or int */
 	CONF_T_ADDRESSES,    /* struct ip *, and a size_t */
 	CONF_T_NETWORKS,     /* struct ip_net *, and a size_t */
+	CONF_T_STRINGS,	     /* char **, and a size_t */
+	CONF_T_PATTERNS,     /* char **, and a size_t: as in route/table.h */
+	CONF_T_HOSTS,	     /* char **, and a size_t: names and addresses, unix:/path */
+	CONF_T_FINGERPRINTS, /* char **, and a size_t: 64 hexadecimal digits each */
 };
 
-enum conf_scope { CONF_AT_TOP, CONF_AT_LISTENER, CONF_AT_CERTIFICATE, CONF_SCOPES };
+enum conf_scope {
+	CONF_AT_TOP,
+	CONF_AT_LISTENER,
+	CONF_AT_CERTIFICATE,
+	CONF_AT_ROUTE,
+	CONF_AT_SOURCE,
+	CONF_AT_REPLY,
+	CONF_SCOPES
+};
 
 struct conf_word {
 	const char *word; /* NULL ends the list */
@@ -50,7 +63,7 @@ struct conf_directive {
 	enum conf_scope scope;
 	const char *path; /* below its scope: "log.level" */
 	enum conf_type type;
-	uint16_t at, at_n;	    /* offsets in struct conf, conf_listener or conf_certificate */
+	uint16_t at, at_n;	    /* offsets in the struct of its scope */
 	uint8_t width;		    /* of a number, octets */
 	bool fixed;		    /* a reload does not change it */
 	const char *def;	    /* as in a file, elements apart by blanks; NULL: required, or computed */
@@ -82,6 +95,22 @@ struct conf_builtin {
 extern const struct conf_builtin conf_builtins[];
 extern const size_t conf_n_builtins;
 
+/* Blocks whose elements have names: routes, sources, replies. */
+struct conf_family {
+	enum conf_scope scope;
+	const char *block;   /* "routes" */
+	const char *builtin; /* the element that is always there, and last; or NULL */
+	uint16_t at, at_n;   /* of the array in struct conf, with room for CONF_NAMED_MAX */
+	size_t size;	     /* of an element, which begins like struct conf_named */
+	const char *help;
+};
+extern const struct conf_family conf_families[];
+extern const size_t conf_n_families;
+
+struct conf_named *conf_element(const struct conf_family *family, const struct conf *conf, size_t i);
+size_t conf_elements(const struct conf_family *family, const struct conf *conf); /* how many */
+struct conf_named *conf_find(const struct conf_family *family, const struct conf *conf, const char *name);
+
 const struct conf_directive *conf_directive(enum conf_scope scope, struct slice path); /* NULL if none */
 /* The default as text for a listener of that role; NULL if it has none. */
 const char *conf_default(const struct conf_directive *d, enum conf_role role);
@@ -107,7 +136,11 @@ void conf_value_allowed(const struct conf_directive *d, struct buf *to);
 bool conf_text_ok(struct slice s); /* printable UTF-8 on one line */
 bool conf_host_ok(struct slice s);
 bool conf_email_ok(struct slice s);
-bool conf_account_name_ok(struct slice s);	 /* not empty */
+bool conf_account_name_ok(struct slice s); /* not empty */
+bool conf_pattern_ok(struct slice s);
+bool conf_place_ok(struct slice s); /* of CONF_T_HOSTS */
+bool conf_fingerprint_ok(struct slice s);
+bool conf_name_ok(struct slice s);		 /* what an element of a block may be called */
 void conf_quote(struct slice s, struct buf *to); /* as a YAML scalar */
 void conf_quote_always(struct slice s, struct buf *to);
 
@@ -141,6 +174,10 @@ unsigned conf_line(const struct conf_lines *lines, const struct conf *conf, size
 
 /* What no single directive can tell: relaying for strangers, passwords in clear, clashes. */
 void conf_check(const struct conf *conf, const struct conf_lines *lines, struct conf_findings *f);
+
+/* --- conf/check_routes.c ---------------------------------------------------- */
+
+void conf_check_routes(const struct conf *conf, struct conf_findings *f); /* sources and replies, too */
 
 /* --- conf/system.c: what the machine says --------------------------------- */
 

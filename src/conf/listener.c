@@ -5,20 +5,6 @@
 
 /* --- listeners --- */
 
-static bool listener_name_ok(struct slice s)
-{
-	if (s.n == 0 || s.n > 32)
-		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = s.p[i];
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(i > 0 && c >= '0' && c <= '9') &&
-		    !(i > 0 && (c == '-' || c == '_')))
-			return false;
-	}
-	return true;
-}
-
 static const char *builtin_text(const struct conf_builtin *b, const char *path)
 {
 	if (strcmp(path, "role") == 0)
@@ -127,7 +113,7 @@ int conf_read_listeners(struct conf_parse *p, const struct conf_node *node)
 			builtin |= strcmp(child->key, conf_builtins[i].name) == 0;
 		if (builtin)
 			continue;
-		if (!listener_name_ok(slice_str(child->key))) {
+		if (!conf_name_ok(slice_str(child->key))) {
 			conf_error(
 				&p->f, child->line,
 				"listeners.%s: a name has up to 32 letters, digits, - and _, first a letter",

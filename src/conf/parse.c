@@ -111,6 +111,8 @@ static const char *nearest(const struct conf_place *at, struct slice block, stru
 			consider(name, conf_blocks[i].name, &best, &distance);
 		consider(name, "listeners", &best, &distance);
 		consider(name, "tls", &best, &distance);
+		for (size_t i = 0; i < conf_n_families; i++)
+			consider(name, conf_families[i].block, &best, &distance);
 	}
 	return best;
 }
@@ -120,7 +122,10 @@ void conf_unknown(struct conf_parse *p, const struct conf_place *at, struct slic
 {
 	static const char *const where[] = { [CONF_AT_TOP] = "",
 					     [CONF_AT_LISTENER] = "listeners.NAME.",
-					     [CONF_AT_CERTIFICATE] = "tls.certificates: " };
+					     [CONF_AT_CERTIFICATE] = "tls.certificates: ",
+					     [CONF_AT_ROUTE] = "routes.NAME.",
+					     [CONF_AT_SOURCE] = "sources.NAME.",
+					     [CONF_AT_REPLY] = "replies.NAME." };
 	const char *near = nearest(at, block, slice_str(node->key));
 	const struct conf_directive *d = elsewhere(slice_str(node->key));
 
@@ -226,6 +231,9 @@ static int take(struct conf_parse *p, const struct conf_place *at, const char *b
 			return conf_read_listeners(p, node);
 		if (strcmp(node->key, "tls") == 0)
 			return conf_read_tls(p, node);
+		for (size_t i = 0; i < conf_n_families; i++)
+			if (strcmp(node->key, conf_families[i].block) == 0)
+				return conf_read_named(p, &conf_families[i], node);
 		for (size_t i = 0; i < conf_n_blocks; i++) {
 			if (strcmp(node->key, conf_blocks[i].name) != 0)
 				continue;
@@ -317,6 +325,9 @@ static int parse_tree(struct conf_parse *p, const struct conf_node *root)
 
 		rc = conf_read_listeners(p, &none);
 	}
+	for (size_t i = 0; i < conf_n_families && rc == 0; i++)
+		if (conf_elements(&conf_families[i], p->conf) == 0)
+			rc = conf_read_named(p, &conf_families[i], NULL);
 	if (rc == 0)
 		rc = compute(p);
 	if (rc == 0)

@@ -41,4 +41,9 @@ void conf_unknown(struct conf_parse *p, const struct conf_place *at, struct slic
 int conf_read_listeners(struct conf_parse *p, const struct conf_node *node);
 int conf_read_tls(struct conf_parse *p, const struct conf_node *node); /* the certificates */
 
+/* --- conf/named.c --- */
+
+/* Also makes the elements that nobody wrote. */
+int conf_read_named(struct conf_parse *p, const struct conf_family *family, const struct conf_node *node);
+
 #endif

@@ -101,6 +101,10 @@ void conf_reference(struct buf *to)
 		snprintf(title, sizeof(title), "The block %s", conf_blocks[i].name);
 		section(title, conf_blocks[i].help, CONF_AT_TOP, block, to);
 	}
+	for (size_t i = 0; i < conf_n_families; i++) {
+		snprintf(title, sizeof(title), "The block %s", conf_families[i].block);
+		section(title, conf_families[i].help, conf_families[i].scope, "", to);
+	}
 	section("The block tls",
 		"It holds the list certificates; each of its entries has these two. "
 		"The first certificate serves clients that name no host, or one that no certificate has. "

@@ -128,6 +128,22 @@ static void show_listener(struct emitter *e, const struct conf *conf, const stru
 	close_block(e);
 }
 
+/* In order, for order decides. */
+static void show_named(struct emitter *e, const struct conf_family *family, const struct conf *conf,
+		       const struct conf *defaults)
+{
+	open_block(e, family->block);
+	for (size_t i = 0; i < conf_elements(family, conf); i++) {
+		const struct conf_named *in = conf_element(family, conf, i);
+		const struct conf_named *def = defaults ? conf_find(family, defaults, in->name) : NULL;
+
+		open_block(e, in->name);
+		show_block(e, family->scope, "", in, def);
+		close_block(e);
+	}
+	close_block(e);
+}
+
 static void show(const struct conf *conf, bool all, bool json, struct buf *to)
 {
 	const struct conf_setup setup = { .port_offset = conf->port_offset, .root = conf->root };
@@ -150,6 +166,8 @@ static void show(const struct conf *conf, bool all, bool json, struct buf *to)
 		show_block(&e, CONF_AT_TOP, block, conf, defaults);
 		close_block(&e);
 	}
+	for (size_t i = 0; i < conf_n_families; i++)
+		show_named(&e, &conf_families[i], conf, defaults);
 	show_certificates(&e, conf, all);
 	open_block(&e, "listeners");
 	for (size_t i = 0; i < conf->n_listeners; i++)

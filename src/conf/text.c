@@ -1,4 +1,5 @@
 /* What a text may hold, and how it is written. */
+#include "base/endpoint.h"
 #include "conf/directives.h"
 
 /* The next code point of UTF-8; false on anything that is not well formed. */
@@ -87,6 +88,53 @@ bool conf_email_ok(struct slice s)
 		if (s.p[i] <= ' ' || one_of(s.p[i], "\"(),:;<>@[\\]"))
 			return false;
 	return s.p[0] != '.' && s.p[at - 1] != '.';
+}
+
+bool conf_name_ok(struct slice s)
+{
+	if (s.n == 0 || s.n > 32)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = s.p[i];
+
+		if (!is_letter(c) && !(i > 0 && (is_digit(c) || c == '-' || c == '_')))
+			return false;
+	}
+	return true;
+}
+
+bool conf_pattern_ok(struct slice s)
+{
+	if (slice_eq(s, SLICE_LIT("*")) || slice_eq(s, SLICE_LIT("<>")))
+		return true;
+	if (slice_find(s, '@') < s.n)
+		return conf_email_ok(s);
+	return conf_host_ok(s.n > 0 && s.p[0] == '.' ? slice_tail(s, 1) : s);
+}
+
+bool conf_place_ok(struct slice s)
+{
+	struct endpoint e;
+	struct ip ip;
+
+	return conf_host_ok(s) || ip_parse(s, &ip) ||
+	       (slice_starts(s, SLICE_LIT("unix:")) && endpoint_parse(s, &e));
+}
+
+bool conf_fingerprint_ok(struct slice s)
+{
+	unsigned digits = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = s.p[i] | 0x20;
+
+		if (s.p[i] == ':' && digits % 2 == 0)
+			continue;
+		if (!is_digit(s.p[i]) && !(c >= 'a' && c <= 'f'))
+			return false;
+		digits++;
+	}
+	return digits == 64;
 }
 
 /* Names of users and groups as useradd(8) takes them. */

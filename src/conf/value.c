@@ -187,6 +187,61 @@ static int set_word(const struct conf_directive *d, int *at, struct slice text, 
 
 /* --- lists --- */
 
+static bool is_texts(const struct conf_directive *d)
+{
+	return d->type >= CONF_T_STRINGS;
+}
+
+static const char *element_fault(const struct conf_directive *d, struct slice s)
+{
+	if (!conf_text_ok(s))
+		return "holds characters that cannot be shown on one line";
+	if (s.n == 0)
+		return "is empty";
+	if (s.n > CONF_STRING_MAX)
+		return "is too long";
+	switch (d->type) {
+	case CONF_T_PATTERNS:
+		return conf_pattern_ok(s) ? NULL : "is neither a domain nor a mail address";
+	case CONF_T_HOSTS:
+		return conf_place_ok(s) ? NULL : "is neither a host name nor an address";
+	case CONF_T_FINGERPRINTS:
+		return conf_fingerprint_ok(s) ? NULL : "is no SHA-256 in hexadecimal";
+	default:
+		return NULL;
+	}
+}
+
+static int one_too_many(const struct conf_directive *d, struct buf *why)
+{
+	buf_fmt(why, "is one too many, %llu at most", (unsigned long long)d->max);
+	return -EINVAL;
+}
+
+static int set_text_element(const struct conf_directive *d, unsigned char *in, struct slice text,
+			    struct buf *why)
+{
+	char ***list = (void *)(in + d->at), **more, *copy;
+	size_t *n = (void *)(in + d->at_n);
+	const char *fault = element_fault(d, text);
+
+	if (fault) {
+		buf_str(why, fault);
+		return -EINVAL;
+	}
+	if (*n >= d->max)
+		return one_too_many(d, why);
+	more = reallocarray(*list, *n + 1, sizeof(**list));
+	if (!more)
+		return -ENOMEM;
+	*list = more;
+	copy = slice_dup(text);
+	if (!copy)
+		return -ENOMEM;
+	more[(*n)++] = copy;
+	return 0;
+}
+
 static int set_element(const struct conf_directive *d, unsigned char *in, struct slice text, struct buf *why)
 {
 	void **list = (void *)(in + d->at);
@@ -202,10 +257,8 @@ static int set_element(const struct conf_directive *d, unsigned char *in, struct
 			buf_str(why, " (or bits are set behind its prefix)");
 		return -EINVAL;
 	}
-	if (*n >= d->max) {
-		buf_fmt(why, "is one too many, %llu at most", (unsigned long long)d->max);
-		return -EINVAL;
-	}
+	if (*n >= d->max)
+		return one_too_many(d, why);
 	more = reallocarray(*list, *n + 1, size);
 	if (!more)
 		return -ENOMEM;
@@ -244,6 +297,11 @@ int conf_value_set(const struct conf_directive *d, void *in, struct slice text, 
 	case CONF_T_ADDRESSES:
 	case CONF_T_NETWORKS:
 		return set_element(d, in, text, why);
+	case CONF_T_STRINGS:
+	case CONF_T_PATTERNS:
+	case CONF_T_HOSTS:
+	case CONF_T_FINGERPRINTS:
+		return set_text_element(d, in, text, why);
 	}
 	assert(false);
 	return -EINVAL;
@@ -253,6 +311,9 @@ void conf_value_clear(const struct conf_directive *d, void *in)
 {
 	void **at = (void *)((unsigned char *)in + d->at);
 
+	if (is_texts(d))
+		for (size_t i = 0; i < *(size_t *)(void *)((unsigned char *)in + d->at_n); i++)
+			free(((char **)*at)[i]);
 	if (d->type <= CONF_T_ENDPOINT || conf_is_list(d->type)) {
 		free(*at);
 		*at = NULL;
@@ -277,7 +338,11 @@ static void show_list(const struct conf_directive *d, const unsigned char *in, s
 	char text[IP_TEXT_MAX];
 
 	buf_byte(to, '[');
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; is_texts(d) && i < n; i++) {
+		buf_str(to, i ? ", " : "");
+		conf_quote_always(slice_str(((char *const *)list)[i]), to);
+	}
+	for (size_t i = 0; !is_texts(d) && i < n; i++) {
 		bool nets = d->type == CONF_T_NETWORKS;
 		const struct ip *ip =
 			nets ? &((const struct ip_net *)list)[i].ip : &((const struct ip *)list)[i];
@@ -334,7 +399,9 @@ static bool same_list(const struct conf_directive *d, const unsigned char *a, co
 	size_t n = *(const size_t *)(const void *)(a + d->at_n);
 	bool same = n == *(const size_t *)(const void *)(b + d->at_n);
 
-	for (size_t i = 0; i < n && same; i++) {
+	for (size_t i = 0; is_texts(d) && i < n && same; i++)
+		same = strcmp(((char *const *)x)[i], ((char *const *)y)[i]) == 0;
+	for (size_t i = 0; !is_texts(d) && i < n && same; i++) {
 		const struct ip_net *p = (const struct ip_net *)x + i, *q = (const struct ip_net *)y + i;
 
 		same = d->type == CONF_T_NETWORKS ? ip_eq(&p->ip, &q->ip) && p->bits == q->bits
@@ -439,6 +506,20 @@ void conf_value_allowed(const struct conf_directive *d, struct buf *to)
 		return;
 	case CONF_T_NETWORKS:
 		buf_str(to, "a list of networks such as [10.0.0.0/8, \"2001:db8::/32\"]");
+		return;
+	case CONF_T_STRINGS:
+		buf_str(to, "a list of texts");
+		return;
+	case CONF_T_PATTERNS:
+		buf_str(to, "a list of domains and addresses such as [example.org, .example.org, "
+			    "ann@example.net, \"*\"]");
+		return;
+	case CONF_T_HOSTS:
+		buf_str(to, "a list of host names and IP addresses");
+		return;
+	case CONF_T_FINGERPRINTS:
+		buf_str(to,
+			"a list of SHA-256 fingerprints, 64 hexadecimal digits each, colons between or not");
 		return;
 	}
 }
