@@ -66,10 +66,24 @@ static BIO *bio_new(struct conn *c)
 	return bio;
 }
 
+/* The session is c's from here on, or gone. */
+static int begin(struct conn *c, struct tls_session *s)
+{
+	BIO *bio = bio_new(c);
+
+	if (!bio) {
+		tls_session_free(s);
+		return -ENOMEM;
+	}
+	SSL_set_bio(s->ssl, bio, bio);
+	c->tls = s;
+	conn_wake(c);
+	return 0;
+}
+
 int conn_start_tls(struct conn *c, struct tls_server *tls, enum tls_min min)
 {
 	struct tls_session *s;
-	BIO *bio;
 	int r;
 
 	if (c->failed)
@@ -88,17 +102,57 @@ int conn_start_tls(struct conn *c, struct tls_server *tls, enum tls_min min)
 	buf_wipe(&c->input);
 	c->tell_input = false;
 	r = tls_session_new(tls, min, &s);
+	return r < 0 ? r : begin(c, s);
+}
+
+int conn_start_tls_client(struct conn *c, struct tls_client *tls, const struct tls_client_setup *setup)
+{
+	struct tls_session *s;
+	int r;
+
+	if (c->failed || c->connecting)
+		return -EPIPE;
+	if (c->tls)
+		return -EALREADY;
+	/* What was said in clear is not to be taken for what will be said inside. */
+	if (c->input.n > 0)
+		return -EPROTO;
+	r = tls_client_session_new(tls, setup, &s);
 	if (r < 0)
 		return r;
-	bio = bio_new(c);
-	if (!bio) {
+	buf_put(&c->wire, buf_slice(&c->output));
+	if (!buf_ok(&c->wire)) {
 		tls_session_free(s);
+		conn_fail_memory(c);
+		conn_wake(c);
 		return -ENOMEM;
 	}
-	SSL_set_bio(s->ssl, bio, bio);
-	c->tls = s;
-	conn_wake(c);
-	return 0;
+	buf_wipe(&c->output);
+	c->tell_input = false;
+	return begin(c, s);
+}
+
+void conn_tls_client_facts(const struct conn *c, struct tls_client_facts *ret)
+{
+	if (!c->tls || !c->tls->check) {
+		*ret = (struct tls_client_facts){ .tlsa_usage = -1 };
+		return;
+	}
+	*ret = c->tls->check->facts;
+	if (c->handshaken) {
+		snprintf(ret->version, sizeof(ret->version), "%s", SSL_get_version(c->tls->ssl));
+		snprintf(ret->cipher, sizeof(ret->cipher), "%s", SSL_get_cipher_name(c->tls->ssl));
+		if (ret->verified && SSL_version(c->tls->ssl) < TLS1_2_VERSION) {
+			ret->verified = false;
+			ret->result = TLS_RESULT_VALIDATION_FAILURE;
+			snprintf(ret->words, sizeof(ret->words), "the server has nothing better than %s",
+				 ret->version);
+		}
+	} else if (ret->result == TLS_RESULT_OK && c->failed) {
+		ret->verified = false;
+		ret->result = TLS_RESULT_VALIDATION_FAILURE;
+		snprintf(ret->words, sizeof(ret->words), "%s", c->error);
+	}
 }
 
 static void handshake(struct conn *c)
@@ -115,9 +169,10 @@ static void handshake(struct conn *c)
 	if (SSL_get_error(c->tls->ssl, r) == SSL_ERROR_WANT_READ && !c->ended)
 		return;
 	if (c->ended && ERR_peek_error() == 0)
-		conn_fail(c, "the client closed the connection during the handshake");
+		conn_fail(c, c->tls->client ? "the server closed the connection during the handshake"
+					    : "the client closed the connection during the handshake");
 	else {
-		tls_session_error(c->error, sizeof(c->error));
+		tls_session_error(c->tls, c->error, sizeof(c->error));
 		conn_fail(c, NULL);
 	}
 	c->tell_error = false;
@@ -162,7 +217,7 @@ static void decrypt(struct conn *c)
 			c->read_over = true;
 			break;
 		}
-		tls_session_error(c->error, sizeof(c->error));
+		tls_session_error(c->tls, c->error, sizeof(c->error));
 		conn_fail(c, NULL);
 	}
 }
@@ -190,7 +245,7 @@ void conn_tls_encrypt(struct conn *c)
 		return;
 	ERR_clear_error();
 	if (SSL_write_ex(c->tls->ssl, plain.p, plain.n, &n) != 1 || n != plain.n) {
-		tls_session_error(c->error, sizeof(c->error));
+		tls_session_error(c->tls, c->error, sizeof(c->error));
 		conn_fail(c, NULL);
 		return;
 	}

@@ -174,6 +174,10 @@ void tls_session_free(struct tls_session *s)
 	SSL_free(s->ssl);
 	tls_set_unref(s->set);
 	tls_server_free(s->server);
+	tls_client_free(s->client);
+	if (s->check)
+		free(s->check->fingerprints);
+	free(s->check);
 	free(s);
 }
 
@@ -187,7 +191,7 @@ void tls_session_facts(const struct tls_session *s, struct tls_facts *ret)
 	snprintf(ret->sni, sizeof(ret->sni), "%s", sni ? sni : "");
 }
 
-/* What an operator can make use of, where OpenSSL's own words do not say it. */
+/* What an operator can make use of, where OpenSSL's own words do not say it; %s is the other side. */
 static const struct {
 	int reason;
 	const char *text;
@@ -195,25 +199,40 @@ static const struct {
 	{ SSL_R_WRONG_VERSION_NUMBER, "what came is not TLS" },
 	{ SSL_R_HTTP_REQUEST, "what came is HTTP in clear text" },
 	{ SSL_R_HTTPS_PROXY_REQUEST, "what came is a request to an HTTP proxy" },
-	{ SSL_R_UNSUPPORTED_PROTOCOL, "the client has no TLS version that is allowed here" },
-	{ SSL_R_VERSION_TOO_LOW, "the client has no TLS version that is allowed here" },
-	{ SSL_R_NO_SHARED_CIPHER, "no cipher in common with the client" },
-	{ SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, "the client cannot verify a certificate of this kind" },
-	{ SSL_R_TLSV1_ALERT_UNKNOWN_CA, "the client does not trust the certificate (unknown CA)" },
-	{ SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the client does not accept the certificate" },
-	{ SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "the client does not accept the certificate" },
-	{ SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "the client finds the certificate expired" },
+	{ SSL_R_UNSUPPORTED_PROTOCOL, "the %s has no TLS version that is allowed here" },
+	{ SSL_R_VERSION_TOO_LOW, "the %s has no TLS version that is allowed here" },
+	{ SSL_R_NO_SHARED_CIPHER, "no cipher in common with the %s" },
+	{ SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, "the %s cannot verify a certificate of this kind" },
+	{ SSL_R_TLSV1_ALERT_UNKNOWN_CA, "the %s does not trust the certificate (unknown CA)" },
+	{ SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the %s does not accept the certificate" },
+	{ SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "the %s does not accept the certificate" },
+	{ SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "the %s finds the certificate expired" },
+	{ SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
+	  "the %s finds no cipher in common, or no certificate for that name" },
+	{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the %s has no TLS version in common with us" },
+	{ SSL_R_TLSV1_ALERT_INTERNAL_ERROR, "the %s has an internal error (TLS alert 80)" },
+	{ SSL_R_TLSV1_UNRECOGNIZED_NAME, "the %s does not know that name (SNI)" },
+	{ SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "the %s wants a certificate from us" },
+	{ SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED, "the %s is too old for a safe handshake (RFC 5746)" },
+	{ SSL_R_DH_KEY_TOO_SMALL, "the %s's Diffie-Hellman key is too small" },
+	{ SSL_R_EE_KEY_TOO_SMALL, "the %s's certificate has a key that is too small" },
 };
 
-void tls_session_error(char *to, size_t size)
+void tls_session_error(struct tls_session *s, char *to, size_t size)
 {
 	unsigned long e = ERR_peek_error();
 	const char *text = e ? ERR_reason_error_string(e) : NULL;
+	const char *other = s->client ? "server" : "client", *at = NULL;
 
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL)
 		for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-			if (ERR_GET_REASON(e) == reasons[i].reason)
+			if (ERR_GET_REASON(e) == reasons[i].reason) {
 				text = reasons[i].text;
-	snprintf(to, size, "%s", text ? text : "TLS failed");
+				at = strstr(text, "%s");
+			}
+	if (at)
+		snprintf(to, size, "%.*s%s%s", (int)(at - text), text, other, at + 2);
+	else
+		snprintf(to, size, "%s", text ? text : "TLS failed");
 	ERR_clear_error();
 }

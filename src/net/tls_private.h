@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "net/tls.h"
+#include "net/tls_client.h"
 
 /* A certificate is one per key type and name: OpenSSL then takes the one that the client can verify. */
 enum tls_key { TLS_KEY_RSA, TLS_KEY_EC, TLS_KEY_ED25519, TLS_KEYS };
@@ -46,18 +47,34 @@ void tls_tickets_init(struct tls_tickets *t);
 int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
 			 EVP_MAC_CTX *mac, int encrypt);
 
-/* One connection's TLS. */
+/* One connection's TLS: a server's, or (client is not NULL) a client's. */
 struct tls_session {
 	SSL *ssl;
 	struct tls_server *server;
 	struct tls_set *set;
+	struct tls_client *client;
+	struct tls_check *check;
 };
 /* -ENOKEY: no certificate is loaded. */
 int tls_session_new(struct tls_server *t, enum tls_min min, struct tls_session **ret);
 void tls_session_free(struct tls_session *s); /* NULL is fine */
 void tls_session_facts(const struct tls_session *s, struct tls_facts *ret);
 /* Why the last call on the session failed, in one line; empties OpenSSL's queue of errors. */
-void tls_session_error(char *to, size_t size);
+void tls_session_error(struct tls_session *s, char *to, size_t size);
+
+/* tls_client.c and tls_verify.c: the client's side. */
+struct tls_check {
+	enum tls_verify how;
+	bool only_report;
+	unsigned n_fingerprints;
+	unsigned char (*fingerprints)[TLS_FINGERPRINT_LEN];
+	struct tls_client_facts facts;
+};
+int tls_client_session_new(struct tls_client *t, const struct tls_client_setup *setup,
+			   struct tls_session **ret);
+void tls_client_unref(struct tls_client *t);
+/* OpenSSL's callback (SSL_CTX_set_cert_verify_callback). */
+int tls_verify_callback(X509_STORE_CTX *ctx, void *arg);
 /* For tests. */
 struct tls_tickets *tls_server_tickets(struct tls_server *t);
 
