@@ -4,7 +4,7 @@
 #include "ipc/message.h"
 
 #define VERSION	       2
-#define REASON_VERSION 1
+#define REASON_VERSION 2
 
 #define FLAG_SMTPUTF8	0x01
 #define FLAG_EIGHTBIT	0x02
@@ -110,27 +110,50 @@ bool envelope_get_rcpt(struct slice *cur, struct envelope_rcpt *ret)
 	return true;
 }
 
+enum {
+	REASON_FAILED = 0x01,
+	REASON_DELIVERED = 0x02,
+	REASON_RELAYED = 0x04,
+	REASON_EXPIRED = 0x08,
+	REASON_BLOCKED = 0x10,
+	REASON_BY_ADMINISTRATOR = 0x20,
+	REASON_FLAGS = 0x3f,
+};
+
 void envelope_put_reason(const struct envelope_reason *r, struct buf *to)
 {
+	unsigned flags = (r->failed ? REASON_FAILED : 0U) | (r->delivered ? REASON_DELIVERED : 0U) |
+			 (r->relayed ? REASON_RELAYED : 0U) | (r->expired ? REASON_EXPIRED : 0U) |
+			 (r->blocked ? REASON_BLOCKED : 0U) |
+			 (r->by_administrator ? REASON_BY_ADMINISTRATOR : 0U);
+
 	wire_put_u8(to, REASON_VERSION);
-	wire_put_u8(to, r->failed ? 1 : 0);
+	wire_put_u8(to, (uint8_t)flags);
+	wire_put_u16(to, r->code);
 	wire_put_u32(to, r->attempts);
 	wire_put_u64(to, r->next_ms);
 	wire_put_bytes(to, slice_head(r->status, STATUS_MAX));
 	wire_put_bytes(to, slice_head(r->text, ENVELOPE_REASON_MAX));
+	wire_put_bytes(to, slice_head(r->remote, ENVELOPE_REMOTE_MAX));
 }
 
 bool envelope_get_reason(struct slice bytes, struct envelope_reason *ret)
 {
 	struct envelope_reason r;
-	uint8_t version, failed;
+	uint8_t version, flags;
 
-	if (!wire_u8(&bytes, &version) || version != REASON_VERSION || !wire_u8(&bytes, &failed) ||
-	    failed > 1 || !wire_u32(&bytes, &r.attempts) || !wire_u64(&bytes, &r.next_ms) ||
-	    !wire_bytes(&bytes, STATUS_MAX, &r.status) || !wire_bytes(&bytes, ENVELOPE_REASON_MAX, &r.text) ||
-	    bytes.n > 0)
+	if (!wire_u8(&bytes, &version) || version != REASON_VERSION || !wire_u8(&bytes, &flags) ||
+	    flags > REASON_FLAGS || !wire_u16(&bytes, &r.code) || !wire_u32(&bytes, &r.attempts) ||
+	    !wire_u64(&bytes, &r.next_ms) || !wire_bytes(&bytes, STATUS_MAX, &r.status) ||
+	    !wire_bytes(&bytes, ENVELOPE_REASON_MAX, &r.text) ||
+	    !wire_bytes(&bytes, ENVELOPE_REMOTE_MAX, &r.remote) || bytes.n > 0)
 		return false;
-	r.failed = failed == 1;
+	r.failed = flags & REASON_FAILED;
+	r.delivered = flags & REASON_DELIVERED;
+	r.relayed = flags & REASON_RELAYED;
+	r.expired = flags & REASON_EXPIRED;
+	r.blocked = flags & REASON_BLOCKED;
+	r.by_administrator = flags & REASON_BY_ADMINISTRATOR;
 	*ret = r;
 	return true;
 }

@@ -56,13 +56,21 @@ bool envelope_get(struct slice *cur, struct envelope *ret);
 bool envelope_get_rcpt(struct slice *cur, struct envelope_rcpt *ret);
 
 /* The detail of a deferral or a failure, kept as the spool's mark. */
-#define ENVELOPE_REASON_MAX 900 /* octets of text; the mark has room for 1 KiB */
+#define ENVELOPE_REASON_MAX 640 /* octets of text; the mark has room for 1 KiB */
+#define ENVELOPE_REMOTE_MAX 255
 
 struct envelope_reason {
-	bool failed;		   /* for good: it waits for an operator (later: for its bounce) */
+	bool failed;		   /* for good: the sender is to be told (queue/bounce.h) */
+	bool delivered;		   /* and the sender asked to be told; else there is an outcome */
+	bool relayed;		   /* delivered, to a server that sends no reports */
+	bool expired;		   /* failed because it was tried for too long */
+	bool blocked;		   /* it waits, or failed, because this network blocks port 25 */
+	bool by_administrator;	   /* failed because somebody said so here */
+	uint16_t code;		   /* of the other server's reply, 0: it gave none */
 	uint32_t attempts;	   /* so far */
 	uint64_t next_ms;	   /* when it is tried again, since 1970; 0 when failed */
 	struct slice status, text; /* "4.2.2", "the mailbox is over its disk quota" */
+	struct slice remote;	   /* the host that said so; "": we did */
 };
 
 /* Text over the ceiling is cut. */

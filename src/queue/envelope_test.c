@@ -160,7 +160,10 @@ static void test_reason(void **state)
 				       .attempts = 3,
 				       .next_ms = 42,
 				       .status = SLICE_LIT("4.2.2"),
-				       .text = { (unsigned char *)text, 2000 } };
+				       .code = 450,
+				       .blocked = true,
+				       .text = { (unsigned char *)text, 2000 },
+				       .remote = { (unsigned char *)text, 2000 } };
 	struct envelope_reason got;
 	struct buf b;
 
@@ -175,6 +178,10 @@ static void test_reason(void **state)
 	assert_int_equal(got.next_ms, 42);
 	assert_true(slice_eq(got.status, SLICE_LIT("4.2.2")));
 	assert_int_equal(got.text.n, ENVELOPE_REASON_MAX);
+	assert_int_equal(got.remote.n, ENVELOPE_REMOTE_MAX);
+	assert_int_equal(got.code, 450);
+	assert_true(got.blocked);
+	assert_false(got.delivered || got.relayed || got.expired || got.by_administrator);
 	assert_false(envelope_get_reason(slice_head(buf_slice(&b), b.n - 1), &got));
 	assert_false(envelope_get_reason(SLICE_LIT(""), &got));
 	buf_done(&b);

@@ -236,6 +236,24 @@ int schedule_retry(struct schedule *s, const struct id *id, uint64_t now_ms)
 
 /* ---- jobs ---- */
 
+int schedule_settle(struct schedule *s, const struct id *id, uint32_t recipient, enum schedule_rcpt to)
+{
+	struct message *m = find(s, id);
+
+	assert(to == SCHEDULE_DONE || to == SCHEDULE_FAILED);
+	if (!m || recipient >= m->recipients)
+		return -ENOENT;
+	if (m->rcpt[recipient] == SCHEDULE_ACTIVE || m->rcpt[recipient] == SCHEDULE_DONE ||
+	    (to == SCHEDULE_DONE && m->rcpt[recipient] != SCHEDULE_FAILED))
+		return -EBUSY;
+	turn(m, recipient, to);
+	if (m->count[SCHEDULE_DONE] == m->recipients)
+		forget(s, m);
+	else
+		replan(s, m);
+	return 0;
+}
+
 static struct job *find_job(struct schedule *s, uint64_t number)
 {
 	for (unsigned i = 0; number > 0 && i < s->jobs_max; i++)

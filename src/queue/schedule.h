@@ -105,6 +105,10 @@ int schedule_remove(struct schedule *s, const struct id *id);
 /* What is in a job is not called back.  A held message does not expire.  -ENOENT, or 0. */
 int schedule_hold(struct schedule *s, const struct id *id);
 int schedule_release(struct schedule *s, const struct id *id, uint64_t now_ms);
+/* A recipient that failed is done: its sender was told (to: SCHEDULE_DONE); or one that is neither done nor
+ * in a job failed, because an operator gave it up (to: SCHEDULE_FAILED).  With all of them done the message
+ * is forgotten.  0; -ENOENT: no such recipient; -EBUSY: it is in a job, or not failed. */
+int schedule_settle(struct schedule *s, const struct id *id, uint32_t recipient, enum schedule_rcpt to);
 /* Deferred and failed recipients become ready, due now.  -ENOENT, or how many. */
 int schedule_retry(struct schedule *s, const struct id *id, uint64_t now_ms);
 /* The same, and their sites and destinations are waited for no more: an operator asked for it. */

@@ -543,9 +543,41 @@ static void test_clock_noticed(void **state)
 		assert_int_equal(queue_clock_look(&c, looks[i].wall_ms, looks[i].steady_ms), looks[i].by_ms);
 }
 
+/* What failed is done when its sender knows; what an operator gives up has failed. */
+static void test_settle(void **state)
+{
+	static const uint8_t three[] = { SCHEDULE_FAILED, SCHEDULE_READY, SCHEDULE_DEFERRED };
+	struct schedule *s = make(4);
+	struct id id = add(s, 1, three, 3, T0);
+	struct schedule_view v;
+	struct schedule_job j;
+
+	(void)state;
+	assert_int_equal(schedule_settle(s, &id, 1, SCHEDULE_DONE), -EBUSY); /* it did not fail */
+	assert_int_equal(schedule_settle(s, &id, 3, SCHEDULE_DONE), -ENOENT);
+	assert_int_equal(schedule_settle(s, &id, 0, SCHEDULE_DONE), 0);
+	assert_int_equal(schedule_settle(s, &id, 0, SCHEDULE_DONE), -EBUSY);
+	assert_int_equal(schedule_settle(s, &id, 0, SCHEDULE_FAILED), -EBUSY); /* nobody is told twice */
+	assert_int_equal(schedule_settle(s, &id, 2, SCHEDULE_FAILED), 0);
+	assert_true(schedule_next(s, T0, &j));
+	assert_int_equal(j.n, 1);
+	assert_int_equal(schedule_settle(s, &id, 1, SCHEDULE_FAILED), -EBUSY); /* under way */
+	schedule_give_back(s, j.number, T0);
+	assert_int_equal(schedule_settle(s, &id, 1, SCHEDULE_FAILED), 0);
+	assert_false(schedule_next(s, T0, &j));
+	assert_true(schedule_look(s, &id, &v));
+	assert_int_equal(v.state, SCHEDULE_IS_FAILED);
+	assert_int_equal(schedule_settle(s, &id, 1, SCHEDULE_DONE), 0);
+	assert_int_equal(schedule_settle(s, &id, 2, SCHEDULE_DONE), 0);
+	assert_false(schedule_look(s, &id, &v)); /* forgotten */
+	assert_int_equal(schedule_settle(s, &id, 2, SCHEDULE_DONE), -ENOENT);
+	schedule_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_settle),
 		cmocka_unit_test(test_delivered),
 		cmocka_unit_test(test_earliest_first_and_jobs_bounded),
 		cmocka_unit_test(test_retries),

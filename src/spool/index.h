@@ -30,7 +30,8 @@ struct entry {
 	uint32_t weight; /* of the treap */
 	uint16_t copies; /* records of it in segments */
 	char id[ID_LEN];
-	bool own_file : 1, held : 1, damaged : 1, dead : 1, moving : 1, pending : 1, body_there : 1;
+	bool own_file : 1, held : 1, damaged : 1, dead : 1, moving : 1, pending : 1, body_there : 1,
+		warned : 1;
 };
 
 struct index {

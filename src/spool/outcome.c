@@ -218,6 +218,10 @@ static bool apply_mark(struct spool *sp, struct entry *e, const struct record_ev
 		e->held = held;
 		return true;
 	}
+	if (ev->what == SPOOL_MARK_WARNED) {
+		e->warned = true;
+		return true;
+	}
 	if (ev->recipient == SPOOL_ALL_RECIPIENTS) {
 		first = 0;
 		last = e->recipients - 1;
@@ -261,7 +265,8 @@ static int record_it(struct spool *sp, const struct id *id, struct record_event 
 	if (ev->recipient != SPOOL_ALL_RECIPIENTS && ev->recipient >= e->recipients)
 		return -EINVAL;
 	/* Memory first: what is in the log must be true in the index as well. */
-	if (ev->what != SPOOL_MARK_HOLD && ev->what != SPOOL_MARK_RELEASE && !entry_recipients(e))
+	if (ev->what != SPOOL_MARK_HOLD && ev->what != SPOOL_MARK_RELEASE && ev->what != SPOOL_MARK_WARNED &&
+	    !entry_recipients(e))
 		return -ENOMEM;
 	ev->id = *id;
 	ev->number = now_ms();
@@ -289,7 +294,7 @@ int spool_mark(struct spool *sp, const struct id *id, uint32_t recipient, enum s
 		.detail = slice_head(detail, DETAIL_MAX),
 	};
 
-	if (what < SPOOL_MARK_ATTEMPT || what > SPOOL_MARK_DEFERRED)
+	if (what < SPOOL_MARK_ATTEMPT || what > SPOOL_MARK_WARNED)
 		return -EINVAL;
 	return record_it(sp, id, &ev);
 }

@@ -20,6 +20,7 @@ static void fill(const struct entry *e, struct spool_info *ret)
 		.recipients = e->recipients,
 		.open = e->open,
 		.held = e->held,
+		.warned = e->warned,
 		.damaged = e->damaged,
 	};
 	memcpy(ret->id.text, e->id, ID_LEN);

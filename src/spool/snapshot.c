@@ -85,6 +85,11 @@ static void put_entry(struct piece *p, const struct entry *e)
 		ev.what = SPOOL_MARK_HOLD;
 		put(p, &ev);
 	}
+	if (e->warned) {
+		ev.type = RECORD_MARK;
+		ev.what = SPOOL_MARK_WARNED;
+		put(p, &ev);
+	}
 	for (uint32_t i = 0; e->recipient && i < e->recipients; i++) {
 		ev.recipient = i;
 		ev.detail = slice_of(NULL, 0);

@@ -96,6 +96,7 @@ enum spool_mark {
 	SPOOL_MARK_HOLD = 2,
 	SPOOL_MARK_RELEASE = 3,
 	SPOOL_MARK_DEFERRED = 4, /* tried, will be tried again; detail: the last reply */
+	SPOOL_MARK_WARNED = 5,	 /* of the message: its sender was told that it is late */
 };
 
 #define SPOOL_ALL_RECIPIENTS UINT32_MAX
@@ -115,7 +116,7 @@ struct spool_info {
 	uint64_t time_ms;
 	uint64_t body_size;	   /* octets, headers not counted */
 	uint32_t recipients, open; /* open: without an outcome */
-	bool held;
+	bool held, warned;
 	bool damaged; /* its record or body failed its checksum; set aside, kept for the operator */
 };
 
