@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "smtp/client_private.h"
+#include "smtp/path.h"
 
 uint64_t smtp_client_replies(const struct smtp_client *c)
 {
@@ -40,6 +41,7 @@ struct smtp_client *smtp_client_new(const struct smtp_client_setup *setup)
 	c->setup = setup;
 	c->in_tls = setup->implicit_tls;
 	buf_init(&c->output, CLIENT_OUTPUT_MAX);
+	buf_init(&c->chunk, CLIENT_CHUNK_FULL * 2);
 	buf_init(&c->auth.initial, SMTP_CLIENT_SECRET_MAX);
 	buf_init(&c->auth.data, SMTP_REPLY_LINE_MAX);
 	if (c->in_tls)
@@ -56,6 +58,7 @@ void smtp_client_free(struct smtp_client *c)
 		return;
 	free(c->rcpt);
 	client_auth_done(c);
+	buf_done(&c->chunk);
 	buf_wipe(&c->output);
 	free(c);
 }
@@ -126,6 +129,9 @@ static bool next_result(struct smtp_client *c)
 			c->accepted--;
 		c->rcpt[c->verdict.at] = RCPT_DONE;
 		fill_ask(c, SMTP_CLIENT_RESULT);
+		c->ask.relayed = c->verdict.result == SMTP_CLIENT_DELIVERED && !c->offers.dsn &&
+				 c->setup->protocol == SMTP_CLIENT_SMTP &&
+				 (c->m->rcpt[c->verdict.at].notify & SMTP_NOTIFY_SUCCESS);
 		c->ask.recipient = c->verdict.at++;
 		return true;
 	}
@@ -135,8 +141,11 @@ static bool next_result(struct smtp_client *c)
 
 static void broken(struct smtp_client *c)
 {
-	/* The dot went out, all of it: only what was accepted and not answered is in doubt. */
-	c->verdict.in_doubt = c->m && c->step == SMTP_CLIENT_AT_FINAL && !c->void_dot && c->output.n == 0;
+	/* The dot, or the last chunk, went out, all of it: only what was accepted and not answered
+	 * is in doubt; and with BDAT also who might have been accepted. */
+	c->verdict.in_doubt = c->m && c->output.n == 0 &&
+			      (c->bdat ? c->bdat_last && !c->mail_refused && !c->bdat_failed
+				       : c->step == SMTP_CLIENT_AT_FINAL && !c->void_dot);
 	c->verdict.broken = true;
 	c->closed = true;
 }
@@ -154,6 +163,8 @@ void client_break_by_reply(struct smtp_client *c)
 	c->verdict.on = false;
 	client_judge(c, 0, c->m ? c->m->recipients : 0, RCPT_DONE, SMTP_CLIENT_DEFERRED);
 	broken(c);
+	if (c->step != SMTP_CLIENT_AT_FINAL)
+		c->verdict.in_doubt = false; /* it says itself that it went no further */
 }
 
 /* ---- the flow ---- */

@@ -41,7 +41,11 @@
  *   pipelining            where offered: at most SMTP_CLIENT_WINDOW commands unanswered, so
  *                         that neither side can block the other.  LMTP: DATA waits for the
  *                         answers before it, for how many replies come depends on them.
- *   BDAT                  see setup.chunking.
+ *   BDAT (RFC 3030)       where the setup allows it, and CHUNKING and PIPELINING are offered, for
+ *                         messages up to SMTP_CLIENT_CHUNK_MAX: with them MAIL, RCPT and the message
+ *                         go in one round trip, BODY being wanted before the answers are there.
+ *                         Larger ones go by DATA.  After a BDAT refused RSET is said; a server that
+ *                         answers BDAT itself with 500 to 504 is deferred, and gets DATA from then on.
  *   the body              lines end with CRLF on the wire, whatever was given; the last one too.
  *   STARTTLS              asked for where it is offered and wanted; what was said before
  *                         counts no more (RFC 3207 4.2).
@@ -59,6 +63,7 @@
 #define SMTP_CLIENT_WINDOW	   64
 #define SMTP_CLIENT_RECIPIENTS_MAX 10000
 #define SMTP_CLIENT_AUTH_TRIES	   3
+#define SMTP_CLIENT_CHUNK_MAX	   65536
 #define SMTP_CLIENT_SECRET_MAX	   8192 /* octets of a response, before base 64 */
 #define SMTP_CLIENT_TRANSCRIPT_MAX 4096
 

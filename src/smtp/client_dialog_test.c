@@ -1,75 +1,22 @@
 /* client_dialog_test.c - plays the dialogs of tests/dialogs/client/ against the client
  * engine: each with the server's bytes whole, in threes, and byte by byte.  The format is
  * told in tests/dialogs/README.md. */
-#include <dirent.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "smtp/client.h"
+#include "smtp/dialog_harness.h"
 #include "smtp/path.h"
 
 #define DIR_NAME TEST_SOURCE_DIR "/tests/dialogs/client"
-#define MANY	 (8U << 20)
 #define RCPTS	 4096
 
 struct player {
+	struct dialog d;
 	struct smtp_client_setup setup;
 	struct smtp_client *engine;
 	struct smtp_client_message message;
 	struct smtp_client_rcpt rcpt[RCPTS];
 	struct buf words; /* the message's texts */
-	size_t cut, line;
-	struct buf in, out, results, error;
+	struct buf in, out, results, said;
 };
-
-static void fail(struct player *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void fail(struct player *p, const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	if (p->error.n > 0)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	buf_fmt(&p->error, "#   line %zu: %s\n", p->line, text);
-}
-
-/* \r \n \t \0 \\ \xHH and \(N*text) */
-static void unescape(struct slice s, struct buf *to)
-{
-	while (s.n > 0) {
-		struct slice c = slice_tail(s, 1), part;
-		uint64_t times;
-		unsigned hex;
-		char digits[3];
-
-		if (s.p[0] != '\\' || c.n == 0) {
-			buf_byte(to, s.p[0]);
-			s = c;
-			continue;
-		}
-		s = slice_tail(c, 1);
-		if (c.p[0] == 'x' && cur_take(&s, 2, &part) && slice_copy(part, digits, 3) &&
-		    sscanf(digits, "%x", &hex) == 1) {
-			buf_byte(to, (unsigned char)hex);
-		} else if (c.p[0] == '(' && cur_u64(&s, MANY, &times) && cur_byte(&s, '*') &&
-			   cur_until(&s, ')', &part)) {
-			while (times-- > 0)
-				unescape(part, to);
-		} else {
-			buf_byte(to, c.p[0] == 'r'   ? '\r'
-				     : c.p[0] == 'n' ? '\n'
-				     : c.p[0] == 't' ? '\t'
-				     : c.p[0] == '0' ? '\0'
-						     : c.p[0]);
-		}
-	}
-}
 
 static void collect(struct player *p)
 {
@@ -84,17 +31,29 @@ static void collect(struct player *p)
 	}
 }
 
-static void describe(const struct smtp_client_ask *a, struct buf *to)
+static void describe(const struct smtp_client *engine, struct buf *to)
 {
 	static const char *const wants[] = { "INPUT",  "TLS",  "READY",	    "BODY",
 					     "RESULT", "AUTH", "CHALLENGE", "CLOSE" };
 	static const char *const results[] = { "delivered", "deferred", "failed" };
+	const struct smtp_client_ask *a = smtp_client_want(engine);
 
 	if (a->want == SMTP_CLIENT_RESULT)
-		buf_fmt(to, "%u %s%s at %s:", a->recipient, a->in_doubt ? "in doubt, " : "",
+		buf_fmt(to, "%u %s%s at %s:", a->recipient,
+			a->in_doubt  ? "in doubt, "
+			: a->relayed ? "relayed, "
+				     : "",
 			results[a->result], smtp_client_step_name(a->step));
 	else
 		buf_str(to, wants[a->want]);
+	if (a->want == SMTP_CLIENT_AUTH)
+		buf_fmt(to, " %.*s", SLICE_ARG(a->mechs));
+	if (a->want == SMTP_CLIENT_AUTH && a->refused > 0)
+		buf_fmt(to, ", refused: %d %s %.*s", a->code, a->enhanced, SLICE_ARG(a->text));
+	if (a->want == SMTP_CLIENT_CHALLENGE)
+		buf_fmt(to, " '%.*s'", SLICE_ARG(a->data));
+	if (a->want == SMTP_CLIENT_READY && smtp_client_is_spent(engine))
+		buf_str(to, ", spent");
 	if (a->want == SMTP_CLIENT_CLOSE && a->broken)
 		buf_fmt(to, " at %s:", smtp_client_step_name(a->step));
 	if (a->want == SMTP_CLIENT_RESULT || (a->want == SMTP_CLIENT_CLOSE && a->broken))
@@ -111,24 +70,20 @@ static void pump(struct player *p)
 
 		collect(p);
 		if (a->want == SMTP_CLIENT_RESULT) {
-			describe(a, &p->results);
+			describe(p->engine, &p->results);
 			buf_str(&p->results, "\n");
 			smtp_client_go_on(p->engine);
 			continue;
 		}
-		if (p->in.n == 0 || a->want == SMTP_CLIENT_TLS || a->want == SMTP_CLIENT_CLOSE)
+		if (p->in.n == 0 || a->want == SMTP_CLIENT_TLS || a->want == SMTP_CLIENT_CLOSE ||
+		    a->want == SMTP_CLIENT_AUTH || a->want == SMTP_CLIENT_CHALLENGE)
 			return;
-		in = slice_head(buf_slice(&p->in), p->cut);
+		in = slice_head(buf_slice(&p->in), p->d.cut);
 		piece = malloc(in.n);
 		memcpy(piece, in.p, in.n);
 		buf_consume(&p->in, smtp_client_feed(p->engine, slice_of(piece, in.n)));
 		free(piece);
 	}
-}
-
-static bool flag(struct slice word, const char *name)
-{
-	return slice_eq(word, slice_str(name));
 }
 
 static void do_setup(struct player *p, struct slice text)
@@ -138,16 +93,24 @@ static void do_setup(struct player *p, struct slice text)
 		struct slice w = slice_head(text, n);
 
 		text = slice_tail(text, n + 1);
-		if (flag(w, "lmtp"))
+		if (dialog_is(w, "lmtp"))
 			p->setup.protocol = SMTP_CLIENT_LMTP;
-		else if (flag(w, "smtp"))
+		else if (dialog_is(w, "smtp"))
 			p->setup.protocol = SMTP_CLIENT_SMTP;
-		else if (flag(w, "tls=may"))
+		else if (dialog_is(w, "tls=may"))
 			p->setup.tls = SMTP_CLIENT_TLS_MAY;
-		else if (flag(w, "tls=must"))
+		else if (dialog_is(w, "tls=must"))
 			p->setup.tls = SMTP_CLIENT_TLS_MUST;
+		else if (dialog_is(w, "implicit"))
+			p->setup.implicit_tls = true;
+		else if (dialog_is(w, "auth"))
+			p->setup.auth = true;
+		else if (dialog_is(w, "auth-clear"))
+			p->setup.auth = p->setup.auth_clear = true;
+		else if (dialog_is(w, "chunking"))
+			p->setup.chunking = true;
 		else
-			fail(p, "no such setup: %.*s", SLICE_ARG(w));
+			dialog_fail(&p->d, "no such setup: %.*s", SLICE_ARG(w));
 	}
 }
 
@@ -161,15 +124,16 @@ static void do_message(struct player *p, struct slice text)
 	*m = (struct smtp_client_message){ .rcpt = p->rcpt };
 	memset(p->rcpt, 0, sizeof(p->rcpt));
 	buf_reset(&p->words);
-	unescape(text, &p->words);
+	dialog_unescape(text, &p->words);
 	text = buf_slice(&p->words);
 	for (; text.n > 0; first = false) {
 		size_t n = slice_find(text, ' ');
 		struct slice w = slice_head(text, n), v = w;
+		uint64_t n64;
 
 		text = slice_tail(text, n + 1);
 		if (first) {
-			m->sender = flag(w, "<>") ? SLICE_LIT("") : w;
+			m->sender = dialog_is(w, "<>") ? SLICE_LIT("") : w;
 		} else if (to && m->recipients < RCPTS) {
 			struct smtp_client_rcpt *r = &p->rcpt[m->recipients++];
 			uint64_t notify = 0;
@@ -180,40 +144,83 @@ static void do_message(struct player *p, struct slice text)
 				r->notify = (unsigned)notify;
 			if (cur_word(&v, SLICE_LIT(",orcpt=")))
 				r->orcpt = v;
-		} else if (flag(w, "to")) {
+		} else if (dialog_is(w, "to")) {
 			to = true;
-		} else if (flag(w, "8bit")) {
+		} else if (dialog_is(w, "8bit")) {
 			m->eightbit = true;
-		} else if (flag(w, "utf8")) {
+		} else if (dialog_is(w, "utf8")) {
 			m->smtputf8 = true;
-		} else if (flag(w, "ret=full")) {
+		} else if (dialog_is(w, "requiretls")) {
+			m->requiretls = true;
+		} else if (dialog_is(w, "verified")) {
+			m->tls_verified = true;
+		} else if (dialog_number(w, "priority", &n64) && n64 < 20) {
+			m->mt_priority = (uint8_t)n64;
+		} else if (dialog_is(w, "ret=full")) {
 			m->ret = SMTP_RET_FULL;
 		} else if (cur_word(&v, SLICE_LIT("envid="))) {
 			m->envid = v;
 		} else if (!cur_word(&v, SLICE_LIT("size=")) || !cur_u64(&v, UINT64_MAX, &m->size)) {
-			fail(p, "no such word of a message: %.*s", SLICE_ARG(w));
+			dialog_fail(&p->d, "no such word of a message: %.*s", SLICE_ARG(w));
 		}
 	}
 	if (smtp_client_want(p->engine)->want != SMTP_CLIENT_READY)
-		fail(p, "it is not ready for a message");
+		dialog_fail(&p->d, "it is not ready for a message");
 	else if (!smtp_client_mail(p->engine, m))
-		fail(p, "out of memory");
+		dialog_fail(&p->d, "out of memory");
 }
 
 static void do_body(struct player *p, struct slice s)
 {
 	pump(p);
-	while (s.n > 0 && p->error.n == 0) {
+	while (s.n > 0 && p->d.error.n == 0) {
 		size_t n;
 
 		if (smtp_client_want(p->engine)->want != SMTP_CLIENT_BODY) {
-			fail(p, "it wants no body");
+			dialog_fail(&p->d, "it wants no body");
 			return;
 		}
-		n = smtp_client_body(p->engine, slice_head(s, p->cut));
+		n = smtp_client_body(p->engine, slice_head(s, p->d.cut));
 		s = slice_tail(s, n);
 		collect(p);
 	}
+}
+
+/* "auth MECH", "auth MECH text" ("auth MECH =" is an empty response), "give-up", "respond text", "cancel" */
+static bool do_auth(struct player *p, struct slice text)
+{
+	enum smtp_client_want want = smtp_client_want(p->engine)->want;
+	bool asks = want == SMTP_CLIENT_AUTH, challenged = want == SMTP_CLIENT_CHALLENGE;
+	struct slice initial, mech;
+	struct buf raw;
+
+	buf_init(&raw, DIALOG_MANY);
+	if (asks && cur_word(&text, SLICE_LIT("auth "))) {
+		mech = slice_head(text, slice_find(text, ' '));
+		text = slice_tail(text, mech.n + 1);
+		dialog_unescape(text, &raw);
+		initial = dialog_is(text, "=") ? SLICE_LIT("") : buf_slice(&raw);
+		smtp_client_auth(p->engine, mech, text.n > 0 ? &initial : NULL);
+	} else if (asks && dialog_is(text, "give-up")) {
+		smtp_client_auth_give_up(p->engine, "4.7.0", "no mechanism that both know");
+	} else if (challenged && cur_word(&text, SLICE_LIT("respond"))) {
+		dialog_unescape(slice_trim(text), &raw);
+		smtp_client_respond(p->engine, buf_slice(&raw));
+	} else if (challenged && dialog_is(text, "cancel")) {
+		smtp_client_auth_cancel(p->engine);
+	} else {
+		asks = challenged = false;
+	}
+	buf_done(&raw);
+	return asks || challenged;
+}
+
+/* The transcript is gathered anew at each, and its next lines expected. */
+static void expect_transcript(struct player *p, struct slice want)
+{
+	if (p->said.n == 0)
+		smtp_client_transcript(p->engine, &p->said);
+	dialog_expect(&p->d, &p->said, "\n", want, "the transcript");
 }
 
 static void do_answer(struct player *p, struct slice text)
@@ -222,104 +229,84 @@ static void do_answer(struct player *p, struct slice text)
 
 	pump(p);
 	want = smtp_client_want(p->engine)->want;
-	if (flag(text, "quit") && want == SMTP_CLIENT_READY)
+	if (do_auth(p, text))
+		return;
+	if (dialog_is(text, "quit") && want == SMTP_CLIENT_READY)
 		smtp_client_quit(p->engine);
-	else if (flag(text, "tls") && want == SMTP_CLIENT_TLS)
+	else if (dialog_is(text, "tls") && want == SMTP_CLIENT_TLS)
 		smtp_client_tls_started(p->engine);
-	else if (flag(text, "end") && want == SMTP_CLIENT_BODY)
+	else if (dialog_is(text, "end") && want == SMTP_CLIENT_BODY)
 		smtp_client_body_end(p->engine);
-	else if (flag(text, "fail") && want == SMTP_CLIENT_BODY)
+	else if (dialog_is(text, "fail") && want == SMTP_CLIENT_BODY)
 		smtp_client_body_fail(p->engine, "4.3.0", "the message cannot be read");
-	else if (flag(text, "lost"))
+	else if (dialog_is(text, "lost"))
 		smtp_client_lost(p->engine, "4.4.2", "the connection was lost");
 	else
-		fail(p, "cannot do '%.*s' now", SLICE_ARG(text));
-}
-
-/* The next line of what was gathered, without its end; with "..." at the end
- * of want only the beginning counts. */
-static void expect(struct player *p, struct buf *from, const char *end, struct slice want, const char *what)
-{
-	struct slice have = buf_slice(from), line, dots = SLICE_LIT("...");
-	struct slice tail = want.n > 3 ? slice_tail(want, want.n - 3) : want;
-	const void *at = have.n ? memmem(have.p, have.n, end, strlen(end)) : NULL;
-	bool same;
-
-	line = slice_head(have, at ? (size_t)((const unsigned char *)at - have.p) : have.n);
-	same = slice_eq(tail, dots) ? slice_starts(line, slice_head(want, want.n - 3))
-				    : slice_eq(line, want) && at;
-	if (!same)
-		fail(p, "%s differs\n#     expected: %.*s\n#     was:      %.*s%s", what,
-		     (int)(want.n < 300 ? want.n : 300), (const char *)want.p,
-		     (int)(line.n < 300 ? line.n : 300), (const char *)line.p, at ? "" : " (no line)");
-	else
-		buf_consume(from, at ? line.n + strlen(end) : line.n);
+		dialog_fail(&p->d, "cannot do '%.*s' now", SLICE_ARG(text));
 }
 
 static void play_line(struct player *p, struct slice line)
 {
-	struct slice text = line, kind;
+	struct slice text, kind;
 	struct buf raw;
 
-	if (line.n == 0 || line.p[0] == '#')
+	if (!dialog_line(&p->d, line, &kind, &text) || kind.n == 0)
 		return;
-	if (!cur_until(&text, ':', &kind)) {
-		fail(p, "not a line of a dialog");
-		return;
-	}
-	cur_byte(&text, ' ');
-	if (flag(kind, "Setup")) {
+	if (dialog_is(kind, "Setup")) {
 		do_setup(p, text);
 		return;
 	}
 	if (!p->engine)
 		p->engine = smtp_client_new(&p->setup);
-	buf_init(&raw, MANY);
-	unescape(text, &raw);
-	if (flag(kind, "S") || flag(kind, "s")) {
+	buf_init(&raw, DIALOG_MANY);
+	dialog_unescape(text, &raw);
+	if (dialog_is(kind, "S") || dialog_is(kind, "s")) {
 		buf_put(&p->in, buf_slice(&raw));
-		if (flag(kind, "S"))
+		if (dialog_is(kind, "S"))
 			buf_str(&p->in, "\r\n");
-	} else if (flag(kind, "C")) {
+	} else if (dialog_is(kind, "C")) {
 		pump(p);
-		expect(p, &p->out, "\r\n", buf_slice(&raw), "the command");
-	} else if (flag(kind, "M")) {
+		dialog_expect(&p->d, &p->out, "\r\n", buf_slice(&raw), "the command");
+	} else if (dialog_is(kind, "M")) {
 		do_message(p, text);
-	} else if (flag(kind, "B") || flag(kind, "b")) {
-		if (flag(kind, "B"))
+	} else if (dialog_is(kind, "B") || dialog_is(kind, "b")) {
+		if (dialog_is(kind, "B"))
 			buf_str(&raw, "\r\n");
 		do_body(p, buf_slice(&raw));
-	} else if (flag(kind, "R")) {
+	} else if (dialog_is(kind, "R")) {
 		pump(p);
-		expect(p, &p->results, "\n", buf_slice(&raw), "the result");
-	} else if (flag(kind, "Q")) {
+		dialog_expect(&p->d, &p->results, "\n", buf_slice(&raw), "the result");
+	} else if (dialog_is(kind, "Q")) {
 		struct buf what;
 
 		pump(p);
 		buf_init(&what, 4096);
-		describe(smtp_client_want(p->engine), &what);
+		describe(p->engine, &what);
 		buf_str(&what, "\n");
-		expect(p, &what, "\n", buf_slice(&raw), "the question");
+		dialog_expect(&p->d, &what, "\n", buf_slice(&raw), "the question");
 		buf_done(&what);
-	} else if (flag(kind, "A")) {
+	} else if (dialog_is(kind, "T")) {
+		pump(p);
+		expect_transcript(p, buf_slice(&raw));
+	} else if (dialog_is(kind, "A")) {
 		do_answer(p, text);
 	} else {
-		fail(p, "no such kind of line: %.*s", SLICE_ARG(kind));
+		dialog_fail(&p->d, "no such kind of line: %.*s", SLICE_ARG(kind));
 	}
 	buf_done(&raw);
 }
 
 static void finish(struct player *p)
 {
-	if (p->error.n > 0 || !p->engine)
+	if (p->d.error.n > 0 || !p->engine)
 		return;
 	pump(p);
 	if (p->out.n > 0)
-		fail(p, "more was said: %.*s", SLICE_ARG(slice_head(buf_slice(&p->out), 300)));
+		dialog_fail(&p->d, "more was said: %.*s", SLICE_ARG(slice_head(buf_slice(&p->out), 300)));
 	if (p->results.n > 0)
-		fail(p, "more results: %.*s", SLICE_ARG(slice_head(buf_slice(&p->results), 300)));
+		dialog_fail(&p->d, "more results: %.*s", SLICE_ARG(slice_head(buf_slice(&p->results), 300)));
 	if (p->in.n > 0 && smtp_client_want(p->engine)->want != SMTP_CLIENT_CLOSE)
-		fail(p, "input is left: %.*s", SLICE_ARG(slice_head(buf_slice(&p->in), 100)));
+		dialog_fail(&p->d, "input is left: %.*s", SLICE_ARG(slice_head(buf_slice(&p->in), 100)));
 }
 
 /* True when it went as written; else ret_error says where it did not. */
@@ -328,87 +315,36 @@ static bool play(struct slice text, size_t cut, struct buf *ret_error)
 	struct player *p = calloc(1, sizeof(*p));
 	bool ok;
 
-	p->cut = cut;
+	p->d.cut = cut;
 	p->setup.helo = SLICE_LIT("mx.test");
-	buf_init(&p->in, MANY);
-	buf_init(&p->out, MANY);
-	buf_init(&p->words, MANY);
-	buf_init(&p->results, MANY);
-	buf_init(&p->error, 8192);
-	while (text.n > 0 && p->error.n == 0) {
+	buf_init(&p->in, DIALOG_MANY);
+	buf_init(&p->out, DIALOG_MANY);
+	buf_init(&p->words, DIALOG_MANY);
+	buf_init(&p->results, DIALOG_MANY);
+	buf_init(&p->said, DIALOG_MANY);
+	p->setup.transcript = true;
+	buf_init(&p->d.error, 8192);
+	while (text.n > 0 && p->d.error.n == 0) {
 		size_t n = slice_find(text, '\n');
 
-		p->line++;
+		p->d.line++;
 		play_line(p, slice_head(text, n));
 		text = slice_tail(text, n + 1);
 	}
 	finish(p);
-	ok = p->error.n == 0;
-	*ret_error = p->error;
+	ok = p->d.error.n == 0;
+	*ret_error = p->d.error;
 	smtp_client_free(p->engine);
 	buf_done(&p->in);
 	buf_done(&p->out);
 	buf_done(&p->words);
 	buf_done(&p->results);
+	buf_done(&p->said);
 	free(p);
 	return ok;
 }
 
-static int is_dialog(const struct dirent *e)
-{
-	struct slice name = slice_str(e->d_name);
-
-	return name.n > 5 && slice_eq(slice_tail(name, name.n - 5), SLICE_LIT(".smtp"));
-}
-
-static bool read_file(const char *name, struct buf *to)
-{
-	char path[1024];
-	unsigned char *at;
-	size_t n;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", DIR_NAME, name);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	while (buf_reserve(to, 4096, &at) > 0 && (n = fread(at, 1, 4096, f)) > 0)
-		buf_filled(to, n);
-	fclose(f);
-	return true;
-}
-
 int main(int argc, char **argv)
 {
-	static const size_t cuts[] = { MANY, 3, 1 };
-	const char *only = argc > 1 ? argv[1] : NULL;
-	struct dirent **names;
-	int n = scandir(DIR_NAME, &names, is_dialog, alphasort), bad = 0;
-
-	printf("1..%d\n", n);
-	for (int i = 0; i < n; i++) {
-		struct buf text, error;
-		bool ok = true;
-
-		buf_init(&text, MANY);
-		buf_init(&error, 1);
-		if (only && strcmp(only, names[i]->d_name) != 0)
-			continue;
-		if (!read_file(names[i]->d_name, &text))
-			ok = false;
-		for (size_t c = 0; c < 3 && ok; c++) {
-			buf_done(&error);
-			ok = play(buf_slice(&text), cuts[c], &error);
-			if (!ok)
-				printf("# %s, %zu at a time\n%.*s", names[i]->d_name, cuts[c],
-				       SLICE_ARG(buf_slice(&error)));
-		}
-		printf("%s %d - %s\n", ok ? "ok" : "not ok", i + 1, names[i]->d_name);
-		bad += !ok;
-		buf_done(&error);
-		buf_done(&text);
-		free(names[i]);
-	}
-	free(names);
-	return n <= 0 || bad > 0;
+	return dialog_main(argc, argv, DIR_NAME, play);
 }

@@ -6,65 +6,9 @@
 #include "smtp/client_private.h"
 #include "smtp/path.h"
 
-#define BODY_PIECE  (16U << 10) /* taken at once */
-#define COMMAND_MAX 2048	/* octets of MAIL or RCPT: what our own server takes */
-
-static bool is_lmtp(const struct smtp_client *c)
+bool client_is_lmtp(const struct smtp_client *c)
 {
 	return c->setup->protocol == SMTP_CLIENT_LMTP;
-}
-
-/* ---- what cannot be sent ---- */
-
-/* Nothing that would end the command or its path early. */
-static bool is_safe(struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return false;
-	return true;
-}
-
-static bool is_parameter(struct slice s)
-{
-	return is_safe(s) && slice_find(s, ' ') == s.n;
-}
-
-/* The sender's side of it is wrong for every recipient.  NULL, or why. */
-static const char *unfit(const struct smtp_client *c, const struct smtp_client_message *m,
-			 const char **ret_enhanced)
-{
-	const struct smtp_client_offers *o = &c->offers;
-	size_t line = m->sender.n + m->envid.n + 128;
-
-	*ret_enhanced = "5.1.7";
-	if (!is_safe(m->sender) || !is_parameter(m->envid) || line > COMMAND_MAX)
-		return "the sender's address cannot be sent";
-	*ret_enhanced = "5.6.7";
-	if (!o->smtputf8 && slice_has_8bit(m->sender))
-		return "the sender's address is not ASCII, and the next server lacks SMTPUTF8";
-	if (!o->smtputf8 && m->smtputf8 && !is_lmtp(c))
-		return "the message needs SMTPUTF8, which the next server lacks";
-	*ret_enhanced = "5.6.3";
-	if (!o->eightbitmime && m->eightbit && !is_lmtp(c))
-		return "the message has 8-bit text, and the next server lacks 8BITMIME";
-	*ret_enhanced = "5.3.4";
-	if (o->max_size > 0 && m->size > o->max_size)
-		return "the message is larger than the next server takes";
-	return NULL;
-}
-
-static const char *unfit_rcpt(const struct smtp_client *c, const struct smtp_client_rcpt *r,
-			      const char **ret_enhanced)
-{
-	*ret_enhanced = "5.1.3";
-	if (r->address.n == 0 || !is_safe(r->address) || !is_parameter(r->orcpt) ||
-	    r->address.n + r->orcpt.n + 128 > COMMAND_MAX)
-		return "the address cannot be sent";
-	*ret_enhanced = "5.6.7";
-	if (!c->offers.smtputf8 && slice_has_8bit(r->address))
-		return "the address is not ASCII, and the next server lacks SMTPUTF8";
-	return NULL;
 }
 
 /* ---- commands ---- */
@@ -85,17 +29,27 @@ static void put_mail(struct smtp_client *c)
 	struct buf *b = &c->output;
 	size_t from = b->n;
 
-	buf_fmt(b, "MAIL FROM:<%.*s>", SLICE_ARG(m->sender));
-	if (o->size)
-		buf_fmt(b, " SIZE=%llu", (unsigned long long)m->size);
+	buf_put(b, SLICE_LIT("MAIL FROM:<"));
+	buf_put(b, m->sender);
+	buf_byte(b, '>');
+	if (o->size) {
+		buf_put(b, SLICE_LIT(" SIZE="));
+		buf_dec(b, m->size, 0);
+	}
 	if (o->eightbitmime && m->eightbit)
-		buf_str(b, " BODY=8BITMIME");
+		buf_put(b, SLICE_LIT(" BODY=8BITMIME"));
 	if (needs_utf8(c))
-		buf_str(b, " SMTPUTF8");
+		buf_put(b, SLICE_LIT(" SMTPUTF8"));
 	if (o->dsn && (m->ret == SMTP_RET_FULL || m->ret == SMTP_RET_HDRS))
 		buf_str(b, m->ret == SMTP_RET_FULL ? " RET=FULL" : " RET=HDRS");
-	if (o->dsn && m->envid.n > 0)
-		buf_fmt(b, " ENVID=%.*s", SLICE_ARG(m->envid));
+	if (o->dsn && m->envid.n > 0) {
+		buf_put(b, SLICE_LIT(" ENVID="));
+		buf_put(b, m->envid);
+	}
+	if (m->requiretls && o->requiretls && c->in_tls)
+		buf_put(b, SLICE_LIT(" REQUIRETLS"));
+	if (o->mt_priority && m->mt_priority > 0 && m->mt_priority < 20)
+		buf_fmt(b, " MT-PRIORITY=%d", m->mt_priority - 10);
 	buf_put(b, SLICE_LIT("\r\n"));
 	client_said_from(c, from);
 }
@@ -126,7 +80,9 @@ static void put_rcpt(struct smtp_client *c, const struct smtp_client_rcpt *r)
 	struct buf *b = &c->output;
 	size_t from = b->n;
 
-	buf_fmt(b, "RCPT TO:<%.*s>", SLICE_ARG(r->address));
+	buf_put(b, SLICE_LIT("RCPT TO:<"));
+	buf_put(b, r->address);
+	buf_byte(b, '>');
 	if (c->offers.dsn)
 		put_notify(r->notify, b);
 	/* A form with characters beyond ASCII is for servers with SMTPUTF8. RFC 6533 3 */
@@ -142,10 +98,19 @@ static void skip(const struct smtp_client *c, uint32_t *at)
 		++*at;
 }
 
+/* BDAT's gain is that it needs no leave: MAIL, RCPT and the whole message go out together, one
+ * round trip where DATA takes two.  A large message spends its time otherwise, and would have gone
+ * for nothing if nobody is accepted. */
+static bool may_chunk(const struct smtp_client *c)
+{
+	return c->setup->chunking && c->offers.chunking && c->offers.pipelining && !c->chunking_odd &&
+	       !client_is_lmtp(c) && c->m->size <= SMTP_CLIENT_CHUNK_MAX;
+}
+
 /* The next command, if it may go out now. */
 static bool send_one(struct smtp_client *c)
 {
-	bool pipelined = c->offers.pipelining && !is_lmtp(c);
+	bool pipelined = c->offers.pipelining && !client_is_lmtp(c);
 
 	if (!c->mail_sent) {
 		put_mail(c);
@@ -162,6 +127,10 @@ static bool send_one(struct smtp_client *c)
 	}
 	if (c->unanswered > 0 ? !pipelined : c->accepted == 0)
 		return false;
+	if (may_chunk(c)) { /* see wants_chunks() */
+		c->bdat = c->data_sent = true;
+		return false;
+	}
 	client_say(c, "DATA");
 	c->data_sent = true;
 	return true;
@@ -176,6 +145,11 @@ void client_send_commands(struct smtp_client *c)
 }
 
 /* ---- a message from its beginning to its end ---- */
+
+static enum smtp_client_result as_it_says(const char *enhanced)
+{
+	return enhanced[0] == '4' ? SMTP_CLIENT_DEFERRED : SMTP_CLIENT_FAILED;
+}
 
 bool smtp_client_mail(struct smtp_client *c, const struct smtp_client_message *m)
 {
@@ -193,11 +167,17 @@ bool smtp_client_mail(struct smtp_client *c, const struct smtp_client_message *m
 	c->next_rcpt = c->at_rcpt = c->accepted = 0;
 	c->unanswered = 0;
 	c->mail_sent = c->mail_answered = c->mail_refused = c->data_sent = c->void_dot = false;
+	c->bdat = c->bdat_last = c->bdat_failed = false;
+	c->fit = c->domains = 0;
+	buf_reset(&c->chunk);
+	c->bol = true;
+	c->cr = false;
+	c->body_n = 0;
 	c->step = SMTP_CLIENT_AT_MAIL;
 	client_said_message(c);
-	why = unfit(c, m, &enhanced);
+	why = client_unfit(c, m, &enhanced);
 	if (why)
-		client_judge_words(c, 0, m->recipients, RCPT_DONE, SMTP_CLIENT_FAILED, enhanced, why);
+		client_judge_words(c, 0, m->recipients, RCPT_DONE, as_it_says(enhanced), enhanced, why);
 	client_advance(c);
 	return true;
 }
@@ -206,6 +186,8 @@ void client_message_over(struct smtp_client *c)
 {
 	c->m = NULL;
 	c->step = SMTP_CLIENT_IDLE;
+	if (c->chunk.cap > CLIENT_CHUNK_KEPT)
+		buf_done(&c->chunk);
 }
 
 /* Something of the transaction is open on the other side. */
@@ -223,9 +205,9 @@ static bool judge_unfit_rcpt(struct smtp_client *c)
 
 		if (c->rcpt[c->at_rcpt] == RCPT_DONE)
 			continue;
-		why = unfit_rcpt(c, &c->m->rcpt[c->at_rcpt], &enhanced);
+		why = client_unfit_rcpt(c, c->at_rcpt, &enhanced);
 		if (why) {
-			client_judge_words(c, c->at_rcpt, c->at_rcpt + 1, RCPT_DONE, SMTP_CLIENT_FAILED,
+			client_judge_words(c, c->at_rcpt, c->at_rcpt + 1, RCPT_DONE, as_it_says(enhanced),
 					   enhanced, why);
 			return true;
 		}
@@ -240,19 +222,38 @@ static bool judge_unfit_rcpt(struct smtp_client *c)
 	return false;
 }
 
+/* More of the body, while the answers to what went before it are under way. */
+static bool wants_chunks(struct smtp_client *c)
+{
+	skip(c, &c->at_rcpt);
+	return c->bdat && !c->bdat_last && !c->bdat_failed && !c->mail_refused &&
+	       (c->accepted > 0 || !c->mail_answered || c->at_rcpt < c->next_rcpt);
+}
+
+/* Whose answer comes next. */
+static enum smtp_client_step awaited(struct smtp_client *c)
+{
+	skip(c, &c->at_rcpt);
+	return c->unanswered == 0		    ? SMTP_CLIENT_AT_BODY
+	       : !c->mail_answered		    ? SMTP_CLIENT_AT_MAIL
+	       : c->at_rcpt < c->next_rcpt	    ? SMTP_CLIENT_AT_RCPT
+	       : c->bdat_last && c->unanswered == 1 ? SMTP_CLIENT_AT_FINAL
+						    : SMTP_CLIENT_AT_DATA;
+}
+
 static void commands(struct smtp_client *c)
 {
+	bool body;
+
 	client_send_commands(c);
-	if (c->unanswered > 0) {
-		skip(c, &c->at_rcpt);
-		c->step = !c->mail_answered	      ? SMTP_CLIENT_AT_MAIL
-			  : c->at_rcpt < c->next_rcpt ? SMTP_CLIENT_AT_RCPT
-						      : SMTP_CLIENT_AT_DATA;
-		c->ask.want = SMTP_CLIENT_INPUT;
-	} else if (c->mail_refused) {
+	body = wants_chunks(c);
+	if (body || c->unanswered > 0) {
+		c->step = awaited(c);
+		c->ask.want = body ? SMTP_CLIENT_BODY : SMTP_CLIENT_INPUT;
+	} else if (c->bdat_last ? !c->bdat_failed : c->mail_refused) {
 		client_message_over(c);
 	} else {
-		reset(c); /* nobody was accepted, or DATA refused */
+		reset(c); /* nobody was accepted, or DATA or BDAT refused (RFC 3030 4.2) */
 	}
 }
 
@@ -262,13 +263,12 @@ void client_transaction(struct smtp_client *c)
 		return;
 	if (!c->m)
 		return;
+	c->ask.want = c->step == SMTP_CLIENT_AT_BODY ? SMTP_CLIENT_BODY : SMTP_CLIENT_INPUT;
 	if (c->step == SMTP_CLIENT_AT_MAIL || c->step == SMTP_CLIENT_AT_RCPT ||
-	    c->step == SMTP_CLIENT_AT_DATA)
+	    c->step == SMTP_CLIENT_AT_DATA || (c->bdat && c->step != SMTP_CLIENT_AT_RSET))
 		commands(c);
 	else if (c->step == SMTP_CLIENT_AT_FINAL && c->accepted == 0 && !c->void_dot)
 		client_message_over(c);
-	if (c->m)
-		c->ask.want = c->step == SMTP_CLIENT_AT_BODY ? SMTP_CLIENT_BODY : SMTP_CLIENT_INPUT;
 }
 
 /* ---- answers ---- */
@@ -312,21 +312,45 @@ void client_on_rcpt(struct smtp_client *c)
 	}
 }
 
+/* The answer to BDAT, a last one or not.  A server that offers CHUNKING and then does not know it:
+ * the next try goes by DATA, and these are deferred. */
+static void on_chunk(struct smtp_client *c)
+{
+	int code = c->reply.code;
+	bool odd = code >= 500 && code <= 504 && c->accepted > 0;
+
+	if (code / 100 == 3) {
+		client_break(c, "4.5.0", strange);
+		return;
+	}
+	if (code / 100 == 2 && !c->bdat_failed) {
+		if (c->step == SMTP_CLIENT_AT_FINAL)
+			client_judge(c, 0, c->m->recipients, RCPT_ACCEPTED, SMTP_CLIENT_DELIVERED);
+	} else {
+		c->bdat_failed = true;
+		c->chunking_odd = c->chunking_odd || odd;
+		client_judge(c, 0, c->m->recipients, RCPT_ACCEPTED,
+			     odd || code / 100 == 2 ? SMTP_CLIENT_DEFERRED : refused(c));
+	}
+	if (code == 421)
+		client_lose(c, c->reply.enhanced, "the server closed the connection before its answer");
+}
+
 void client_on_data(struct smtp_client *c)
 {
 	int class = c->reply.code / 100;
 
 	c->unanswered--;
-	if (class == 2 || (class == 3 && c->reply.code != 354)) {
+	if (c->bdat) {
+		on_chunk(c);
+	} else if (class == 2 || (class == 3 && c->reply.code != 354)) {
 		client_break(c, "4.5.0", strange);
 	} else if (class != 3) {
 		client_judge(c, 0, c->m->recipients, RCPT_DONE, refused(c));
 	} else if (c->accepted > 0) {
 		c->step = SMTP_CLIENT_AT_BODY;
-		c->bol = true;
-		c->cr = false;
 	} else {
-		buf_str(&c->output, ".\r\n");
+		client_say(c, ".");
 		c->void_dot = true;
 		c->step = SMTP_CLIENT_AT_FINAL;
 	}
@@ -341,6 +365,11 @@ void client_on_final(struct smtp_client *c)
 {
 	uint32_t n = c->m->recipients, at = c->at_rcpt;
 
+	if (c->bdat) {
+		c->unanswered--;
+		on_chunk(c);
+		return;
+	}
 	if (c->void_dot) {
 		if (c->reply.code == 421)
 			client_break_by_reply(c);
@@ -352,7 +381,7 @@ void client_on_final(struct smtp_client *c)
 		client_break(c, "4.5.0", strange);
 		return;
 	}
-	if (!is_lmtp(c)) {
+	if (!client_is_lmtp(c)) {
 		client_judge(c, 0, n, RCPT_ACCEPTED, final_result(c));
 	} else {
 		while (at < n && c->rcpt[at] != RCPT_ACCEPTED)
@@ -363,75 +392,4 @@ void client_on_final(struct smtp_client *c)
 	/* It closes; who has no answer by now will get none. */
 	if (c->reply.code == 421)
 		client_lose(c, c->reply.enhanced, "the server closed the connection before its answer");
-}
-
-/* ---- the body ---- */
-
-static void end_line(struct smtp_client *c)
-{
-	buf_put(&c->output, SLICE_LIT("\r\n"));
-	c->bol = true;
-	c->cr = false;
-}
-
-/* RFC 5321 4.5.2, and no CR or LF alone ever goes out: where one server takes "LF . LF" for
- * the end and another does not, a message could smuggle in a second one. */
-static void stuff(struct smtp_client *c, struct slice s)
-{
-	while (s.n > 0) {
-		size_t run;
-
-		if (c->cr) {
-			end_line(c);
-			if (s.p[0] == '\n')
-				s = slice_tail(s, 1);
-			continue;
-		}
-		run = slice_find(s, '\n');
-		run = slice_find(slice_head(s, run), '\r');
-		if (run > 0 && c->bol && s.p[0] == '.')
-			buf_byte(&c->output, '.');
-		if (run > 0) {
-			buf_put(&c->output, slice_head(s, run));
-			c->bol = false;
-		} else if (s.p[0] == '\r') {
-			c->cr = true;
-			run = 1;
-		} else {
-			end_line(c);
-			run = 1;
-		}
-		s = slice_tail(s, run);
-	}
-}
-
-size_t smtp_client_body(struct smtp_client *c, struct slice s)
-{
-	assert(c->ask.want == SMTP_CLIENT_BODY);
-	if (c->output.n >= CLIENT_OUTPUT_FULL)
-		return 0;
-	s = slice_head(s, BODY_PIECE);
-	stuff(c, s);
-	if (!buf_ok(&c->output))
-		client_advance(c);
-	return s.n;
-}
-
-void smtp_client_body_end(struct smtp_client *c)
-{
-	assert(c->ask.want == SMTP_CLIENT_BODY);
-	if (c->cr || !c->bol)
-		end_line(c);
-	buf_put(&c->output, SLICE_LIT(".\r\n"));
-	if (buf_ok(&c->output)) {
-		c->step = SMTP_CLIENT_AT_FINAL;
-		c->at_rcpt = 0;
-	}
-	client_advance(c);
-}
-
-void smtp_client_body_fail(struct smtp_client *c, const char *enhanced, const char *text)
-{
-	assert(c->ask.want == SMTP_CLIENT_BODY);
-	smtp_client_lost(c, enhanced, text);
 }

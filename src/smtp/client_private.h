@@ -5,8 +5,12 @@
 #include "smtp/client.h"
 #include "smtp/reply.h"
 
-#define CLIENT_OUTPUT_MAX  (96U << 10)
+#define CLIENT_OUTPUT_MAX  (192U << 10)
 #define CLIENT_OUTPUT_FULL (32U << 10) /* then no more body or commands are taken */
+
+#define CLIENT_CHUNK_FULL  (64U << 10) /* then it goes, as one of several */
+#define CLIENT_CHUNK_KEPT  (16U << 10) /* of its memory, between messages */
+#define CLIENT_DOMAINS_MAX 128
 
 /* Where a recipient stands. */
 enum client_rcpt {
@@ -67,8 +71,16 @@ struct smtp_client {
 	unsigned unanswered; /* commands of this message */
 	bool mail_sent, mail_answered, mail_refused;
 	bool data_sent;
-	bool void_dot; /* nobody accepted, and yet 354: the dot's answer is for nobody */
-	bool bol, cr;  /* of the body: at the beginning of a line; a CR came last */
+	bool void_dot;	   /* nobody accepted, and yet 354: the dot's answer is for nobody */
+	bool bdat;	   /* it goes by BDAT, and that is next or has begun */
+	bool bdat_last;	   /* all of it is said */
+	bool bdat_failed;  /* a chunk was refused: RSET is due */
+	bool chunking_odd; /* of the connection: it offers what it does not know */
+	struct buf chunk;
+	uint64_t body_n;
+	uint32_t fit, domains; /* recipients that may be named, and their domains */
+	uint32_t domain_at[CLIENT_DOMAINS_MAX];
+	bool bol, cr; /* of the body: at the beginning of a line; a CR came last */
 
 	struct client_auth auth;
 	struct client_said said;
@@ -123,7 +135,15 @@ void client_said_from(struct smtp_client *c, size_t from);
 void client_said_reply(struct smtp_client *c); /* the reply's last line */
 void client_said_message(struct smtp_client *c);
 
+/* client_fit.c */
+/* The sender's side of it is wrong for every recipient.  NULL, or why. */
+const char *client_unfit(const struct smtp_client *c, const struct smtp_client_message *m,
+			 const char **ret_enhanced);
+/* Asked once for each, in order: it counts. */
+const char *client_unfit_rcpt(struct smtp_client *c, uint32_t at, const char **ret_enhanced);
+
 /* client_message.c */
+bool client_is_lmtp(const struct smtp_client *c);
 void client_send_commands(struct smtp_client *c);
 void client_on_mail(struct smtp_client *c);
 void client_on_rcpt(struct smtp_client *c);

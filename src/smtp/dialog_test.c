@@ -1,72 +1,21 @@
 /* dialog_test.c - plays the dialogs of tests/dialogs/ against the engine: each whole, in
  * threes, and byte by byte.  The format is told in tests/dialogs/README.md. */
-#include <dirent.h>
-#include <stdarg.h>
-
+#include "smtp/dialog_harness.h"
 #include "smtp/server.h"
 
 #define DIR_NAME TEST_SOURCE_DIR "/tests/dialogs"
-#define MANY	 (8U << 20)
 
 struct player {
+	struct dialog d;
 	struct smtp_server_setup setup;
 	struct smtp_server *engine;
 	char mechs[128], mechs_tls[128];
 	bool implicit, binding, greeted;
 	int after; /* how much of a session goes before the dialog */
-	size_t cut;
-	struct buf in, out, body, events, error;
+	struct buf in, out, body, events;
 	unsigned char *fed; /* the piece given last: freed when the engine may not look at it */
 	unsigned faults;
-	size_t line;
 };
-
-static void fail(struct player *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void fail(struct player *p, const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	if (p->error.n > 0)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	buf_fmt(&p->error, "#   line %zu: %s\n", p->line, text);
-}
-
-/* \r \n \t \0 \\ \xHH and \(N*text) */
-static void unescape(struct slice s, struct buf *to)
-{
-	while (s.n > 0) {
-		struct slice c = slice_tail(s, 1), part;
-		uint64_t times;
-		unsigned hex;
-		char digits[3];
-
-		if (s.p[0] != '\\' || c.n == 0) {
-			buf_byte(to, s.p[0]);
-			s = c;
-			continue;
-		}
-		s = slice_tail(c, 1);
-		if (c.p[0] == 'x' && cur_take(&s, 2, &part) && slice_copy(part, digits, 3) &&
-		    sscanf(digits, "%x", &hex) == 1) {
-			buf_byte(to, (unsigned char)hex);
-		} else if (c.p[0] == '(' && cur_u64(&s, MANY, &times) && cur_byte(&s, '*') &&
-			   cur_until(&s, ')', &part)) {
-			while (times-- > 0)
-				unescape(part, to);
-		} else {
-			buf_byte(to, c.p[0] == 'r'   ? '\r'
-				     : c.p[0] == 'n' ? '\n'
-				     : c.p[0] == 't' ? '\t'
-				     : c.p[0] == '0' ? '\0'
-						     : c.p[0]);
-		}
-	}
-}
 
 static void describe(const struct smtp_server_ask *a, struct buf *to)
 {
@@ -146,14 +95,14 @@ static void pump(struct player *p)
 			if (p->in.n == 0)
 				return;
 			free(p->fed);
-			in = slice_head(buf_slice(&p->in), p->cut);
+			in = slice_head(buf_slice(&p->in), p->d.cut);
 			p->fed = malloc(in.n);
 			memcpy(p->fed, in.p, in.n);
 			buf_consume(&p->in, smtp_server_feed(p->engine, slice_of(p->fed, in.n)));
 			break;
 		case SMTP_SERVER_BODY:
 			if (ask->data.n == 0)
-				fail(p, "an empty BODY");
+				dialog_fail(&p->d, "an empty BODY");
 			buf_put(&p->body, ask->data);
 			smtp_server_go_on(p->engine);
 			break;
@@ -173,63 +122,53 @@ static void pump(struct player *p)
 	}
 }
 
-static bool flag(struct slice word, const char *name)
-{
-	return slice_eq(word, slice_str(name));
-}
-
-static bool number(struct slice word, const char *name, uint64_t *ret)
-{
-	return cur_word(&word, slice_str(name)) && cur_byte(&word, '=') && cur_u64(&word, UINT64_MAX, ret);
-}
-
 static void setup_word(struct player *p, struct slice w)
 {
 	struct smtp_server_setup *s = &p->setup;
 	uint64_t n = 0;
 
-	if (flag(w, "role=relay"))
+	if (dialog_is(w, "role=relay"))
 		s->role = SMTP_RELAY;
-	else if (flag(w, "role=submission"))
+	else if (dialog_is(w, "role=submission"))
 		s->role = SMTP_SUBMISSION, s->tls_required = s->auth = true;
-	else if (flag(w, "role=local"))
+	else if (dialog_is(w, "role=local"))
 		s->role = SMTP_LOCAL;
-	else if (flag(w, "after=ehlo"))
+	else if (dialog_is(w, "after=ehlo"))
 		p->after = 1;
-	else if (flag(w, "after=auth"))
+	else if (dialog_is(w, "after=auth"))
 		p->after = 2;
-	else if (flag(w, "after=mail"))
+	else if (dialog_is(w, "after=mail"))
 		p->after = 3;
-	else if (flag(w, "after=rcpt"))
+	else if (dialog_is(w, "after=rcpt"))
 		p->after = 4;
-	else if (flag(w, "starttls"))
+	else if (dialog_is(w, "starttls"))
 		s->starttls = true;
-	else if (flag(w, "tls-required"))
+	else if (dialog_is(w, "tls-required"))
 		s->tls_required = true;
-	else if (flag(w, "clear"))
+	else if (dialog_is(w, "clear"))
 		s->tls_required = false;
-	else if (flag(w, "implicit"))
+	else if (dialog_is(w, "implicit"))
 		p->implicit = true;
-	else if (flag(w, "binding"))
+	else if (dialog_is(w, "binding"))
 		p->binding = true;
-	else if (flag(w, "no-auth"))
+	else if (dialog_is(w, "no-auth"))
 		s->auth = false;
-	else if (flag(w, "no-advice"))
+	else if (dialog_is(w, "no-advice"))
 		s->advice.n = 0;
-	else if (flag(w, "bare=fix"))
+	else if (dialog_is(w, "bare=fix"))
 		s->bare = SMTP_BARE_FIX;
-	else if (number(w, "size", &n))
+	else if (dialog_number(w, "size", &n))
 		s->max_size = n;
-	else if (number(w, "rcpts", &n))
+	else if (dialog_number(w, "rcpts", &n))
 		s->max_recipients = (uint32_t)n;
-	else if (number(w, "errors", &n))
+	else if (dialog_number(w, "errors", &n))
 		s->max_errors = (uint32_t)n;
-	else if (number(w, "commands", &n))
+	else if (dialog_number(w, "commands", &n))
 		s->max_commands = (uint32_t)n;
-	else if (number(w, "transactions", &n))
+	else if (dialog_number(w, "transactions", &n))
 		s->max_transactions = (uint32_t)n;
 	else
-		fail(p, "no such setup: %.*s", SLICE_ARG(w));
+		dialog_fail(&p->d, "no such setup: %.*s", SLICE_ARG(w));
 }
 
 static void do_setup(struct player *p, struct slice text)
@@ -268,20 +207,20 @@ static void do_answer(struct player *p, struct slice text)
 	int code;
 
 	pump(p);
-	code = flag(text, "ok") ? 250 : reply_of(text, enhanced, words, sizeof(words));
-	if (flag(text, "ok"))
+	code = dialog_is(text, "ok") ? 250 : reply_of(text, enhanced, words, sizeof(words));
+	if (dialog_is(text, "ok"))
 		enhanced[0] = '\0';
 	if (cur_word(&text, SLICE_LIT("hang-up"))) {
 		smtp_server_hang_up(p->engine, "4.3.2", "shutting down");
-	} else if (flag(text, "tls") || flag(text, "tls binding")) {
+	} else if (dialog_is(text, "tls") || dialog_is(text, "tls binding")) {
 		if (ask->want != SMTP_SERVER_TLS)
-			fail(p, "TLS is not wanted");
+			dialog_fail(&p->d, "TLS is not wanted");
 		else
 			smtp_server_tls_started(p->engine, text.n > 3);
 	} else if (ask->want == SMTP_SERVER_AUTH || ask->want == SMTP_SERVER_AUTH_STEP) {
-		buf_init(&raw, MANY);
+		buf_init(&raw, DIALOG_MANY);
 		if (cur_word(&text, SLICE_LIT("challenge"))) {
-			unescape(slice_trim(text), &raw);
+			dialog_unescape(slice_trim(text), &raw);
 			smtp_server_challenge(p->engine, buf_slice(&raw));
 		} else {
 			smtp_server_auth_done(p->engine, code, *enhanced ? enhanced : NULL,
@@ -293,31 +232,12 @@ static void do_answer(struct player *p, struct slice text)
 
 		buf_init(&what, 4096);
 		describe(ask, &what);
-		fail(p, "cannot answer '%.*s' to %.*s", SLICE_ARG(text), SLICE_ARG(buf_slice(&what)));
+		dialog_fail(&p->d, "cannot answer '%.*s' to %.*s", SLICE_ARG(text),
+			    SLICE_ARG(buf_slice(&what)));
 		buf_done(&what);
 	} else {
 		smtp_server_answer(p->engine, code, *enhanced ? enhanced : NULL, *words ? words : NULL);
 	}
-}
-
-/* The next line of what was gathered, without its end; with "..." at the end
- * of want only the beginning counts. */
-static void expect(struct player *p, struct buf *from, const char *end, struct slice want, const char *what)
-{
-	struct slice have = buf_slice(from), line, dots = SLICE_LIT("...");
-	struct slice tail = want.n > 3 ? slice_tail(want, want.n - 3) : want;
-	const void *at = have.n ? memmem(have.p, have.n, end, strlen(end)) : NULL;
-	bool same;
-
-	line = slice_head(have, at ? (size_t)((const unsigned char *)at - have.p) : have.n);
-	same = slice_eq(tail, dots) ? slice_starts(line, slice_head(want, want.n - 3))
-				    : slice_eq(line, want) && at;
-	if (!same)
-		fail(p, "%s differs\n#     expected: %.*s\n#     was:      %.*s%s", what,
-		     (int)(want.n < 300 ? want.n : 300), (const char *)want.p,
-		     (int)(line.n < 300 ? line.n : 300), (const char *)line.p, at ? "" : " (no line)");
-	else
-		buf_consume(from, at ? line.n + strlen(end) : line.n);
 }
 
 static void expect_question(struct player *p, struct slice want)
@@ -328,7 +248,7 @@ static void expect_question(struct player *p, struct slice want)
 	buf_init(&what, 65536);
 	describe(smtp_server_want(p->engine), &what);
 	buf_str(&what, "\n");
-	expect(p, &what, "\n", want, "the question");
+	dialog_expect(&p->d, &what, "\n", want, "the question");
 	buf_done(&what);
 }
 
@@ -346,7 +266,7 @@ static void expect_faults(struct player *p, struct slice want)
 			buf_fmt(&have, "%s%s", have.n ? " " : "", names[i]);
 	buf_str(&have, "\n");
 	p->faults = 0;
-	expect(p, &have, "\n", want, "faults");
+	dialog_expect(&p->d, &have, "\n", want, "faults");
 	buf_done(&have);
 }
 
@@ -386,23 +306,18 @@ static void greet(struct player *p)
 
 static void play_line(struct player *p, struct slice line)
 {
-	struct slice text = line, kind;
+	struct slice text, kind;
 	char enhanced[16], words[512] = "";
 	struct buf raw;
 	int code;
 
-	if (line.n == 0 || line.p[0] == '#')
+	if (!dialog_line(&p->d, line, &kind, &text) || kind.n == 0)
 		return;
-	if (!cur_until(&text, ':', &kind)) {
-		fail(p, "not a line of a dialog");
-		return;
-	}
-	cur_byte(&text, ' ');
-	if (flag(kind, "Setup")) {
+	if (dialog_is(kind, "Setup")) {
 		do_setup(p, text);
 		return;
 	}
-	if (flag(kind, "Refuse")) {
+	if (dialog_is(kind, "Refuse")) {
 		code = reply_of(text, enhanced, words, sizeof(words));
 		p->greeted = true;
 		p->engine = smtp_server_new(&p->setup);
@@ -410,55 +325,57 @@ static void play_line(struct player *p, struct slice line)
 		return;
 	}
 	greet(p);
-	buf_init(&raw, MANY);
-	unescape(text, &raw);
-	if (flag(kind, "C") || flag(kind, "c")) {
+	buf_init(&raw, DIALOG_MANY);
+	dialog_unescape(text, &raw);
+	if (dialog_is(kind, "C") || dialog_is(kind, "c")) {
 		buf_put(&p->in, buf_slice(&raw));
-		if (flag(kind, "C"))
+		if (dialog_is(kind, "C"))
 			buf_str(&p->in, "\r\n");
-	} else if (flag(kind, "S")) {
+	} else if (dialog_is(kind, "S")) {
 		pump(p);
-		expect(p, &p->out, "\r\n", buf_slice(&raw), "the reply");
-	} else if (flag(kind, "B")) {
+		dialog_expect(&p->d, &p->out, "\r\n", buf_slice(&raw), "the reply");
+	} else if (dialog_is(kind, "B")) {
 		pump(p);
-		expect(p, &p->body, "\r\n", buf_slice(&raw), "the body");
-	} else if (flag(kind, "E")) {
+		dialog_expect(&p->d, &p->body, "\r\n", buf_slice(&raw), "the body");
+	} else if (dialog_is(kind, "E")) {
 		pump(p);
-		expect(p, &p->events, "\n", buf_slice(&raw), "the event");
-	} else if (flag(kind, "Q")) {
+		dialog_expect(&p->d, &p->events, "\n", buf_slice(&raw), "the event");
+	} else if (dialog_is(kind, "Q")) {
 		expect_question(p, text);
-	} else if (flag(kind, "A")) {
+	} else if (dialog_is(kind, "A")) {
 		do_answer(p, text);
-	} else if (flag(kind, "F")) {
+	} else if (dialog_is(kind, "F")) {
 		expect_faults(p, text);
-	} else if (flag(kind, "P")) {
+	} else if (dialog_is(kind, "P")) {
 		pump(p);
-		if (!flag(text, smtp_server_protocol(p->engine)))
-			fail(p, "the protocol is %s", smtp_server_protocol(p->engine));
+		if (!dialog_is(text, smtp_server_protocol(p->engine)))
+			dialog_fail(&p->d, "the protocol is %s", smtp_server_protocol(p->engine));
 	} else {
-		fail(p, "no such kind of line: %.*s", SLICE_ARG(kind));
+		dialog_fail(&p->d, "no such kind of line: %.*s", SLICE_ARG(kind));
 	}
 	buf_done(&raw);
 }
 
 static void finish(struct player *p)
 {
-	if (p->error.n > 0 || !p->engine)
+	if (p->d.error.n > 0 || !p->engine)
 		return;
 	pump(p);
 	if (smtp_server_want(p->engine)->want == SMTP_SERVER_CLOSE)
 		event(p);
 	/* "E: CLOSE" may have been expected already: see play(). */
 	if (p->out.n > 0)
-		fail(p, "more output than expected: %.*s", SLICE_ARG(slice_head(buf_slice(&p->out), 300)));
+		dialog_fail(&p->d, "more output than expected: %.*s",
+			    SLICE_ARG(slice_head(buf_slice(&p->out), 300)));
 	if (p->body.n > 0 && smtp_server_want(p->engine)->want != SMTP_SERVER_CLOSE)
-		fail(p, "more body than expected: %.*s", SLICE_ARG(slice_head(buf_slice(&p->body), 300)));
+		dialog_fail(&p->d, "more body than expected: %.*s",
+			    SLICE_ARG(slice_head(buf_slice(&p->body), 300)));
 }
 
-/* True when it went as written; else p->error says where it did not. */
+/* True when it went as written; else p->d.error says where it did not. */
 static bool play(struct slice text, size_t cut, struct buf *ret_error)
 {
-	struct player p = { .cut = cut,
+	struct player p = { .d.cut = cut,
 			    .setup = { .hostname = SLICE_LIT("mx.test"),
 				       .mechs = SLICE_LIT("PLAIN LOGIN"),
 				       .mechs_tls = SLICE_LIT("SCRAM-SHA-256-PLUS"),
@@ -470,15 +387,15 @@ static bool play(struct slice text, size_t cut, struct buf *ret_error)
 				       .max_transactions = 100 } };
 	bool closes = false, ok;
 
-	buf_init(&p.in, MANY);
-	buf_init(&p.out, MANY);
-	buf_init(&p.body, MANY);
-	buf_init(&p.events, MANY);
-	buf_init(&p.error, 8192);
-	while (text.n > 0 && p.error.n == 0) {
+	buf_init(&p.in, DIALOG_MANY);
+	buf_init(&p.out, DIALOG_MANY);
+	buf_init(&p.body, DIALOG_MANY);
+	buf_init(&p.events, DIALOG_MANY);
+	buf_init(&p.d.error, 8192);
+	while (text.n > 0 && p.d.error.n == 0) {
 		size_t n = slice_find(text, '\n');
 
-		p.line++;
+		p.d.line++;
 		closes = closes || slice_eq(slice_head(text, n), SLICE_LIT("E: CLOSE"));
 		if (slice_eq(slice_head(text, n), SLICE_LIT("E: CLOSE")))
 			finish(&p);
@@ -487,12 +404,12 @@ static bool play(struct slice text, size_t cut, struct buf *ret_error)
 	}
 	if (!closes)
 		finish(&p);
-	if (p.error.n == 0 && p.events.n > 0)
-		fail(&p, "an event that was not expected: %.*s", SLICE_ARG(buf_slice(&p.events)));
-	if (p.error.n == 0 && !closes && p.in.n > 0)
-		fail(&p, "input is left: %.*s", SLICE_ARG(slice_head(buf_slice(&p.in), 100)));
-	ok = p.error.n == 0;
-	*ret_error = p.error;
+	if (p.d.error.n == 0 && p.events.n > 0)
+		dialog_fail(&p.d, "an event that was not expected: %.*s", SLICE_ARG(buf_slice(&p.events)));
+	if (p.d.error.n == 0 && !closes && p.in.n > 0)
+		dialog_fail(&p.d, "input is left: %.*s", SLICE_ARG(slice_head(buf_slice(&p.in), 100)));
+	ok = p.d.error.n == 0;
+	*ret_error = p.d.error;
 	smtp_server_free(p.engine);
 	free(p.fed);
 	buf_done(&p.in);
@@ -502,65 +419,7 @@ static bool play(struct slice text, size_t cut, struct buf *ret_error)
 	return ok;
 }
 
-static int is_dialog(const struct dirent *e)
+int main(int argc, char **argv)
 {
-	struct slice name = slice_str(e->d_name);
-
-	return name.n > 5 && slice_eq(slice_tail(name, name.n - 5), SLICE_LIT(".smtp"));
-}
-
-static bool read_file(const char *name, struct buf *to)
-{
-	char path[512];
-	FILE *f;
-	unsigned char *room;
-	size_t n;
-
-	snprintf(path, sizeof(path), "%s/%s", DIR_NAME, name);
-	f = fopen(path, "rb");
-	if (!f)
-		return false;
-	while ((n = buf_reserve(to, 4096, &room)) > 0 && (n = fread(room, 1, n, f)) > 0)
-		buf_filled(to, n);
-	fclose(f);
-	return true;
-}
-
-int main(void)
-{
-	static const struct {
-		const char *name;
-		size_t n;
-	} cuts[] = { { "whole", SIZE_MAX }, { "in threes", 3 }, { "byte by byte", 1 } };
-	struct dirent **list;
-	int n = scandir(DIR_NAME, &list, is_dialog, alphasort), failed = 0, test = 0;
-
-	if (n <= 0) {
-		printf("Bail out! no dialogs in %s\n", DIR_NAME);
-		return 1;
-	}
-	printf("1..%d\n", n * 3);
-	for (int i = 0; i < n; i++) {
-		struct buf text;
-
-		buf_init(&text, MANY);
-		if (!read_file(list[i]->d_name, &text))
-			printf("# cannot read %s\n", list[i]->d_name);
-		for (size_t k = 0; k < sizeof(cuts) / sizeof(cuts[0]); k++) {
-			struct buf error;
-			bool ok = text.n > 0 && play(buf_slice(&text), cuts[k].n, &error);
-
-			printf("%s %d - %s, %s\n", ok ? "ok" : "not ok", ++test, list[i]->d_name,
-			       cuts[k].name);
-			if (!ok && text.n > 0)
-				printf("%.*s", SLICE_ARG(buf_slice(&error)));
-			failed += !ok;
-			if (text.n > 0)
-				buf_done(&error);
-		}
-		buf_done(&text);
-		free(list[i]);
-	}
-	free(list);
-	return failed > 0;
+	return dialog_main(argc, argv, DIR_NAME, play);
 }
