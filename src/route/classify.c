@@ -127,7 +127,7 @@ static bool row_matches(const struct route_row *w, const struct route_reply *r, 
 {
 	if (!code_matches(r, w->code) || !enhanced_matches(r->enhanced, slice_str(w->enhanced)))
 		return false;
-	if (w->steps != 0 && !(w->steps & 1U << r->step))
+	if (w->steps != 0 && !(w->steps & 1U << (r->step & 31)))
 		return false;
 	return !w->words || lower_matches(text, slice_str(w->words));
 }
