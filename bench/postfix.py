@@ -1,6 +1,6 @@
 """Debian's Postfix, started from a folder: nothing on the system changes.
 
-The package is unpacked below build/bench.  Configuration, queue, data and log lie in a
+The package is unpacked below build/debian.  Configuration, queue, data and log lie in a
 folder that is gone afterwards; master runs in the foreground and is ended by its pid.
 Postfix wants a user and a group of its own for its queue: no user is made for it, it gets
 two that every Debian has and that nothing here runs as.
@@ -14,7 +14,7 @@ import subprocess
 import time
 
 from bench import machine
-from bench.machine import Unavailable
+from debian import Unavailable, unpacked
 
 OWNER, SET_GROUP, MAILBOXES = 'news', 'uucp', 'nobody'
 # Every service of Debian's master.cf that is needed, outside of chroot.
@@ -44,7 +44,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 def programs():
     """Where Postfix was unpacked, and an environment in which it finds its libraries."""
-    root = machine.debian('postfix')
+    root = unpacked('postfix')
     triplets = glob.glob(os.path.join(root, 'usr/lib/*-linux-gnu*'))  # libraries that the system has not
     env = dict(os.environ, LD_LIBRARY_PATH=':'.join([os.path.join(root, 'usr/lib/postfix'), *triplets]), LANG='C')
     try:

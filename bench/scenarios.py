@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
 
@@ -12,9 +11,7 @@ from bench import machine
 from bench.figures import Figure
 from bench.machine import Unavailable
 from bench.postfix import Postfix, Sink, source
-
-sys.path.insert(0, os.path.join(machine.TOP, 'scripts'))
-from server import Server  # noqa: E402
+from server import Server
 
 SIZE = 4096
 ELSEWHERE = 'elsewhere.test'  # mail for it is accepted and waits

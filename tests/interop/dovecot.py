@@ -1,4 +1,4 @@
-"""Debian's Dovecot, unpacked below build/ and started from there, as doc/dovecot.md has it.
+"""Debian's Dovecot, unpacked below build/debian and started from there, as doc/dovecot.md has it.
 
     with Dovecot(server) as d:
         d.imap().login('ann@example.org', 'secret')
@@ -8,7 +8,6 @@ over /usr, and users, groups and /etc/dovecot over /etc.  The configuration is t
 the page; only paths and ports are others.
 """
 import contextlib
-import glob
 import imaplib
 import os
 import poplib
@@ -21,11 +20,11 @@ import time
 
 import pytest
 
+import debian
 from server import free_offset
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGE = os.path.join(TOP, 'doc/dovecot.md')
-WORK = os.path.join(TOP, 'build/dovecot')
 PACKAGES = ['dovecot-core', 'dovecot-imapd', 'dovecot-pop3d', 'dovecot-lmtpd']
 GROUP = 'mail'  # of Dovecot's processes; a group that every Debian has
 PASSWD = ('dovecot:x:8:8::/nonexistent:/usr/sbin/nologin\n'
@@ -37,15 +36,10 @@ PORTS = {'imap': 143, 'imaps': 993, 'pop3': 110, 'pop3s': 995}
 
 def unpacked():
     """The folder that holds the package's usr/; the test is skipped where it cannot be had."""
-    root = os.path.join(WORK, 'root')
-    if not os.path.exists(os.path.join(root, 'usr/lib/dovecot/lmtp')):
-        os.makedirs(WORK, exist_ok=True)
-        got = subprocess.run(['apt-get', 'download', '-q', *PACKAGES], cwd=WORK, capture_output=True, text=True)
-        if got.returncode:
-            pytest.skip('Dovecot could not be downloaded: ' + got.stderr.strip()[-200:])
-        for deb in glob.glob(os.path.join(WORK, 'dovecot-*.deb')):
-            subprocess.run(['dpkg', '-x', deb, root], check=True)
-    return root
+    try:
+        return debian.unpacked(*PACKAGES)
+    except debian.Unavailable as e:
+        pytest.skip(str(e))
 
 
 def page_block(name):
