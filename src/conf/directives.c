@@ -389,7 +389,7 @@ const struct conf_directive conf_directives[] = {
 	  .help = "SHA-256 of certificates, or of their public keys, one of which the host must have. "
 		  "No other check is made of it then." },
 	{ ROUTE("provider", CONF_T_STRING, provider), .def = "", .max = 64,
-	  .help = "A known provider as smarthost, which gives hosts and port: see postern route --providers." },
+	  .help = "A known provider as smarthost, which gives hosts and port: `postern route --providers` lists them." },
 	{ ROUTE("user", CONF_T_STRING, user), .def = "", .max = 512,
 	  .help = "The name to log in with at the smarthost. Empty: without a login." },
 	{ ROUTE("password_file", CONF_T_STRING, password_file), .def = "", .max = 4095,
