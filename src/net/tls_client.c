@@ -82,9 +82,12 @@ int tls_ca_read(const char *file, struct buf *ret)
 static int load_authorities(struct tls_client *t, struct slice pem)
 {
 	X509_STORE *store = SSL_CTX_get_cert_store(t->ctx);
-	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	BIO *bio;
 	X509 *x;
 
+	if (pem.n == 0)
+		return 0;
+	bio = BIO_new_mem_buf(pem.p, (int)pem.n);
 	if (!bio)
 		return -ENOMEM;
 	while ((x = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
@@ -164,6 +167,8 @@ static bool set_sni(SSL *ssl, const char *name)
 
 static bool set_names(SSL *ssl, const struct tls_client_setup *setup)
 {
+	/* With DANE the first one is there already. */
+	bool dane = setup->verify == TLS_VERIFY_DANE;
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 	struct ip ip;
 
@@ -173,9 +178,12 @@ static bool set_names(SSL *ssl, const struct tls_client_setup *setup)
 	for (size_t i = 0; i < setup->n_names; i++) {
 		const char *name = setup->names[i];
 
-		if (setup->n_names == 1 && ip_parse(slice_str(name), &ip)) /* a smart host by its address */
+		if (!dane && setup->n_names == 1 &&
+		    ip_parse(slice_str(name), &ip)) /* a smart host by its address */
 			return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
-		if ((i == 0 ? SSL_set1_host(ssl, name) : SSL_add1_host(ssl, name)) != 1)
+		if (i == 0 && !dane && SSL_set1_host(ssl, name) != 1)
+			return false;
+		if (i > 0 && SSL_add1_host(ssl, name) != 1)
 			return false;
 	}
 	return true;
@@ -232,8 +240,8 @@ static bool session_init(struct tls_session *s, const struct tls_client_setup *s
 	case TLS_VERIFY_NAMES:
 		return set_names(s->ssl, setup);
 	case TLS_VERIFY_DANE:
-		/* The names first: SSL_dane_enable() takes its own only where there are none. */
-		return set_names(s->ssl, setup) && set_tlsa(s->ssl, setup, check);
+		/* In this order: SSL_dane_enable() throws names away. */
+		return set_tlsa(s->ssl, setup, check) && set_names(s->ssl, setup);
 	case TLS_VERIFY_FINGERPRINTS:
 		check->fingerprints = calloc(setup->n_fingerprints, TLS_FINGERPRINT_LEN);
 		if (!check->fingerprints)
