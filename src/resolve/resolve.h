@@ -11,6 +11,7 @@
  *
  * done() is never called from within resolve_ask(), and exactly once unless the query is
  * cancelled; the answer belongs to the resolver and ends with the call, the query is gone by then.
+ * Not for done(): resolve_free().
  */
 #ifndef POSTERN_RESOLVE_RESOLVE_H
 #define POSTERN_RESOLVE_RESOLVE_H
@@ -67,8 +68,9 @@ typedef void (*resolve_done)(void *arg, const struct dns_answer *a);
 int resolve_ask(struct resolve *r, const struct dns_question *q, resolve_done done, void *arg,
 		struct resolve_query **ret);
 /* The same for a host that somebody named in a configuration or on a command line, type A or
- * AAAA: /etc/hosts first, then the system's servers (that may know what the world does not),
- * with the search list of resolv.conf for a name without a dot.  Never secure. */
+ * AAAA: /etc/hosts first, then the servers of the configuration or, if it names none, those of
+ * resolv.conf (that may know what the world does not), with its search list for a name without
+ * a dot.  What a file or resolv.conf's servers say is never secure. */
 int resolve_ask_host(struct resolve *r, const struct dns_question *q, resolve_done done, void *arg,
 		     struct resolve_query **ret);
 void resolve_cancel(struct resolve_query *q); /* NULL is fine */
@@ -88,7 +90,8 @@ struct resolve_status {
 };
 
 void resolve_status(const struct resolve *r, struct resolve_status *ret);
-/* Called, from the loop, when way or validates have changed: the time to tell. */
+/* Called, from the loop, when way and validates are known, and when they change: the time to
+ * tell. */
 void resolve_on_change(struct resolve *r, void (*changed)(void *arg), void *arg);
 
 #endif
