@@ -101,7 +101,10 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(82, grant)                                                                          \
 	M(83, forget) /* an administrator clears what is counted for somebody */              \
 	/* smtp and queue to ledger: no answer, may be lost */                                \
-	M(84, event) /* something happened: ipc/event.h */
+	M(84, event) /* something happened: ipc/event.h */                                    \
+	/* main to smtp, and back */                                                          \
+	M(96, credential)	/* a route's password or token */                             \
+	M(97, credential_stale) /* it was refused: is there another one? */
 
 /* clang-format off */
 /* U8 U16 U32 U64: numbers; B(name, max): bytes. */
@@ -229,6 +232,11 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 /* job 0, at connect: the octets (byte strings of all its messages, but for the id) of jobs that
  * the carrier holds at once; else: that many of this job, which is over, are free again. */
 #define IPC_FIELDS_job_credit(U8, U16, U32, U64, B) U64(job) U32(octets)
+
+/* generation: another one with each reading.  there: else why says what is wrong. */
+#define IPC_FIELDS_credential(U8, U16, U32, U64, B) \
+	B(route, 64) U64(generation) U8(there) B(secret, IPC_SECRET_MAX) B(why, IPC_TEXT_MAX)
+#define IPC_FIELDS_credential_stale(U8, U16, U32, U64, B) B(route, 64) U64(generation)
 
 #define IPC_FIELDS_claim(U8, U16, U32, U64, B) \
 	B(key, 400) U32(use) U32(limit) U32(want) U32(have) U32(pool) U32(refused_s) U8(answer)

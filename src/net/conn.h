@@ -43,6 +43,9 @@ int conn_take(const struct conn_setup *setup, int fd, bool is_unix, struct conn 
 /* Begins one; CONN_CONNECTED or CONN_ERROR says what came of it, and nothing else before.
  * Time is the caller's to watch.  0 or negative errno. */
 int conn_connect(const struct conn_setup *setup, const struct endpoint *to, struct conn **ret);
+/* The same from that address of ours; NULL, or family 0: any. */
+int conn_connect_from(const struct conn_setup *setup, const struct endpoint *to, const struct ip *source,
+		      struct conn **ret);
 int conn_connect_status(const struct conn *c); /* negative errno when that failed */
 /* Closes at once; the handler is not called again.  Memory goes when libuv is done.  NULL is fine. */
 void conn_close(struct conn *c);

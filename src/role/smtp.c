@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "ipc/event.h"
+#include "net/tls_client.h"
 #include "receive/receive.h"
 #include "role/role.h"
 #include "send/send.h"
@@ -14,6 +15,7 @@ struct smtp {
 	struct role *role;
 	struct receive *rx;
 	struct send *tx;
+	struct tls_client *trust;
 	struct event_sink events; /* of both */
 	unsigned draining;	  /* of the two, how many are not through */
 };
@@ -54,6 +56,51 @@ static void on_peer_silent(void *arg, enum ipc_role who)
 	role_peer_silent(arg, who, 0);
 }
 
+static void on_stale(void *arg, struct slice route, uint64_t generation)
+{
+	struct role *r = arg;
+	struct ipc_message m = { .type = IPC_TYPE_credential_stale,
+				 .credential_stale = { route, generation } };
+
+	if (r->main)
+		channel_send(r->main, &m, -1);
+}
+
+/* Whom lanes trust.  Files of the system cannot be read later. */
+static int read_authorities(struct role *r, struct smtp *s)
+{
+	const char *file = *r->conf->relay_ca_file ? r->conf->relay_ca_file : NULL;
+	struct buf pem;
+	int err;
+
+	buf_init(&pem, 0);
+	err = tls_ca_read(file, &pem);
+
+	if (err < 0)
+		LOG(LOG_WARNING, "authorities-unreadable", LOG_ERRNO(err),
+		    LOG_STR("file", file ? file : "of the system"),
+		    LOG_STR("note", "no server's certificate can be verified"));
+	err = tls_client_new(buf_slice(&pem), &s->trust);
+	if (err == -EINVAL)
+		err = tls_client_new(SLICE_LIT(""), &s->trust);
+	buf_done(&pem);
+	return err;
+}
+
+static int open_send(struct role *r, struct smtp *s)
+{
+	struct send_setup setup = { .loop = r->loop, .events = &s->events, .stale = on_stale, .arg = r };
+	int err = read_authorities(r, s);
+
+	if (err == 0)
+		err = send_new(&setup, &s->tx);
+	if (err == 0)
+		err = send_configure(s->tx, r->conf);
+	if (err == 0)
+		send_trust(s->tx, s->trust);
+	return err;
+}
+
 static int smtp_open(struct role *r)
 {
 	struct receive_setup setup = { .loop = r->loop,
@@ -72,11 +119,7 @@ static int smtp_open(struct role *r)
 		err = receive_new(&setup, &s->rx);
 	}
 	if (err == 0)
-		err = send_new(r->loop, &s->tx);
-	if (err == 0)
-		send_events(s->tx, &s->events);
-	if (err == 0)
-		err = send_configure(s->tx, r->conf->hostname);
+		err = open_send(r, s);
 	if (err < 0) {
 		LOG(LOG_ERR, "start-failed", LOG_ERRNO(err));
 		free(s);
@@ -93,7 +136,7 @@ static void smtp_reconfigured(struct role *r, const struct conf *old)
 
 	(void)old;
 	if (err == 0)
-		err = send_configure(tx_of(r), r->conf->hostname);
+		err = send_configure(tx_of(r), r->conf);
 	if (err < 0)
 		LOG(LOG_ERR, "reload-failed", LOG_ERRNO(err));
 }
@@ -125,6 +168,12 @@ static void smtp_control(struct role *r, const struct ipc_message *m, int *fd)
 		err = receive_certificate(rx_of(r), &m->certificate, *fd);
 		if (err < 0)
 			LOG(LOG_ERR, "certificate-failed", LOG_U("index", m->certificate.index),
+			    LOG_ERRNO(err));
+		break;
+	case IPC_TYPE_credential:
+		err = send_secret(tx_of(r), &m->credential);
+		if (err < 0)
+			LOG(LOG_ERR, "credential-failed", LOG_S("route", m->credential.route),
 			    LOG_ERRNO(err));
 		break;
 	case IPC_TYPE_ticket_secret:

@@ -119,8 +119,9 @@ static struct dial_try try_of(const struct dial *d, size_t address)
 /* Tell what got furthest; of equals the first, which was the better host. */
 static void remember(struct dial *d, enum dial_how how, const struct dial_try *t)
 {
-	if (d->ask.end.try.port != 0 && how <= d->ask.end.how)
+	if (d->any && how <= d->ask.end.how)
 		return;
+	d->any = true;
 	d->ask.end.how = how;
 	d->ask.end.try = *t;
 }
@@ -283,6 +284,14 @@ void dial_not_found(struct dial *d, bool for_good, uint64_t now_ms)
 	assert(d->ask.want == DIAL_HOST);
 	d->all_for_good &= for_good;
 	remember(d, DIAL_NO_HOST, &(struct dial_try){ .host = host(d) });
+	next_host(d, false);
+}
+
+void dial_skip(struct dial *d, enum dial_how how)
+{
+	assert(d->ask.want == DIAL_HOST);
+	d->all_for_good = false;
+	remember(d, how, &(struct dial_try){ .host = host(d), .port = port(d)->port });
 	next_host(d, false);
 }
 

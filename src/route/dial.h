@@ -131,7 +131,7 @@ struct dial {
 	unsigned tries;
 	uint64_t next_ms; /* when the race may have one more */
 	bool host_tried;  /* a connection to this host was begun */
-	bool all_for_good, ipv6_lost, stripped;
+	bool all_for_good, any, ipv6_lost, stripped;
 	uint32_t failed; /* hosts, by bit */
 	struct dial_ask ask;
 };
@@ -146,6 +146,8 @@ void dial_found(struct dial *d, const struct ip *ips, size_t n, enum dial_tls po
 		uint64_t now_ms);
 /* for_good: it certainly has none (NXDOMAIN, no data), or must not be used. */
 void dial_not_found(struct dial *d, bool for_good, uint64_t now_ms);
+/* It has addresses, and must not be connected to: for what how says. */
+void dial_skip(struct dial *d, enum dial_how how);
 void dial_begun(struct dial *d, uint64_t now_ms);
 /* how: LOCAL, UNREACHABLE, REFUSED or TIMED_OUT. */
 void dial_failed(struct dial *d, unsigned number, enum dial_how how, uint64_t now_ms);

@@ -8,10 +8,10 @@
 
 static struct send_job *find(struct send *s, uint64_t number)
 {
-	struct list *at, *after;
+	struct list *bucket = send_table_bucket(&s->job_by, number), *at, *after;
 
-	LIST_EACH (&s->jobs, at, after) {
-		struct send_job *j = container_of(at, struct send_job, link);
+	LIST_EACH (bucket, at, after) {
+		struct send_job *j = container_of(at, struct send_job, bucket);
 
 		if (j->number == number)
 			return j;
@@ -34,21 +34,63 @@ void send_job_free(struct send_job *j)
 	free(j->to);
 	free(j->number_of);
 	list_remove(&j->link);
-	list_remove(&j->in_lane);
+	list_remove(&j->bucket);
+	if (j->lane) {
+		list_remove(&j->in_lane);
+		j->lane->n_jobs--;
+	}
 	j->send->n_jobs--;
 	free(j);
 }
 
 /* ---- what queue says ---- */
 
-static unsigned jobs_in(const struct lane *l)
+/* No memory even to know it by: only what it costs is remembered, so that it can go back. */
+static struct send_lost *find_lost(struct send *s, uint64_t number)
 {
-	struct list *at, *after;
-	unsigned n = 0;
+	for (size_t i = 0; i < SEND_LOST_MAX; i++)
+		if (s->lost[i].number == number)
+			return &s->lost[i];
+	return NULL;
+}
 
-	LIST_EACH (&l->jobs, at, after)
-		n++;
-	return n;
+static void tell_back(struct send *s, uint64_t number, const char *enhanced, struct slice text)
+{
+	struct ipc_message m = { .type = IPC_TYPE_job_back,
+				 .job_back = { .job = number,
+					       .enhanced = slice_str(enhanced),
+					       .text = slice_head(text, IPC_TEXT_MAX) } };
+
+	if (s->queue)
+		channel_send(s->queue, &m, -1);
+}
+
+static void tell_credit(struct send *s, uint64_t number, size_t cost)
+{
+	struct ipc_message m = { .type = IPC_TYPE_job_credit,
+				 .job_credit = { .job = number, .octets = (uint32_t)cost } };
+
+	if (s->queue)
+		channel_send(s->queue, &m, -1);
+}
+
+static const char *begin_lost(struct send *s, const struct ipc_job *m)
+{
+	struct send_lost *lost = find_lost(s, 0);
+
+	if (!lost)
+		return "out of memory, many times";
+	lost->number = m->job;
+	lost->cost = m->sender.n + m->envid.n + m->headers.n;
+	return NULL;
+}
+
+static const char *end_lost(struct send *s, struct send_lost *lost)
+{
+	tell_back(s, lost->number, "4.3.0", SLICE_LIT("out of memory"));
+	tell_credit(s, lost->number, lost->cost);
+	*lost = (struct send_lost){ 0 };
+	return NULL;
 }
 
 const char *send_job_begin(struct send *s, const struct ipc_job *m)
@@ -57,12 +99,12 @@ const char *send_job_begin(struct send *s, const struct ipc_job *m)
 	struct send_job *j;
 	struct id id;
 
-	if (s->n_jobs >= SEND_JOBS_MAX || find(s, m->job) || !id_parse(m->id, &id) ||
-	    (l && jobs_in(l) >= SEND_JOBS_IN_LANE))
+	if (s->n_jobs >= SEND_JOBS_MAX || m->job == 0 || find(s, m->job) || find_lost(s, m->job) ||
+	    !id_parse(m->id, &id) || (l && l->n_jobs >= SEND_JOBS_IN_LANE))
 		return "a job too many, or twice";
 	j = calloc(1, sizeof(*j));
 	if (!j)
-		return "out of memory";
+		return begin_lost(s, m);
 	j->send = s;
 	j->number = m->job;
 	j->id = id;
@@ -73,6 +115,8 @@ const char *send_job_begin(struct send *s, const struct ipc_job *m)
 	j->envid_n = m->envid.n;
 	j->smtputf8 = m->smtputf8;
 	j->eightbit = m->eightbit;
+	j->requiretls = m->requiretls;
+	j->mt_priority = m->mt_priority;
 	j->ret = m->ret;
 	j->cost = m->sender.n + m->envid.n + m->headers.n;
 	buf_init(&j->body, SEND_BODY_MAX);
@@ -81,11 +125,16 @@ const char *send_job_begin(struct send *s, const struct ipc_job *m)
 	buf_put(&j->text, m->envid);
 	buf_put(&j->text, m->headers);
 	list_push_back(&s->jobs, &j->link);
+	list_push_back(send_table_bucket(&s->job_by, j->number), &j->bucket);
 	list_init(&j->in_lane);
-	if (l)
+	j->lane = l;
+	if (l) {
 		list_push_back(&l->jobs, &j->in_lane);
+		l->n_jobs++;
+	}
 	s->n_jobs++;
-	return buf_ok(&j->text) ? NULL : "out of memory";
+	j->no_memory = !buf_ok(&j->text);
+	return NULL;
 }
 
 static struct slice keep(struct send_rcpt *r, size_t *at, struct slice s)
@@ -101,36 +150,51 @@ static struct slice keep(struct send_rcpt *r, size_t *at, struct slice s)
 const char *send_job_rcpt(struct send *s, const struct ipc_job_rcpt *m)
 {
 	struct send_job *j = find(s, m->job);
+	struct send_lost *lost = find_lost(s, m->job);
 	struct send_rcpt *r;
 	size_t at = 0;
 
+	if (lost && m->job > 0) {
+		lost->cost += m->address.n + m->orcpt.n;
+		return NULL;
+	}
 	if (!j || j->complete || j->n >= SEND_RCPTS_MAX)
 		return "a recipient of no open job, or one too many";
+	j->cost += m->address.n + m->orcpt.n;
+	j->n++;
 	r = calloc(1, sizeof(*r) + m->address.n + m->orcpt.n);
-	if (!r)
-		return "out of memory";
+	if (!r) {
+		j->no_memory = true;
+		return NULL;
+	}
 	r->recipient = m->recipient;
 	r->notify = m->notify;
 	r->address = keep(r, &at, m->address);
 	r->orcpt = keep(r, &at, m->orcpt);
 	*j->last = r;
 	j->last = &r->next;
-	j->n++;
-	j->cost += at;
 	return NULL;
 }
 
 const char *send_job_body(struct send *s, const struct ipc_job_body *m, int *fd)
 {
 	struct send_job *j = find(s, m->job);
+	struct send_lost *lost = find_lost(s, m->job);
 	struct stat st;
 
+	if (lost && m->job > 0) {
+		lost->cost += m->in_file ? 0 : m->data.n;
+		return NULL;
+	}
 	if (!j || j->complete || j->body_fd >= 0)
 		return "a body of no open job";
 	if (!m->in_file) {
+		if (j->body.n + m->data.n > SEND_BODY_MAX || (j->no_memory && j->cost > 2 * SEND_BODY_MAX))
+			return "a body too long";
 		buf_put(&j->body, m->data);
 		j->cost += m->data.n;
-		return buf_ok(&j->body) ? NULL : "a body too long, or out of memory";
+		j->no_memory |= !buf_ok(&j->body);
+		return NULL;
 	}
 	if (*fd < 0 || fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return "a body that is no file";
@@ -142,24 +206,23 @@ const char *send_job_body(struct send *s, const struct ipc_job_body *m, int *fd)
 const char *send_job_end(struct send *s, const struct ipc_job_end *m)
 {
 	struct send_job *j = find(s, m->job);
-	struct list *at, *after;
+	struct send_lost *lost = find_lost(s, m->job);
 
+	if (lost && m->job > 0)
+		return end_lost(s, lost);
 	if (!j || j->complete || j->n == 0)
 		return "the end of no open job";
-	if (j->body_fd < 0 && j->body.n != j->body_size)
+	if (j->body_fd < 0 && j->body.n != j->body_size && !j->no_memory)
 		return "a body of another size than was said";
 	j->complete = true;
-	LIST_EACH (&s->lanes, at, after) {
-		struct lane *l = container_of(at, struct lane, link);
-		struct list *in, *next;
-
-		LIST_EACH (&l->jobs, in, next)
-			if (in == &j->in_lane) {
-				lane_work(l);
-				return NULL;
-			}
+	if (j->lane && !j->no_memory) {
+		lane_work(j->lane);
+		return NULL;
 	}
-	send_job_back(j, "4.4.2", SLICE_LIT("the connection is closed already"));
+	if (j->no_memory)
+		send_job_back(j, "4.3.0", SLICE_LIT("out of memory"));
+	else
+		send_job_back(j, "4.4.2", SLICE_LIT("the connection is closed already"));
 	send_job_over(j);
 	return NULL;
 }
@@ -185,6 +248,8 @@ bool send_job_ready(struct send_job *j)
 		.size = text.n - j->sender_n - j->envid_n + j->body_size,
 		.eightbit = j->eightbit,
 		.smtputf8 = j->smtputf8,
+		.requiretls = j->requiretls,
+		.mt_priority = j->mt_priority,
 		.ret = j->ret,
 		.rcpt = j->to,
 		.recipients = j->n,
@@ -240,7 +305,9 @@ void send_job_result(struct send_job *j, const struct smtp_client_ask *a)
 						 .recipient = j->number_of[a->recipient],
 						 .result = kinds[a->result],
 						 .in_doubt = a->in_doubt,
-						 .enhanced = slice_str(a->enhanced) } };
+						 .enhanced = slice_str(a->enhanced),
+						 .code = (uint16_t)a->code,
+						 .step = (uint8_t)a->step } };
 	char text[IPC_TEXT_MAX];
 
 	if (a->code > 0)
@@ -256,21 +323,11 @@ void send_job_result(struct send_job *j, const struct smtp_client_ask *a)
 
 void send_job_back(struct send_job *j, const char *enhanced, struct slice text)
 {
-	struct ipc_message m = { .type = IPC_TYPE_job_back,
-				 .job_back = { .job = j->number,
-					       .enhanced = slice_str(enhanced),
-					       .text = slice_head(text, IPC_TEXT_MAX) } };
-
-	if (j->send->queue)
-		channel_send(j->send->queue, &m, -1);
+	tell_back(j->send, j->number, enhanced, text);
 }
 
 void send_job_over(struct send_job *j)
 {
-	struct ipc_message m = { .type = IPC_TYPE_job_credit,
-				 .job_credit = { .job = j->number, .octets = (uint32_t)j->cost } };
-
-	if (j->send->queue)
-		channel_send(j->send->queue, &m, -1);
+	tell_credit(j->send, j->number, j->cost);
 	send_job_free(j);
 }

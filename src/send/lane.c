@@ -1,29 +1,37 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "send/private.h"
 
-#define INPUT_MAX  (16U << 10)
 #define OUTPUT_MAX (64U << 10)
 #define PIECE	   (16U << 10) /* read from a body's file at once */
 #define QUIT_S	   5
-
-static void lane_run(struct lane *l);
+#define TLS_S	   60	/* a handshake */
+#define DATA_S	   120	/* RFC 5321 4.5.3.2.4 */
+#define BLOCK_S	   180	/* 4.5.3.2.5 */
+#define TALK_S	   600	/* all of it, up to the first MAIL */
+#define MESSAGE_S  1800 /* a message, and as much as its size takes at so many octets a second */
+#define PACE	   512
 
 struct lane *lane_find(const struct send *s, uint64_t number)
 {
+	const struct list *bucket = &s->lane_by.bucket[number % SEND_TABLE];
 	struct list *at, *after;
 
-	LIST_EACH (&s->lanes, at, after) {
-		struct lane *l = container_of(at, struct lane, link);
+	LIST_EACH (bucket, at, after) {
+		struct lane *l = container_of(at, struct lane, bucket);
 
 		if (l->number == number)
 			return l;
 	}
 	return NULL;
+}
+
+static uint64_t now(const struct lane *l)
+{
+	return uv_now(l->send->loop);
 }
 
 /* ---- the end ---- */
@@ -33,12 +41,29 @@ static void on_timer_closed(uv_handle_t *h)
 	free(h->data);
 }
 
+void lane_hang_up(struct lane *l, bool gently)
+{
+	if (gently)
+		conn_close_gently(l->conn);
+	else
+		conn_close(l->conn);
+	l->conn = NULL;
+	smtp_client_free(l->engine);
+	l->engine = NULL;
+	login_free(l->login);
+	l->login = NULL;
+}
+
 static void lane_free(struct lane *l)
 {
 	struct send *s = l->send;
 
-	smtp_client_free(l->engine);
+	list_remove(&l->waiter.link);
+	lane_dial_end(l);
+	lane_hang_up(l, false);
+	way_put(l->way);
 	list_remove(&l->link);
+	list_remove(&l->bucket);
 	s->n_lanes--;
 	l->timer.data = l;
 	uv_close((uv_handle_t *)&l->timer, on_timer_closed);
@@ -49,84 +74,72 @@ void lane_drop(struct lane *l)
 {
 	while (!list_empty(&l->jobs))
 		send_job_free(container_of(l->jobs.next, struct send_job, in_lane));
-	conn_close(l->conn);
 	lane_free(l);
 }
 
-static struct slice ip_of(const struct lane *l)
+/* Those that are whole go back, each with its credit; the others when they are whole. */
+static void give_jobs_back(struct lane *l, const char *enhanced, struct slice text)
 {
-	return slice_of(l->to.ip.byte, l->to.ip.family == 4 ? 4 : l->to.ip.family == 6 ? 16 : 0);
+	struct list *at, *after;
+
+	LIST_EACH (&l->jobs, at, after) {
+		struct send_job *j = container_of(at, struct send_job, in_lane);
+
+		if (j != l->job && j->complete)
+			send_job_back(j, enhanced, text);
+	}
+	LIST_EACH (&l->jobs, at, after) {
+		struct send_job *j = container_of(at, struct send_job, in_lane);
+
+		list_remove(at);
+		l->n_jobs--;
+		j->lane = NULL;
+		if (j->complete)
+			send_job_over(j);
+	}
+	l->job = NULL;
 }
 
-static void tell_ready(struct lane *l)
+void lane_fail(struct lane *l, enum ipc_lane_end end, const char *enhanced, const char *text)
 {
-	struct ipc_message m = { .type = IPC_TYPE_lane_ready,
-				 .lane_ready = { .lane = l->number, .ip = ip_of(l), .port = l->to.port } };
-
-	l->told_ready = true;
-	if (l->send->queue)
-		channel_send(l->send->queue, &m, -1);
+	if (l->over)
+		return;
+	l->over = true;
+	l->send->count.failed += end != IPC_LANE_IN_ORDER;
+	/* First of all: else the jobs that come back would be sent the same way again. */
+	lane_tell_closed(l, end, enhanced, slice_str(text), l->try.port || l->try.number ? &l->try : NULL);
+	give_jobs_back(l, enhanced, slice_str(text));
 }
 
-static enum ipc_lane_end end_of(const struct lane *l, bool failed, bool answered)
+static enum ipc_lane_end end_of(const struct lane *l, const struct smtp_client_ask *a)
 {
+	/* A server that ends an idle connection is in its right, if it ever did anything. */
+	bool failed = a->broken && !l->leaving && (a->step != SMTP_CLIENT_IDLE || l->jobs_done == 0);
+
 	if (!failed)
 		return IPC_LANE_IN_ORDER;
-	if (l->connected)
-		return answered ? IPC_LANE_ANSWERED : IPC_LANE_BROKE;
-	if (l->timed_out)
-		return IPC_LANE_TIMED_OUT;
-	return IPC_LANE_REFUSED;
-}
-
-static void tell_closed(const struct lane *l, enum ipc_lane_end end, const char *enhanced, struct slice text)
-{
-	struct ipc_message m = { .type = IPC_TYPE_lane_closed,
-				 .lane_closed = { .lane = l->number,
-						  .failed = end != IPC_LANE_IN_ORDER,
-						  .enhanced = slice_str(enhanced),
-						  .text = slice_head(text, IPC_TEXT_MAX),
-						  .end = (uint8_t)end,
-						  .ip = ip_of(l),
-						  .port = l->to.port } };
-
-	if (l->send->queue)
-		channel_send(l->send->queue, &m, -1);
+	if (l->no_memory)
+		return IPC_LANE_LOCAL;
+	return a->code > 0 ? IPC_LANE_ANSWERED : IPC_LANE_BROKE;
 }
 
 /* The engine has given all results and wants to close. */
 static void finish(struct lane *l, const struct smtp_client_ask *a)
 {
-	/* A server that ends an idle connection is in its right, if it ever did anything. */
-	bool failed = a->broken && !l->leaving && (a->step != SMTP_CLIENT_IDLE || l->jobs_done == 0);
-	struct list *at, *after;
 	char text[IPC_TEXT_MAX];
 
 	if (a->code > 0)
 		snprintf(text, sizeof(text), "%d %s %.*s", a->code, a->enhanced, SLICE_ARG(a->text));
 	else
 		snprintf(text, sizeof(text), "%.*s", SLICE_ARG(a->text));
-	/* First of all: else the jobs that come back would be sent the same way again. */
-	tell_closed(l, end_of(l, failed, a->code > 0), a->enhanced, slice_str(text));
-	LIST_EACH (&l->jobs, at, after) {
-		struct send_job *j = container_of(at, struct send_job, in_lane);
-
-		if (j != l->job && j->complete)
-			send_job_back(j, a->enhanced, slice_str(text));
+	if (l->state == LANE_TALKS) {
+		lane_talked(l, lane_how(l, a), a->code, a->enhanced, slice_str(text));
+		return;
 	}
-	l->send->count.failed += failed;
-	LIST_EACH (&l->jobs, at, after) {
-		struct send_job *j = container_of(at, struct send_job, in_lane);
-
-		list_remove(at); /* what is not whole yet goes back when it is */
-		if (j->complete)
-			send_job_over(j);
-	}
-	if (l->timed_out)
-		conn_close(l->conn);
-	else
-		conn_close_gently(l->conn);
-	lane_free(l);
+	if (l->job)
+		lane_tell_attempt(l, &l->try, DIAL_READY, l->job, slice_str(text), l->job->begun_ms);
+	lane_fail(l, end_of(l, a), a->enhanced, text);
+	lane_hang_up(l, !l->timed_out);
 }
 
 /* ---- the work ---- */
@@ -134,7 +147,7 @@ static void finish(struct lane *l, const struct smtp_client_ask *a)
 static bool write_out(struct lane *l)
 {
 	struct slice out = smtp_client_output(l->engine);
-	size_t n = l->connected ? conn_write_room(l->conn) : 0;
+	size_t n = conn_write_room(l->conn);
 
 	if (n > out.n)
 		n = out.n;
@@ -147,7 +160,7 @@ static bool write_out(struct lane *l)
 
 static bool give_input(struct lane *l)
 {
-	struct slice in = l->connected ? conn_input(l->conn) : SLICE_LIT("");
+	struct slice in = l->handshaking ? SLICE_LIT("") : conn_input(l->conn);
 	size_t n;
 
 	if (in.n == 0)
@@ -184,6 +197,7 @@ static void job_done(struct lane *l)
 {
 	struct send_job *j = l->job;
 
+	lane_tell_attempt(l, &l->try, DIAL_READY, j, SLICE_LIT(""), j->begun_ms);
 	l->job = NULL;
 	l->jobs_done++;
 	l->send->count.messages++;
@@ -195,30 +209,58 @@ static bool next_job(struct lane *l)
 {
 	struct send_job *j;
 
-	if (!l->told_ready)
-		tell_ready(l);
 	if (l->job)
 		job_done(l);
 	j = list_empty(&l->jobs) ? NULL : container_of(l->jobs.next, struct send_job, in_lane);
-	if (l->leaving) {
+	if (l->leaving || smtp_client_is_spent(l->engine)) {
 		smtp_client_quit(l->engine);
 		return true;
 	}
 	if (!j || !j->complete)
 		return false;
-	if (!send_job_ready(j) || !smtp_client_mail(l->engine, &j->message)) {
-		smtp_client_lost(l->engine, "4.3.0", "out of memory");
+	if (!send_job_ready(j)) {
+		send_job_back(j, "4.3.0", SLICE_LIT("out of memory"));
+		send_job_over(j);
 		return true;
 	}
+	j->message.tls_verified = lane_security(l) >= IPC_SECURITY_VERIFIED && l->look.policy.proven;
+	if (!smtp_client_mail(l->engine, &j->message)) {
+		send_job_back(j, "4.3.0", SLICE_LIT("out of memory"));
+		send_job_over(j);
+		return true;
+	}
+	j->begun_ms = now(l);
 	l->job = j;
 	return true;
 }
 
-/* One step; false when the outside world must move first, or the lane is gone. */
-static bool step(struct lane *l, bool *ret_gone)
+static bool on_ready(struct lane *l)
+{
+	if (l->state == LANE_SENDS)
+		return next_job(l);
+	/* SCRAM: a server that knows the password proves it before it says 235. */
+	if (l->login && !login_proved(l->login)) {
+		lane_talked(l, DIAL_PASSWORD, 0, "4.7.8",
+			    SLICE_LIT("the server did not prove that it knows the password"));
+		return true;
+	}
+	login_free(l->login);
+	l->login = NULL;
+	lane_talked(l, DIAL_READY, 0, "", SLICE_LIT(""));
+	return true;
+}
+
+static bool lose(struct lane *l)
+{
+	smtp_client_lost(l->engine, "4.4.2", l->why);
+	return true;
+}
+
+/* One step; false when the outside world must move first. */
+static bool step(struct lane *l)
 {
 	const struct smtp_client_ask *a = smtp_client_want(l->engine);
-	bool wrote = write_out(l);
+	bool wrote = !l->handshaking && write_out(l);
 
 	switch (a->want) {
 	case SMTP_CLIENT_RESULT:
@@ -226,23 +268,32 @@ static bool step(struct lane *l, bool *ret_gone)
 		smtp_client_go_on(l->engine);
 		return true;
 	case SMTP_CLIENT_CLOSE:
-		*ret_gone = true;
 		finish(l, a);
-		return false;
-	case SMTP_CLIENT_TLS: /* never asked for by the setup */
-		smtp_client_lost(l->engine, "4.7.4", "no TLS here");
+		return true;
+	case SMTP_CLIENT_TLS:
+		if (l->handshaking || l->ended)
+			return l->ended && !l->handshaking ? lose(l) : false;
+		if (smtp_client_output(l->engine).n > 0)
+			return wrote;
+		lane_start_tls(l);
+		return true;
+	case SMTP_CLIENT_AUTH:
+		if (l->ended)
+			return lose(l);
+		lane_auth(l, a);
+		return !l->waits_for_secret;
+	case SMTP_CLIENT_CHALLENGE:
+		lane_challenge(l, a);
 		return true;
 	default:
 		break;
 	}
 	if (give_input(l))
 		return true;
-	if (l->ended) {
-		smtp_client_lost(l->engine, l->connected ? "4.4.2" : "4.4.1", l->why);
-		return true;
-	}
+	if (l->ended)
+		return lose(l);
 	if (a->want == SMTP_CLIENT_READY)
-		return next_job(l);
+		return on_ready(l);
 	if (a->want == SMTP_CLIENT_BODY && smtp_client_output(l->engine).n < OUTPUT_MAX / 2)
 		return give_body(l);
 	return wrote;
@@ -250,87 +301,145 @@ static bool step(struct lane *l, bool *ret_gone)
 
 /* ---- time ---- */
 
-static void on_timer(uv_timer_t *t)
+static void give_up_waiting(struct lane *l)
 {
-	struct lane *l = t->data;
 	const char *step_name = smtp_client_step_name(smtp_client_step(l->engine));
 
 	l->timed_out = true;
-	if (l->connected)
-		snprintf(l->why, sizeof(l->why), "the server did not answer in time (at %s)", step_name);
+	if (l->handshaking)
+		snprintf(l->why, sizeof(l->why), "the TLS handshake took too long");
+	else if (l->waits_for_secret)
+		snprintf(l->why, sizeof(l->why), "a new token did not come in time");
 	else
-		snprintf(l->why, sizeof(l->why), "connecting took too long");
-	smtp_client_lost(l->engine, l->connected ? "4.4.2" : "4.4.1", l->why);
+		snprintf(l->why, sizeof(l->why), "the server did not answer in time (at %s)", step_name);
+	l->waits_for_secret = false;
+	smtp_client_lost(l->engine, "4.4.2", l->why);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	struct lane *l = t->data;
+
+	if (l->state == LANE_DIALS) {
+		lane_dial_tick(l);
+		return;
+	}
+	if (l->engine)
+		give_up_waiting(l);
 	lane_run(l);
 }
 
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+static unsigned patience_s(const struct lane *l)
+{
+	if (l->handshaking)
+		return least(l->command_s, TLS_S);
+	switch (smtp_client_step(l->engine)) {
+	case SMTP_CLIENT_AT_FINAL:
+		return l->final_s;
+	case SMTP_CLIENT_AT_QUIT:
+		return QUIT_S;
+	case SMTP_CLIENT_AT_DATA:
+		return least(l->command_s, DATA_S);
+	case SMTP_CLIENT_AT_BODY:
+		return least(l->command_s, BLOCK_S);
+	default:
+		return l->command_s;
+	}
+}
+
+/* However steadily it drips: when this is over it is too slow.  Not once all of a message is sent: who
+ * then hangs up may have it delivered twice. */
+static uint64_t limit_ms(const struct lane *l)
+{
+	if (l->state == LANE_TALKS)
+		return l->talk_ms + TALK_S * UINT64_C(1000);
+	if (!l->job || smtp_client_step(l->engine) == SMTP_CLIENT_AT_FINAL)
+		return UINT64_MAX;
+	return l->job->begun_ms + (MESSAGE_S + l->job->message.size / PACE) * UINT64_C(1000);
+}
+
 /* Each answer, and each octet that is taken, gives new time; half an answer does not. */
-static void arm(struct lane *l)
+static void arm_session(struct lane *l)
 {
 	enum smtp_client_step at = smtp_client_step(l->engine);
-	uint64_t mark =
-		1 + l->connected + l->written + smtp_client_replies(l->engine) * UINT64_C(0x100000001) + at;
-	unsigned seconds = !l->connected		? l->connect_s
-			   : at == SMTP_CLIENT_AT_FINAL ? l->final_s
-			   : at == SMTP_CLIENT_AT_QUIT	? QUIT_S
-							: l->command_s;
+	uint64_t mark = 1 + 2U * l->handshaking + 4U * l->tls_up + 8U * l->state + 16U * at + l->written +
+			smtp_client_replies(l->engine) * UINT64_C(0x100000001);
+	uint64_t wait = patience_s(l) * UINT64_C(1000), limit = limit_ms(l);
 
-	if (smtp_client_want(l->engine)->want == SMTP_CLIENT_READY) {
+	if (l->state == LANE_SENDS && smtp_client_want(l->engine)->want == SMTP_CLIENT_READY) {
 		uv_timer_stop(&l->timer); /* queue says when it has been idle for long enough */
 		l->mark = 0;
 	} else if (mark != l->mark || !uv_is_active((uv_handle_t *)&l->timer)) {
 		l->mark = mark;
-		uv_timer_start(&l->timer, on_timer, seconds * UINT64_C(1000), 0);
+		if (limit < now(l) + wait)
+			wait = limit > now(l) ? limit - now(l) : 0;
+		uv_timer_start(&l->timer, on_timer, wait, 0);
 	}
 }
 
-static void lane_run(struct lane *l)
+static void arm(struct lane *l)
 {
-	bool gone = false;
+	const struct dial_ask *a = dial_want(&l->dial);
 
-	while (step(l, &gone))
-		;
-	if (!gone)
+	if (l->engine) {
+		arm_session(l);
+	} else if (l->state == LANE_DIALS && a->want == DIAL_WAIT) {
+		l->mark = 0;
+		uv_timer_start(&l->timer, on_timer, a->until_ms > now(l) ? a->until_ms - now(l) : 0, 0);
+	} else {
+		uv_timer_stop(&l->timer); /* the resolver has its own patience */
+	}
+}
+
+static bool waits_for_dial(const struct lane *l)
+{
+	return l->looking || dial_want(&l->dial)->want == DIAL_WAIT;
+}
+
+void lane_run(struct lane *l)
+{
+	if (l->running)
+		return;
+	l->running = true;
+	while (!l->over) {
+		if (l->state == LANE_DIALS)
+			lane_dial_run(l);
+		else if (!l->engine || !step(l))
+			break;
+		if (l->state == LANE_DIALS && waits_for_dial(l))
+			break;
+	}
+	l->running = false;
+	if (l->over)
+		lane_free(l);
+	else
 		arm(l);
 }
 
-/* The site is one of our own configuration, so its administrator can do something about it. */
-static void say_unconnected(struct lane *l, int r, const char *what)
+void lane_on_conn(struct lane *l, enum conn_event event)
 {
-	int n = snprintf(l->why, sizeof(l->why), "cannot connect: %s", what);
-	char *at = l->why + n;
-	size_t room = sizeof(l->why) - (size_t)n;
-
-	if (r == -EACCES)
-		snprintf(at, room, ": the socket and all folders above it must be open to user id %u",
-			 (unsigned)geteuid());
-	else if (r == -ENOENT || r == -ECONNREFUSED)
-		snprintf(at, room, ": start the server there, or correct delivery.lmtp");
-}
-
-static void on_conn(void *arg, struct conn *c, enum conn_event event)
-{
-	struct lane *l = arg;
-
 	switch (event) {
-	case CONN_CONNECTED:
-		l->connected = true;
-		break;
 	case CONN_EOF:
 		l->ended = true;
 		snprintf(l->why, sizeof(l->why), "the server closed the connection");
 		break;
 	case CONN_ERROR:
 		l->ended = true;
-		if (l->connected)
-			snprintf(l->why, sizeof(l->why), "the connection broke: %s", conn_error(c));
-		else
-			say_unconnected(l, conn_connect_status(c), conn_error(c));
+		l->no_memory = conn_lacks_memory(l->conn);
+		snprintf(l->why, sizeof(l->why), "the connection broke: %s", conn_error(l->conn));
+		break;
+	case CONN_TLS_DONE:
+	case CONN_TLS_FAILED:
+		lane_tls_done(l, event == CONN_TLS_FAILED);
 		break;
 	case CONN_INPUT:
 	case CONN_DRAINED:
-	case CONN_TLS_DONE:
-	case CONN_TLS_FAILED:
+	case CONN_CONNECTED:
 		break;
 	}
 	lane_run(l);
@@ -338,44 +447,100 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 
 /* ---- birth ---- */
 
+static void on_way(void *arg, struct way *w)
+{
+	struct lane *l = arg;
+
+	if (w->state != WAY_OK)
+		lane_fail(l, IPC_LANE_DNS, w->enhanced, w->text);
+	else if (l->has_key && memcmp(l->key, w->key, sizeof(l->key)) != 0)
+		lane_fail(l, IPC_LANE_MOVED, "4.4.4", "its mail servers are others now");
+	else
+		lane_dial_begin(l);
+	lane_run(l);
+}
+
+static struct way *way_of(struct send *s, const struct ipc_lane_open *m)
+{
+	struct endpoint to;
+
+	if (m->route.n == 0)
+		return endpoint_parse(m->endpoint, &to) ? way_to_endpoint(s, &to) : NULL;
+	return way_get(s, m->route, m->domain, m->relax);
+}
+
+static bool set_names(struct lane *l, const struct ipc_lane_open *m)
+{
+	struct slice helo = m->helo.n ? m->helo : slice_str(l->send->hostname);
+
+	return slice_copy(helo, l->helo, sizeof(l->helo)) &&
+	       (m->source.n == 0 || ip_parse(m->source, &l->source));
+}
+
+static const char *no_memory(struct send *s, const struct ipc_lane_open *m)
+{
+	struct ipc_message no = { .type = IPC_TYPE_lane_closed,
+				  .lane_closed = { .lane = m->lane,
+						   .failed = true,
+						   .enhanced = SLICE_LIT("4.3.0"),
+						   .text = SLICE_LIT("out of memory"),
+						   .end = IPC_LANE_LOCAL } };
+
+	if (s->queue)
+		channel_send(s->queue, &no, -1);
+	return NULL;
+}
+
+static bool is_sound(const struct send *s, const struct ipc_lane_open *m)
+{
+	struct endpoint to;
+	struct ip ip;
+
+	if (s->n_lanes >= SEND_LANES_MAX || m->lane == 0 || lane_find(s, m->lane) ||
+	    (m->protocol != IPC_LANE_LMTP && m->protocol != IPC_LANE_SMTP))
+		return false;
+	if (m->route.n == 0 && (m->protocol != IPC_LANE_LMTP || !endpoint_parse(m->endpoint, &to)))
+		return false;
+	return (m->source.n == 0 || ip_parse(m->source, &ip)) && (m->key.n == 0 || m->key.n == IPC_SITE_KEY);
+}
+
 const char *lane_open(struct send *s, const struct ipc_lane_open *m)
 {
-	struct conn_setup setup = { s->loop, INPUT_MAX, OUTPUT_MAX, on_conn, NULL };
 	struct lane *l;
-	int r;
 
-	if (s->n_lanes >= SEND_LANES_MAX || lane_find(s, m->lane) || m->lane == 0 ||
-	    m->protocol != IPC_LANE_LMTP)
-		return "a lane too many, or twice, or of an unknown kind";
+	if (!is_sound(s, m))
+		return "a lane too many, or twice, or of an unknown kind, or to nowhere";
 	l = calloc(1, sizeof(*l));
 	if (!l)
-		return "out of memory";
+		return no_memory(s, m);
 	l->send = s;
 	l->number = m->lane;
 	l->connect_s = m->connect_s;
 	l->command_s = m->command_s;
 	l->final_s = m->final_s;
-	memcpy(l->hostname, s->hostname, sizeof(l->hostname));
-	l->setup = (struct smtp_client_setup){ .protocol = SMTP_CLIENT_LMTP, .helo = slice_str(l->hostname) };
-	l->engine = smtp_client_new(&l->setup);
-	if (!l->engine || !endpoint_parse(m->endpoint, &l->to)) {
-		smtp_client_free(l->engine);
-		free(l);
-		return "out of memory, or a lane to nowhere";
-	}
+	l->lmtp = m->protocol == IPC_LANE_LMTP;
+	l->mailboxes = m->route.n == 0;
+	l->has_key = m->key.n > 0;
+	if (l->has_key)
+		memcpy(l->key, m->key.p, sizeof(l->key));
 	list_init(&l->jobs);
+	list_init(&l->waiter.link);
+	if (!set_names(l, m) || !(l->way = way_of(s, m))) {
+		free(l);
+		return no_memory(s, m);
+	}
+	l->waiter.done = on_way;
+	l->waiter.arg = l;
 	list_push_back(&s->lanes, &l->link);
+	list_push_back(send_table_bucket(&s->lane_by, l->number), &l->bucket);
 	s->n_lanes++;
 	s->count.opened++;
 	uv_timer_init(s->loop, &l->timer);
 	l->timer.data = l;
-	setup.arg = l;
-	r = conn_connect(&setup, &l->to, &l->conn);
-	if (r < 0) {
-		l->ended = true;
-		say_unconnected(l, r, strerrordesc_np(-r));
-	}
-	lane_run(l);
+	if (l->way->state == WAY_ASKING)
+		way_wait(l->way, &l->waiter);
+	else
+		on_way(l, l->way);
 	return NULL;
 }
 
@@ -395,14 +560,14 @@ void lane_leave(struct lane *l)
 		if (j == l->job)
 			continue;
 		list_remove(at);
+		l->n_jobs--;
+		j->lane = NULL;
 		if (j->complete) {
 			send_job_back(j, "4.3.2", SLICE_LIT("the connection is being closed"));
 			send_job_over(j);
 		}
 	}
-	if (!l->connected && !l->ended) {
-		l->ended = true;
-		snprintf(l->why, sizeof(l->why), "not connected yet");
-	}
+	if (l->state != LANE_SENDS)
+		lane_fail(l, IPC_LANE_IN_ORDER, "4.3.2", "it was not through yet");
 	lane_run(l);
 }

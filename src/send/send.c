@@ -2,19 +2,35 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "send/private.h"
 
-int send_new(uv_loop_t *loop, struct send **ret)
+int send_new(const struct send_setup *setup, struct send **ret)
 {
 	struct send *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
-	s->loop = loop;
+	if (map_init(&s->ways) < 0) {
+		free(s);
+		return -ENOMEM;
+	}
+	if (recall_init(&s->recall) < 0) {
+		map_done(&s->ways);
+		free(s);
+		return -ENOMEM;
+	}
+	s->setup = *setup;
+	s->loop = setup->loop;
 	list_init(&s->lanes);
 	list_init(&s->jobs);
-	uv_timer_init(loop, &s->patience);
+	list_init(&s->ways_kept);
+	list_init(&s->asks);
+	list_init(&s->secrets);
+	send_table_init(&s->lane_by);
+	send_table_init(&s->job_by);
+	uv_timer_init(s->loop, &s->patience);
 	s->patience.data = s;
 	*ret = s;
 	return 0;
@@ -22,10 +38,12 @@ int send_new(uv_loop_t *loop, struct send **ret)
 
 static void drop_all(struct send *s)
 {
+	send_asks_drop(s);
 	while (!list_empty(&s->lanes))
 		lane_drop(container_of(s->lanes.next, struct lane, link));
 	while (!list_empty(&s->jobs))
 		send_job_free(container_of(s->jobs.next, struct send_job, link));
+	memset(s->lost, 0, sizeof(s->lost));
 }
 
 static void on_timer_closed(uv_handle_t *h)
@@ -39,17 +57,25 @@ void send_free(struct send *s)
 		return;
 	s->drained = NULL;
 	drop_all(s);
+	way_forget_all(s);
+	send_secrets_drop(s);
+	recall_done(&s->recall);
+	map_done(&s->ways);
 	uv_close((uv_handle_t *)&s->patience, on_timer_closed);
 }
 
-void send_events(struct send *s, struct event_sink *events)
+int send_configure(struct send *s, const struct conf *conf)
 {
-	s->events = events;
+	s->conf = conf;
+	way_forget_all(s);
+	if (dns_name_from_user(slice_str(conf->hostname), &s->own_name) < 0)
+		s->own_name.n = 0;
+	return slice_copy(slice_str(conf->hostname), s->hostname, sizeof(s->hostname)) ? 0 : -ENAMETOOLONG;
 }
 
-int send_configure(struct send *s, const char *hostname)
+void send_trust(struct send *s, struct tls_client *tls)
 {
-	return slice_copy(slice_str(hostname), s->hostname, sizeof(s->hostname)) ? 0 : -ENAMETOOLONG;
+	s->tls = tls;
 }
 
 void send_peer(struct send *s, struct channel *ch)
@@ -66,8 +92,9 @@ void send_peer(struct send *s, struct channel *ch)
 
 bool send_is_for(const struct ipc_message *m)
 {
-	return m->type == IPC_TYPE_lane_open || m->type == IPC_TYPE_lane_close || m->type == IPC_TYPE_job ||
-	       m->type == IPC_TYPE_job_rcpt || m->type == IPC_TYPE_job_body || m->type == IPC_TYPE_job_end;
+	return m->type == IPC_TYPE_resolve || m->type == IPC_TYPE_lane_open ||
+	       m->type == IPC_TYPE_lane_close || m->type == IPC_TYPE_job || m->type == IPC_TYPE_job_rcpt ||
+	       m->type == IPC_TYPE_job_body || m->type == IPC_TYPE_job_end;
 }
 
 static const char *on_lane_open(struct send *s, const struct ipc_lane_open *m)
@@ -90,6 +117,8 @@ const char *send_message(struct send *s, const struct ipc_message *m, int *fd)
 	struct lane *l;
 
 	switch (m->type) {
+	case IPC_TYPE_resolve:
+		return send_ask(s, &m->resolve);
 	case IPC_TYPE_lane_open:
 		return on_lane_open(s, &m->lane_open);
 	case IPC_TYPE_lane_close:
@@ -159,7 +188,11 @@ void send_status(const struct send *s, json_t *to)
 		     { "deferred", s->count.deferred },
 		     { "refused", s->count.failures },
 		     { "in_doubt", s->count.in_doubt },
-		     { "octets", s->count.octets } };
+		     { "octets", s->count.octets },
+		     { "tries", s->count.tries },
+		     { "fell_back", s->count.fell_back },
+		     { "ways", s->n_ways },
+		     { "asking", s->n_asks } };
 	json_t *lanes = json_object();
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

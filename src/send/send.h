@@ -14,18 +14,32 @@
 #include <jansson.h>
 #include <uv.h>
 
+#include "conf/conf.h"
 #include "ipc/channel.h"
 
-struct send;
-
-int send_new(uv_loop_t *loop, struct send **ret); /* 0 or -ENOMEM */
-void send_free(struct send *s); /* drops all lanes; the loop must run once more for the memory */
-/* hostname: how lanes that begin from now on greet.  0 or -ENAMETOOLONG. */
-int send_configure(struct send *s, const char *hostname);
-
-/* Where attempts are told; lives longer than s. */
 struct event_sink;
-void send_events(struct send *s, struct event_sink *events);
+struct resolve;
+struct send;
+struct tls_client;
+
+struct send_setup {
+	uv_loop_t *loop;
+	struct resolve *resolve;   /* NULL: no names, only addresses */
+	struct event_sink *events; /* where attempts are told; NULL: nowhere */
+	/* A token was refused: main is to get another one. May be NULL. */
+	void (*stale)(void *arg, struct slice route, uint64_t generation);
+	void *arg;
+};
+
+/* What the setup points at outlives it.  0 or -ENOMEM. */
+int send_new(const struct send_setup *setup, struct send **ret);
+void send_free(struct send *s); /* drops all lanes; the loop must run once more for the memory */
+/* For lanes that begin from now on.  Borrowed until the next one, or send_free(). */
+int send_configure(struct send *s, const struct conf *conf); /* 0 or negative errno */
+/* Whom TLS trusts; NULL: no TLS.  Borrowed likewise. */
+void send_trust(struct send *s, struct tls_client *tls);
+/* From main: the password or token of a route.  0 or -ENOMEM. */
+int send_secret(struct send *s, const struct ipc_credential *m);
 
 /* Queue came, or went (NULL). */
 void send_peer(struct send *s, struct channel *ch);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -11,6 +12,7 @@
 #include "ipc/raw.h"
 #include "send/send.h"
 
+static const struct conf conf = { .hostname = "mx.test" };
 static uv_loop_t loop;
 static struct send *s;
 static struct channel *ch;
@@ -36,8 +38,8 @@ static int set_up(void **state)
 	assert_int_equal(channel_pair(fd), 0);
 	assert_int_equal(channel_new(&loop, fd[0], 4U << 20, &handlers, NULL, &ch), 0);
 	queue = fd[1];
-	assert_int_equal(send_new(&loop, &s), 0);
-	assert_int_equal(send_configure(s, "mx.test"), 0);
+	assert_int_equal(send_new(&(struct send_setup){ .loop = &loop }, &s), 0);
+	assert_int_equal(send_configure(s, &conf), 0);
 	send_peer(s, ch);
 	return 0;
 }
@@ -134,7 +136,12 @@ static void test_nobody_there(void **state)
 
 static void test_hostile(void **state)
 {
+	struct rlimit files;
+
 	(void)state;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
 	assert_non_null(open_lane(0, IPC_LANE_LMTP, "127.0.0.1:1"));
 	assert_non_null(open_lane(1, 77, "127.0.0.1:1"));
 	assert_non_null(open_lane(1, IPC_LANE_LMTP, "localhost:25"));
@@ -157,9 +164,9 @@ static void test_hostile(void **state)
 	assert_non_null(job(9, 1, 0)); /* more than a lane takes */
 	assert_non_null(tell((struct ipc_message){ .type = IPC_TYPE_job_body,
 						   .job_body = { .job = 6, .in_file = 1 } })); /* no file */
-	for (uint64_t i = 2; i < 257; i++)
+	for (uint64_t i = 2; i < 1025; i++)
 		assert_null(open_lane(i, IPC_LANE_LMTP, "127.0.0.1:1"));
-	assert_non_null(open_lane(257, IPC_LANE_LMTP, "127.0.0.1:1"));
+	assert_non_null(open_lane(1025, IPC_LANE_LMTP, "127.0.0.1:1"));
 }
 
 int main(void)
