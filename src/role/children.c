@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "role/credentials.h"
 #include "role/server.h"
 #include "sandbox/sandbox.h"
 
@@ -151,6 +152,8 @@ static void on_message(void *arg, struct channel *ch, const struct ipc_message *
 		heartbeat_heard(c, &m->pong);
 	} else if (m->type == IPC_TYPE_complain) {
 		blame_complaint(c, &m->complain);
+	} else if (m->type == IPC_TYPE_credential_stale && c->role == IPC_SMTP) {
+		credentials_stale(c, &m->credential_stale);
 	} else if (m->type == IPC_TYPE_request && c->role == IPC_ADMIN) {
 		server_request(c->server, &m->request);
 	} else {
@@ -365,6 +368,8 @@ int child_start(struct child *c)
 	child_send_conf(c);
 	if (c->role == IPC_SMTP)
 		certificates_send(s, c);
+	if (c->role == IPC_SMTP)
+		credentials_send(c);
 	link_up(c);
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "ipc/memory.h"
+#include "role/credentials.h"
 #include "role/server.h"
 #include "role/watchdog.h"
 #include "sandbox/sandbox.h"
@@ -135,6 +136,7 @@ static int try_reload(struct server *s, struct reload *rl)
 	for (unsigned i = 0; i < s->n_children; i++)
 		child_send_conf(&s->child[i]);
 	certificates_send(s, NULL);
+	credentials_load(s);
 	listeners_apply(s);
 	log_level(now->log_level);
 	conf_free(old);
@@ -467,8 +469,11 @@ static void run(struct server *s)
 	s->reload.timeout.data = s;
 	if (start_children(s) < 0)
 		begin_drain(s, EXIT_FAILURE);
+	else if (role_ops_of(IPC_SMTP))
+		credentials_load(s);
 	if (s->state < SERVER_DRAINING || children_running(s, 0))
 		uv_run(&s->loop, UV_RUN_DEFAULT);
+	credentials_wipe();
 	LOG(LOG_NOTICE, "stopped");
 }
 
