@@ -44,6 +44,7 @@ enum conf_mechanism {
 	CONF_MECHANISM_XOAUTH2,
 	CONF_MECHANISM_OAUTHBEARER,
 };
+enum conf_class { CONF_CLASS_NORMAL, CONF_CLASS_BULK, CONF_CLASS_URGENT }; /* as enum ipc_class */
 enum conf_reply_action { CONF_REPLY_DEFER, CONF_REPLY_SLOW, CONF_REPLY_PAUSE, CONF_REPLY_FAIL };
 
 struct conf_listener {
@@ -65,7 +66,9 @@ struct conf_listener {
 	enum conf_wrong_port wrong_port;
 	unsigned greeting_hold_ms; /* 250 on submission with STARTTLS, 0 on relay */
 	enum conf_bare bare_line_ends;
-	uint64_t max_size; /* octets */
+	int class;	     /* enum conf_class: of what comes in here */
+	unsigned max_hold_s; /* FUTURERELEASE; 0: not offered */
+	uint64_t max_size;   /* octets */
 	uint32_t max_recipients, max_errors, max_commands, max_transactions, max_sessions;
 	uint32_t max_sessions_per_ip, max_sessions_per_network; /* network: 0 no limit */
 	uint32_t max_rate_per_ip, max_rate_per_network;		/* begun in a minute; 0 no limit */

@@ -32,6 +32,12 @@ static const struct conf_word bare[] = {
 	{ "fix", CONF_BARE_FIX },
 	{ NULL, 0 },
 };
+static const struct conf_word class[] = {
+	{ "normal", CONF_CLASS_NORMAL },
+	{ "bulk", CONF_CLASS_BULK },
+	{ "urgent", CONF_CLASS_URGENT },
+	{ NULL, 0 },
+};
 static const struct conf_word delivery_by[] = {
 	{ "maildir", CONF_BY_MAILDIR },
 	{ "lmtp", CONF_BY_LMTP },
@@ -326,6 +332,13 @@ const struct conf_directive conf_directives[] = {
 		  "An address that came in clear within a day waits 10 ms at most." },
 	{ LISTENER("bare_line_ends", CONF_T_WORD, bare_line_ends), .def = "refuse", .words = bare,
 	  .help = "A CR or LF alone in a message: refuse the message, or fix it to CRLF." },
+	{ LISTENER("class", CONF_T_WORD, class), .def = "normal", .words = class,
+	  .help = "How urgent the messages are that come in here, when there is more to send than may go at once: urgent before "
+		  "normal before bulk, and none of them waits for ever. On submission a client may ask by MT-PRIORITY: -3 and "
+		  "below is bulk, 3 and above is urgent, but on a listener for bulk nothing is more than that." },
+	{ LISTENER("max_hold", CONF_T_SECONDS, max_hold_s), .def = "0s", .def_submission = "30d", .max = 366 * 24 * 3600,
+	  .help = "How long a client may ask that a message is held before it is sent (FUTURERELEASE). 0: not offered. Only on "
+		  "submission." },
 	{ LISTENER("max_size", CONF_T_SIZE, max_size), .def = "50M", .min = 64 * KIB, .max = 2 * GIB,
 	  .help = "The largest message." },
 	{ LISTENER("max_recipients", CONF_T_NUMBER, max_recipients), .def = "1000", .min = 100, .max = 10000,

@@ -21,6 +21,7 @@ static const struct slice names[MIME_FIELDS] = {
 	[MIME_RECEIVED] = SLICE_INIT("Received"),
 	[MIME_RETURN_PATH] = SLICE_INIT("Return-Path"),
 	[MIME_DELIVERED_TO] = SLICE_INIT("Delivered-To"),
+	[MIME_TLS_REQUIRED] = SLICE_INIT("TLS-Required"),
 };
 
 void mime_header_init(struct mime_header *h)
@@ -28,12 +29,14 @@ void mime_header_init(struct mime_header *h)
 	*h = (struct mime_header){ .at = AT_LINE };
 	buf_init(&h->message_id, MIME_LINE_MAX);
 	buf_init(&h->from, MIME_LINE_MAX);
+	buf_init(&h->tls_required, 16);
 }
 
 void mime_header_done(struct mime_header *h)
 {
 	buf_done(&h->message_id);
 	buf_done(&h->from);
+	buf_done(&h->tls_required);
 }
 
 static enum mime_field lookup(const struct mime_header *h)
@@ -53,7 +56,9 @@ static struct buf *copy_of(struct mime_header *h)
 {
 	if (!h->wanted)
 		return NULL;
-	return h->field == MIME_MESSAGE_ID ? &h->message_id : &h->from;
+	return h->field == MIME_MESSAGE_ID     ? &h->message_id
+	       : h->field == MIME_TLS_REQUIRED ? &h->tls_required
+					       : &h->from;
 }
 
 static void keep(struct mime_header *h, struct slice s)
@@ -76,7 +81,8 @@ static void begin_value(struct mime_header *h)
 	h->fields += h->fields < UINT32_MAX;
 	if (h->field < MIME_FIELDS && h->count[h->field] < UINT32_MAX)
 		h->count[h->field]++;
-	h->wanted = (h->field == MIME_MESSAGE_ID || h->field == MIME_FROM) && h->count[h->field] == 1;
+	h->wanted = (h->field == MIME_MESSAGE_ID || h->field == MIME_FROM || h->field == MIME_TLS_REQUIRED) &&
+		    h->count[h->field] == 1;
 	h->at = AT_VALUE;
 	h->cr = false;
 }
@@ -173,6 +179,12 @@ struct slice mime_header_message_id(const struct mime_header *h)
 struct slice mime_header_from(const struct mime_header *h)
 {
 	return slice_trim(buf_slice(&h->from));
+}
+
+bool mime_header_relaxes_tls(const struct mime_header *h)
+{
+	return h->count[MIME_TLS_REQUIRED] == 1 &&
+	       slice_eq_nocase(slice_trim(buf_slice(&h->tls_required)), SLICE_LIT("No"));
 }
 
 bool mime_header_missing(const struct mime_header *h)

@@ -1,6 +1,6 @@
 /* header.h - what a message's header section holds, learnt while it streams by.
  *
- * A scanner fed with pieces of a message, cut anywhere.  It keeps counts and two
+ * A scanner fed with pieces of a message, cut anywhere.  It keeps counts and three
  * short copies, never the header itself, and is not a parser of field values.
  * Once the section has ended it only looks for 8-bit octets.
  *
@@ -27,8 +27,9 @@ enum mime_field {
 	MIME_RECEIVED, /* its count is the number of hops (RFC 5321 6.3) */
 	MIME_RETURN_PATH,
 	MIME_DELIVERED_TO,
-	MIME_RESENT, /* any Resent- field */
-	MIME_FIELDS, /* one past the last; any other field */
+	MIME_TLS_REQUIRED, /* RFC 8689 5 */
+	MIME_RESENT,	   /* any Resent- field */
+	MIME_FIELDS,	   /* one past the last; any other field */
 };
 
 enum mime_header_end {
@@ -53,7 +54,7 @@ struct mime_header {
 	size_t name_n;
 	char name[16];
 	enum mime_field field;
-	struct buf message_id, from;
+	struct buf message_id, from, tls_required;
 };
 
 void mime_header_init(struct mime_header *h);
@@ -67,6 +68,9 @@ void mime_header_end(struct mime_header *h);
  * MIME_LINE_MAX octets; empty if there is none.  For logs: as the client wrote it. */
 struct slice mime_header_message_id(const struct mime_header *h);
 struct slice mime_header_from(const struct mime_header *h);
+
+/* "TLS-Required: No": delivery counts more than TLS.  Anything else, or two of them, is no wish. */
+bool mime_header_relaxes_tls(const struct mime_header *h);
 
 /* The message begins with no field and no empty line: whoever puts fields in
  * front of it must put an empty line between, or its first lines are taken for fields. */

@@ -126,13 +126,40 @@ static void long_value(void **state)
 	buf_done(&text);
 }
 
+/* RFC 8689 5: one field, one value; everything else is no wish. */
+static void relaxes(void **state)
+{
+	static const struct {
+		const char *text;
+		bool yes;
+	} rows[] = {
+		{ "From: a@b\r\nTLS-Required: No\r\n\r\n", true },
+		{ "tls-required:no \r\n\r\n", true },
+		{ "TLS-Required:\r\n No\r\nFrom: a\r\n\r\n", true },
+		{ "TLS-Required: No\r\nTLS-Required: No\r\n\r\n", false },
+		{ "TLS-Required: Yes\r\n\r\n", false },
+		{ "TLS-Required: Not at all, my friend\r\n\r\n", false },
+		{ "TLS-Required: \r\n\r\n", false },
+		{ "X-TLS-Required: No\r\n\r\n", false },
+		{ "From: a@b\r\n\r\nTLS-Required: No\r\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mime_header h;
+
+		scan(&h, slice_str(rows[i / 2].text), i % 2 ? 1 : 1000);
+		if (mime_header_relaxes_tls(&h) != rows[i / 2].yes)
+			fail_msg("%s", rows[i / 2].text);
+		mime_header_done(&h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shapes),
-		cmocka_unit_test(counts),
-		cmocka_unit_test(eight_bit_body),
-		cmocka_unit_test(long_value),
+		cmocka_unit_test(shapes),	  cmocka_unit_test(counts),	cmocka_unit_test(relaxes),
+		cmocka_unit_test(eight_bit_body), cmocka_unit_test(long_value),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -41,6 +41,7 @@ struct rules {
 	uint32_t account_messages, account_recipients, uid_messages, uid_recipients, owner_messages,
 		owner_recipients;
 	unsigned max_hops;
+	uint8_t class; /* enum ipc_class */
 	struct ip_net *relay_from;
 	size_t n_relay_from;
 	struct ip_net *proxy_from;

@@ -101,6 +101,11 @@ static bool fill_listener(struct rules *r, const struct conf *conf, const struct
 	r->engine.max_errors = l->max_errors;
 	r->engine.max_commands = l->max_commands;
 	r->engine.max_transactions = l->max_transactions;
+	r->class = (uint8_t)l->class;
+	if (l->role == CONF_SUBMISSION) {
+		r->engine.max_hold_s = l->max_hold_s;
+		r->engine.priorities = true;
+	}
 	return copy_networks(conf->exempt_networks, conf->n_exempt_networks, &r->exempt, &r->n_exempt) &&
 	       copy_networks(l->relay_from, l->n_relay_from, &r->relay_from, &r->n_relay_from) &&
 	       copy_networks(l->proxy_from, l->n_proxy_from, &r->proxy_from, &r->n_proxy_from);

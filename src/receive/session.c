@@ -153,6 +153,7 @@ void session_greet(struct session *s, bool tls)
 	s->wait = SESSION_WAITS_FOR_PEER;
 	session_deadline(s, s->rules->command_timeout_s);
 	s->facts = facts;
+	smtp_server_clock(s->engine, receive_wall_ms() / 1000);
 	if (policy_start(&s->check, POLICY_CONNECT, &s->facts) == POLICY_REFUSE)
 		refuse_opening(s);
 	else if (s->opening == WRONG_PORT_EXPLAIN_TLS)

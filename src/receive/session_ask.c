@@ -234,6 +234,20 @@ static bool is_canonical(struct session *s, enum count_stage stage, const struct
 	return false;
 }
 
+/* A client may always ask for less; for more only where the listener is not for bulk, else the
+ * priority is lowered, and the client told so (RFC 6710 4.1: X.3.6).  What lies between is the
+ * listener's own class. */
+static uint8_t class_of(const struct session *s, uint8_t *mt_priority)
+{
+	int value = *mt_priority > 0 ? *mt_priority - 10 : 0;
+
+	if (value <= -3)
+		return IPC_CLASS_BULK;
+	if (s->rules->class == IPC_CLASS_BULK && value > 0)
+		*mt_priority = 0;
+	return s->rules->class != IPC_CLASS_BULK && value >= 3 ? IPC_CLASS_URGENT : s->rules->class;
+}
+
 static void mail_taken(struct session *s, const struct smtp_server_ask *ask)
 {
 	if (transaction_begin(&s->tx, &ask->path, &ask->mail) < 0) {
@@ -241,7 +255,12 @@ static void mail_taken(struct session *s, const struct smtp_server_ask *ask)
 		return;
 	}
 	s->in_mail = true;
-	smtp_server_answer(s->engine, 250, NULL, NULL);
+	s->tx.class = class_of(s, &s->tx.params.mt_priority);
+	if (s->tx.params.mt_priority == ask->mail.mt_priority)
+		smtp_server_answer(s->engine, 250, NULL, NULL);
+	else
+		smtp_server_answer(s->engine, 250, "2.3.6",
+				   "OK, with priority 0: this listener is for bulk mail");
 }
 
 bool session_mail(struct session *s, const struct smtp_server_ask *ask)

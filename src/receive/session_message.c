@@ -123,6 +123,7 @@ bool session_commit(struct session *s)
 	if (!body_is_through(s))
 		return false;
 	s->id = id_next(&s->rx->ids, now);
+	s->tx.relax = mime_header_relaxes_tls(&s->header);
 	buf_init(&headers, HEADERS_MAX);
 	session_find_message_id(s);
 	put_headers(s, now, &headers);

@@ -34,6 +34,8 @@ static void forget(struct transaction *t)
 	t->opened = t->lost = false;
 	t->recipients = 0;
 	t->size = t->credit = 0;
+	t->class = IPC_CLASS_NORMAL;
+	t->relax = false;
 	t->params = (struct smtp_mail_params){ 0 };
 }
 
@@ -193,6 +195,15 @@ static int send_targets(struct transaction *t, struct receive *rx)
 	return r;
 }
 
+/* 0 too where that time has passed already. */
+static uint64_t hold_until(const struct transaction *t, uint64_t now_ms)
+{
+	uint64_t until = t->params.hold_for_s > 0 ? now_ms + t->params.hold_for_s * UINT64_C(1000)
+						  : t->params.hold_until_s * UINT64_C(1000);
+
+	return until > now_ms ? until : 0;
+}
+
 int transaction_commit(struct transaction *t, struct receive *rx, const struct id *id, uint64_t time_ms,
 		       uint64_t account, struct slice account_name, const char *listener,
 		       struct slice headers)
@@ -223,6 +234,11 @@ int transaction_commit(struct transaction *t, struct receive *rx, const struct i
 		.account_name = account_name,
 		.message_id = slice_str(t->message_id),
 		.listener = slice_str(listener),
+		.class = t->class,
+		.mt_priority = t->params.mt_priority,
+		.hold_until_ms = hold_until(t, time_ms),
+		.requiretls = t->params.requiretls,
+		.relax = t->relax && !t->params.requiretls, /* RFC 8689 5: the parameter counts more */
 		.headers = headers,
 	};
 	return channel_send(rx->queue, &m, -1);

@@ -20,6 +20,8 @@ struct transaction {
 	struct buf envid;
 	char message_id[256]; /* of its header, once that is known; without <> */
 	struct smtp_mail_params params;
+	uint8_t class;	      /* enum ipc_class */
+	bool relax;	      /* "TLS-Required: No" */
 	struct map targets;   /* by mailbox or address */
 	struct list in_order; /* the same */
 	uint32_t recipients;  /* that the client named and we took */

@@ -1,9 +1,10 @@
 /* Whatever a server says, and however TCP cuts it: the client says the same and reports the
  * same; each recipient gets exactly one result; none is delivered, and none in doubt, but
- * after the dot; and no CR or LF goes out alone.
+ * after the dot or the last chunk; no CR or LF goes out alone; no password goes before TLS, no
+ * message before the password where there is one, and none into the transcript.
  *
- * The first octet is the setup, the second the size of the pieces.  The rest is what the server
- * says; at each 0xff the driver has its turn: a message, a piece of body, its end, or QUIT. */
+ * The first octet is the setup, the second the size of the pieces and more of the setup.  The rest is what
+ * the server says; at each 0xff the driver has its turn: a message, a piece of body, its end, or QUIT. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ struct run {
 	struct buf out, log;
 	unsigned results[RCPTS];
 	unsigned messages, pieces;
-	bool under_way, dot;
+	bool under_way, dot, tls, authed;
 };
 
 static void insist(bool holds)
@@ -61,6 +62,48 @@ static void over(struct run *r)
 	r->under_way = false;
 }
 
+static void authenticate(struct run *r, const struct smtp_client_ask *a)
+{
+	static const struct slice secret = SLICE_INIT("\0me\0SECRETSECRET");
+
+	insist(r->tls && r->setup.auth && !r->under_way);
+	buf_fmt(&r->log, "%d %u %d %.*s\n", a->want, a->refused, a->code, SLICE_ARG(a->text));
+	r->authed = true;
+	if (a->want == SMTP_CLIENT_CHALLENGE && a->data.n > 0 && a->data.p[0] == 'x')
+		smtp_client_auth_cancel(r->c);
+	else if (a->want == SMTP_CLIENT_CHALLENGE)
+		smtp_client_respond(r->c, secret);
+	else if (a->refused > 1)
+		smtp_client_auth_give_up(r->c, "4.7.0", "no more");
+	else
+		smtp_client_auth(r->c, SLICE_LIT("PLAIN"), a->refused == 0 ? &secret : NULL);
+}
+
+/* Lines of either side, and of ours none with the secret: as it is, or as base 64. */
+static void transcript(struct run *r)
+{
+	struct buf text;
+	struct slice s;
+
+	buf_init(&text, MANY);
+	smtp_client_transcript(r->c, &text);
+	s = buf_slice(&text);
+	insist(s.n <= SMTP_CLIENT_TRANSCRIPT_MAX && (s.n == 0 || s.p[s.n - 1] == '\n'));
+	while (s.n > 0) {
+		struct slice line = slice_head(s, slice_find(s, '\n'));
+
+		s = slice_tail(s, line.n + 1);
+		insist(slice_starts(line, SLICE_LIT("C: ")) || slice_starts(line, SLICE_LIT("S: ")) ||
+		       slice_eq(line, SLICE_LIT("(some lines are left out)")));
+		insist(line.p[0] != 'C' ||
+		       (!memmem(line.p, line.n, "SECRET", 6) && !memmem(line.p, line.n, "U0VDUkVU", 8)));
+		for (size_t i = 0; i < line.n; i++)
+			insist(line.p[i] >= 0x20 && line.p[i] != 0x7f);
+	}
+	buf_put(&r->log, buf_slice(&text));
+	buf_done(&text);
+}
+
 /* What needs no thought; false at the end. */
 static bool settle(struct run *r)
 {
@@ -75,9 +118,15 @@ static bool settle(struct run *r)
 			break;
 		case SMTP_CLIENT_TLS:
 			buf_str(&r->log, "TLS\n");
+			r->tls = true;
 			smtp_client_tls_started(r->c);
 			break;
+		case SMTP_CLIENT_AUTH:
+		case SMTP_CLIENT_CHALLENGE:
+			authenticate(r, a);
+			break;
 		case SMTP_CLIENT_READY:
+			insist(r->authed || !r->setup.auth);
 			over(r);
 			return true;
 		case SMTP_CLIENT_CLOSE:
@@ -123,7 +172,7 @@ static void turn(struct run *r)
 	}
 }
 
-static void play(struct run *r, struct slice script, uint8_t flags, size_t cut)
+static void play(struct run *r, struct slice script, uint8_t flags, uint8_t more, size_t cut)
 {
 	static const char *const names[RCPTS] = { "a@x", "b@x", "\xc3\xa4@x", "d@x>\r\nDATA", "e@x" };
 	bool on = true;
@@ -132,10 +181,17 @@ static void play(struct run *r, struct slice script, uint8_t flags, size_t cut)
 	r->setup.protocol = flags & 1 ? SMTP_CLIENT_LMTP : SMTP_CLIENT_SMTP;
 	r->setup.tls = flags & 2 ? SMTP_CLIENT_TLS_MAY : SMTP_CLIENT_TLS_NEVER;
 	r->setup.helo = SLICE_LIT("c");
+	r->setup.auth = more & 1;
+	r->setup.chunking = more & 2;
+	r->setup.implicit_tls = r->tls = more & 4;
+	r->setup.transcript = true;
 	r->m = (struct smtp_client_message){ .sender = SLICE_LIT("s@x"),
 					     .size = 20,
 					     .eightbit = flags & 4,
 					     .smtputf8 = flags & 8,
+					     .requiretls = more & 8,
+					     .tls_verified = more & 16,
+					     .mt_priority = more,
 					     .rcpt = r->rcpt,
 					     .recipients = 1 + (flags >> 4) % RCPTS };
 	for (unsigned i = 0; i < RCPTS; i++)
@@ -161,6 +217,7 @@ static void play(struct run *r, struct slice script, uint8_t flags, size_t cut)
 		smtp_client_lost(r->c, "4.4.2", "lost");
 		insist(!settle(r));
 	}
+	transcript(r);
 	smtp_client_free(r->c);
 }
 
@@ -179,8 +236,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2 || size > 20000)
 		return 0;
-	play(&whole, script, data[0], size);
-	play(&cut, script, data[0], 1 + data[1] % 7);
+	play(&whole, script, data[0], data[1] >> 3, size);
+	play(&cut, script, data[0], data[1] >> 3, 1 + data[1] % 7);
 	insist(slice_eq(buf_slice(&whole.out), buf_slice(&cut.out)));
 	insist(slice_eq(buf_slice(&whole.log), buf_slice(&cut.log)));
 	lines_end_well(buf_slice(&whole.out));

@@ -50,6 +50,14 @@ static void describe(const struct smtp_server_ask *a, struct buf *to)
 			buf_str(to, a->mail.ret == SMTP_RET_FULL ? " RET=FULL" : " RET=HDRS");
 		if (a->mail.envid.n)
 			buf_fmt(to, " ENVID=%.*s", SLICE_ARG(a->mail.envid));
+		if (a->mail.requiretls)
+			buf_str(to, " REQUIRETLS");
+		if (a->mail.hold_for_s)
+			buf_fmt(to, " HOLDFOR=%u", a->mail.hold_for_s);
+		if (a->mail.hold_until_s)
+			buf_fmt(to, " HOLDUNTIL=%llu", (unsigned long long)a->mail.hold_until_s);
+		if (a->mail.mt_priority)
+			buf_fmt(to, " MT-PRIORITY=%d", a->mail.mt_priority - 10);
 		if (a->mail.auth.n)
 			buf_fmt(to, " AUTH=%.*s", SLICE_ARG(a->mail.auth));
 	}
@@ -165,6 +173,10 @@ static void setup_word(struct player *p, struct slice w)
 		s->max_errors = (uint32_t)n;
 	else if (dialog_number(w, "commands", &n))
 		s->max_commands = (uint32_t)n;
+	else if (dialog_is(w, "priorities"))
+		s->priorities = true;
+	else if (dialog_number(w, "hold", &n))
+		s->max_hold_s = (uint32_t)n;
 	else if (dialog_number(w, "transactions", &n))
 		s->max_transactions = (uint32_t)n;
 	else
@@ -289,6 +301,7 @@ static void greet(struct player *p)
 		return;
 	p->greeted = true;
 	p->engine = smtp_server_new(&p->setup);
+	smtp_server_clock(p->engine, 1800000000); /* 2027-01-15T08:00:00Z */
 	smtp_server_greet(p->engine, p->implicit);
 	smtp_server_channel_binding(p->engine, p->binding);
 	if (p->after >= 1)

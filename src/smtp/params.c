@@ -1,6 +1,7 @@
 /* params.c - the parameters of MAIL and RCPT: tables of what may come. */
 #include "smtp/path.h"
 #include "smtp/path_private.h"
+#include "smtp/utc.h"
 
 #define ENVID_MAX 100 /* RFC 3461 4.4 */
 #define ORCPT_MAX 500 /* RFC 3461 4.2 */
@@ -95,12 +96,31 @@ static bool is_utf8_xtext(struct slice s, bool smtputf8)
 
 /* MAIL */
 
-enum mail_key { MAIL_SIZE, MAIL_BODY, MAIL_SMTPUTF8, MAIL_RET, MAIL_ENVID, MAIL_AUTH, MAIL_KEYS };
+enum mail_key {
+	MAIL_SIZE,
+	MAIL_BODY,
+	MAIL_SMTPUTF8,
+	MAIL_RET,
+	MAIL_ENVID,
+	MAIL_AUTH,
+	MAIL_REQUIRETLS,
+	MAIL_HOLDFOR,
+	MAIL_HOLDUNTIL,
+	MAIL_MT_PRIORITY,
+	MAIL_KEYS
+};
 
 static const struct slice mail_keys[MAIL_KEYS] = {
-	[MAIL_SIZE] = SLICE_INIT("SIZE"),   [MAIL_BODY] = SLICE_INIT("BODY"),
-	[MAIL_RET] = SLICE_INIT("RET"),	    [MAIL_SMTPUTF8] = SLICE_INIT("SMTPUTF8"),
-	[MAIL_ENVID] = SLICE_INIT("ENVID"), [MAIL_AUTH] = SLICE_INIT("AUTH"),
+	[MAIL_SIZE] = SLICE_INIT("SIZE"),
+	[MAIL_BODY] = SLICE_INIT("BODY"),
+	[MAIL_RET] = SLICE_INIT("RET"),
+	[MAIL_SMTPUTF8] = SLICE_INIT("SMTPUTF8"),
+	[MAIL_ENVID] = SLICE_INIT("ENVID"),
+	[MAIL_AUTH] = SLICE_INIT("AUTH"),
+	[MAIL_REQUIRETLS] = SLICE_INIT("REQUIRETLS"),
+	[MAIL_HOLDFOR] = SLICE_INIT("HOLDFOR"),
+	[MAIL_HOLDUNTIL] = SLICE_INIT("HOLDUNTIL"),
+	[MAIL_MT_PRIORITY] = SLICE_INIT("MT-PRIORITY"),
 };
 
 /* A bit for each keyword that this session announced. */
@@ -108,7 +128,9 @@ static unsigned mail_offered(const struct smtp_params_offered *o)
 {
 	return (unsigned)o->size << MAIL_SIZE | (unsigned)o->eightbitmime << MAIL_BODY |
 	       (unsigned)o->smtputf8 << MAIL_SMTPUTF8 | (unsigned)o->dsn << MAIL_RET |
-	       (unsigned)o->dsn << MAIL_ENVID | (unsigned)o->auth << MAIL_AUTH;
+	       (unsigned)o->dsn << MAIL_ENVID | (unsigned)o->auth << MAIL_AUTH |
+	       (unsigned)o->requiretls << MAIL_REQUIRETLS | (unsigned)o->hold << MAIL_HOLDFOR |
+	       (unsigned)o->hold << MAIL_HOLDUNTIL | (unsigned)o->mt_priority << MAIL_MT_PRIORITY;
 }
 
 static bool set_body(struct slice v, struct smtp_mail_params *p)
@@ -125,12 +147,40 @@ static bool set_ret(struct slice v, struct smtp_mail_params *p)
 	return p->ret != SMTP_RET_UNSET;
 }
 
+/* RFC 4865 3: one to nine digits, no zero in front; a point of time; and only one of both. */
+static bool set_hold(size_t key, struct slice v, struct smtp_mail_params *p)
+{
+	uint64_t s;
+
+	if (p->hold_for_s > 0 || p->hold_until_s > 0)
+		return false;
+	if (key == MAIL_HOLDUNTIL)
+		return smtp_utc_parse(v, &p->hold_until_s) && p->hold_until_s > 0;
+	if (v.p[0] == '0' || !cur_u64(&v, 999999999, &s) || v.n > 0)
+		return false;
+	p->hold_for_s = (uint32_t)s;
+	return true;
+}
+
+/* A digit, with or without "-": RFC 6710 4 */
+static bool set_priority(struct slice v, struct smtp_mail_params *p)
+{
+	bool minus = cur_byte(&v, '-');
+
+	if (v.n != 1 || v.p[0] < (minus ? '1' : '0') || v.p[0] > '9')
+		return false;
+	p->mt_priority = (uint8_t)(minus ? 10 - (v.p[0] - '0') : 10 + (v.p[0] - '0'));
+	return true;
+}
+
 static bool set_mail(size_t key, struct value v, struct smtp_mail_params *p)
 {
 	struct slice c = v.text;
 
 	if (key == MAIL_SMTPUTF8)
 		return p->smtputf8 = !v.present;
+	if (key == MAIL_REQUIRETLS)
+		return p->requiretls = !v.present;
 	if (v.text.n == 0)
 		return false;
 	switch (key) {
@@ -143,6 +193,11 @@ static bool set_mail(size_t key, struct value v, struct smtp_mail_params *p)
 	case MAIL_ENVID:
 		p->envid = v.text;
 		return v.text.n <= ENVID_MAX && is_xtext(v.text);
+	case MAIL_HOLDFOR:
+	case MAIL_HOLDUNTIL:
+		return set_hold(key, v.text, p);
+	case MAIL_MT_PRIORITY:
+		return set_priority(v.text, p);
 	default:
 		p->auth = v.text;
 		return v.text.n <= AUTH_MAX && is_xtext(v.text);

@@ -2,7 +2,8 @@
  *
  * Parsers over slices: outputs point into the input, are untouched on failure,
  * and *reterr_at says at which byte the grammar ended.  Nothing is allocated.
- * RFC 5321 4.1.2, RFC 6531 3.3, RFC 3461 4, RFC 1870, RFC 6152, RFC 4954 5.
+ * RFC 5321 4.1.2, RFC 6531 3.3, RFC 3461 4, RFC 1870, RFC 6152, RFC 4954 5, RFC 4865,
+ * RFC 6710, RFC 8689.
  */
 #ifndef POSTERN_SMTP_PATH_H
 #define POSTERN_SMTP_PATH_H
@@ -49,8 +50,12 @@ struct smtp_mail_params {
 	enum smtp_body body;
 	bool smtputf8;
 	enum smtp_ret ret;
-	struct slice envid; /* xtext, as it came */
-	struct slice auth;  /* xtext, as it came; kept for nobody, RFC 4954 5 */
+	struct slice envid;    /* xtext, as it came */
+	struct slice auth;     /* xtext, as it came; kept for nobody, RFC 4954 5 */
+	bool requiretls;       /* RFC 8689 */
+	uint32_t hold_for_s;   /* HOLDFOR (RFC 4865), 0 if not given */
+	uint64_t hold_until_s; /* HOLDUNTIL, since 1970; 0 if not given */
+	uint8_t mt_priority;   /* MT-PRIORITY's value + 10 (RFC 6710), 0 if not given */
 };
 
 struct smtp_rcpt_params {
@@ -60,7 +65,7 @@ struct smtp_rcpt_params {
 
 /* Which parameters this session has announced: others are unknown. */
 struct smtp_params_offered {
-	bool size, eightbitmime, smtputf8, dsn, auth;
+	bool size, eightbitmime, smtputf8, dsn, auth, requiretls, hold, mt_priority;
 };
 
 /* What follows "MAIL " and "RCPT ", without the line end. */

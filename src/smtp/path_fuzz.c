@@ -75,7 +75,7 @@ static void put_mail(const struct smtp_path *path, const struct smtp_mail_params
 	CHECK(buf_ok(to));
 }
 
-static const struct smtp_params_offered all = { true, true, true, true, true };
+static const struct smtp_params_offered all = { true, true, true, true, true, true, true, true };
 
 static void check_mail(struct slice text)
 {

@@ -132,7 +132,7 @@ static void bare_addresses(void **state)
 	}
 }
 
-static const struct smtp_params_offered all = { true, true, true, true, true }, nothing;
+static const struct smtp_params_offered all = { true, true, true, true, true, true, true, true }, nothing;
 
 static const struct {
 	const char *args;
@@ -167,6 +167,23 @@ static const struct {
 	{ "FROM:<a@b> ENVID=" X60 X10 X10 X10 X10, OK, 0 },
 	{ "FROM:<a@b> ENVID=" X60 X10 X10 X10 X10 "x", SMTP_PARSE_PARAM_BAD, 11 },
 	{ "FROM:<a@b> SIZE=1 SMTPUTF8 SIZE=1", SMTP_PARSE_PARAM_TWICE, 27 },
+	{ "FROM:<a@b> REQUIRETLS HOLDFOR=1 MT-PRIORITY=-9", OK, 0 },
+	{ "FROM:<a@b> HOLDUNTIL=2027-01-15T08:00:00Z MT-PRIORITY=0", OK, 0 },
+	{ "FROM:<a@b> holdfor=999999999 mt-priority=9", OK, 0 },
+	{ "FROM:<a@b> REQUIRETLS=", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> REQUIRETLS=1", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> HOLDFOR=0", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> HOLDFOR=01", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> HOLDFOR=1000000000", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> HOLDFOR", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> HOLDFOR=-1", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> HOLDFOR=1 HOLDUNTIL=2027-01-15T08:00:00Z", SMTP_PARSE_PARAM_BAD, 21 },
+	{ "FROM:<a@b> HOLDUNTIL=tomorrow", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> MT-PRIORITY=10", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> MT-PRIORITY=+1", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> MT-PRIORITY=-0", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> MT-PRIORITY=-", SMTP_PARSE_PARAM_BAD, 11 },
+	{ "FROM:<a@b> MT-PRIORITY=", SMTP_PARSE_PARAM_BAD, 11 },
 	{ "FROM:<a@b> FOO", SMTP_PARSE_PARAM_UNKNOWN, 11 },
 	{ "FROM:<\xc3\xa4@b>", SMTP_PARSE_NEEDS_UTF8, 11 },
 	{ "FROM:<\xc3@b>", SMTP_PARSE_UTF8, 6 },

@@ -319,6 +319,11 @@ void smtp_server_sent(struct smtp_server *s, size_t n)
 	s->out.failed = failed;
 }
 
+void smtp_server_clock(struct smtp_server *s, uint64_t now_s)
+{
+	s->now_s = now_s;
+}
+
 void smtp_server_channel_binding(struct smtp_server *s, bool on)
 {
 	s->channel_binding = on;

@@ -72,6 +72,8 @@ struct smtp_server_setup {
 	uint32_t max_errors;	   /* then 421 and close */
 	uint32_t max_commands;	   /* that carry no mail (NOOP, RSET, VRFY ...) in a row */
 	uint32_t max_transactions; /* a session */
+	uint32_t max_hold_s;	   /* FUTURERELEASE (RFC 4865) is offered, for so long; 0: it is not */
+	bool priorities;	   /* MT-PRIORITY (RFC 6710) is offered */
 };
 
 enum smtp_server_want {
@@ -115,6 +117,9 @@ void smtp_server_free(struct smtp_server *s);				    /* wipes what it held */
  * text is one line without line end.  tls: the connection began with TLS. */
 void smtp_server_greet(struct smtp_server *s, bool tls);
 void smtp_server_refuse(struct smtp_server *s, int code, const char *enhanced, const char *text);
+/* What time it is, in seconds since 1970, and once is enough: without it FUTURERELEASE is not
+ * offered.  A time to hold a message that has passed is none; one beyond max_hold_s refused. */
+void smtp_server_clock(struct smtp_server *s, uint64_t now_s);
 /* Where the connection began with TLS: it allows channel binding (mechs_tls are offered). */
 void smtp_server_channel_binding(struct smtp_server *s, bool on);
 

@@ -67,6 +67,7 @@ struct smtp_server {
 	bool rcpt_refused;
 	bool hanging_up;
 
+	uint64_t now_s; /* smtp_server_clock() */
 	uint32_t recipients, over_recipients, errors, commands, transactions;
 	size_t skipped;
 	unsigned faults;

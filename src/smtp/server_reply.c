@@ -1,4 +1,5 @@
 #include "smtp/server_private.h"
+#include "smtp/utc.h"
 
 #define ENHANCED_MAX 12
 
@@ -76,6 +77,15 @@ void smtp_server_ehlo_reply(struct smtp_server *s)
 	smtp_server_reply_more(s, 250, "CHUNKING", none);
 	smtp_server_reply_more(s, 250, "ENHANCEDSTATUSCODES", none);
 	smtp_server_reply_more(s, 250, "DSN", none);
+	if (s->in_tls) /* and never before: RFC 8689 2 */
+		smtp_server_reply_more(s, 250, "REQUIRETLS", none);
+	if (setup->max_hold_s > 0 && s->now_s > 0) {
+		buf_fmt(&s->out, "250-FUTURERELEASE %u ", setup->max_hold_s);
+		smtp_utc_put(s->now_s + setup->max_hold_s, &s->out);
+		buf_str(&s->out, "\r\n");
+	}
+	if (setup->priorities)
+		smtp_server_reply_more(s, 250, "MT-PRIORITY MIXER", none);
 	if (setup->starttls && !s->in_tls)
 		smtp_server_reply_more(s, 250, "STARTTLS", none);
 	if (setup->auth && setup->role == SMTP_SUBMISSION && !s->authenticated && setup->mechs.n > 0 &&

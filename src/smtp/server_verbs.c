@@ -22,6 +22,13 @@ struct verb {
 static void on_helo(struct smtp_server *s, struct slice args);
 static void on_ehlo(struct smtp_server *s, struct slice args);
 static void on_starttls(struct smtp_server *s, struct slice args);
+/* RFC 4865 4: no longer than was offered. */
+static bool holds_too_long(const struct smtp_server *s, const struct smtp_mail_params *p)
+{
+	return p->hold_for_s > s->setup->max_hold_s ||
+	       (p->hold_until_s > s->now_s && p->hold_until_s - s->now_s > s->setup->max_hold_s);
+}
+
 static void on_mail(struct smtp_server *s, struct slice args);
 static void on_rcpt(struct smtp_server *s, struct slice args);
 static void on_rset(struct smtp_server *s, struct slice args);
@@ -250,6 +257,9 @@ static struct smtp_params_offered offered(const struct smtp_server *s)
 					     .eightbitmime = s->esmtp,
 					     .smtputf8 = s->esmtp,
 					     .dsn = s->esmtp,
+					     .requiretls = s->esmtp && s->in_tls,
+					     .hold = s->esmtp && s->setup->max_hold_s > 0 && s->now_s > 0,
+					     .mt_priority = s->esmtp && s->setup->priorities,
 					     .auth = s->esmtp && s->setup->role == SMTP_SUBMISSION &&
 						     s->setup->auth };
 }
@@ -272,6 +282,11 @@ static void on_mail(struct smtp_server *s, struct slice args)
 		snprintf(text, sizeof(text), "message too large: the limit is %llu octets",
 			 (unsigned long long)setup->max_size);
 		refuse(s, 552, "5.3.4", text);
+	} else if (holds_too_long(s, &ask.mail)) {
+		char text[80];
+
+		snprintf(text, sizeof(text), "a message is held for %u seconds at most", setup->max_hold_s);
+		syntax(s, 501, "5.5.4", text);
 	} else {
 		s->ask = ask;
 	}
