@@ -46,7 +46,8 @@ static const char settings[] =
 	"5}\n"
 	"  submissions: {addresses: [127.0.0.1], tls_timeout: 1s}\n"
 	"  submission: {addresses: [127.0.0.1], greeting_hold: 60ms}\n"
-	"  fallback: {addresses: [127.0.0.1], greeting_hold: 60ms, wrong_port: explain}\n"
+	"  fallback: {addresses: [127.0.0.1], greeting_hold: 60ms, wrong_port: explain, class: bulk, "
+	"max_hold: 1h}\n"
 	"  trusting: {role: relay, port: 26, addresses: [127.0.0.1], relay_from: [127.0.0.0/8], "
 	"max_sessions_per_ip: 2, greeting_hold: 60ms}\n"
 	"  proxied: {role: relay, port: 27, addresses: [127.0.0.1], proxy_from: [127.0.0.0/8], "
@@ -101,6 +102,7 @@ static struct world {
 	struct buf body;
 	char headers[4096], sender[256], id[16];
 	char rcpts[1024]; /* "mailbox(our.test/u) remote(x@else.test) " */
+	char wishes[128]; /* "class 0 priority 14 hold 60 requiretls relax" */
 	unsigned commits, drops;
 	uint32_t result; /* what it answers */
 	bool queue_mute, no_credit;
@@ -249,6 +251,12 @@ static void on_queue(void *arg, struct channel *ch, const struct ipc_message *m,
 		assert_true(slice_copy(m->commit.headers, w.headers, sizeof(w.headers)));
 		assert_true(slice_copy(m->commit.sender, w.sender, sizeof(w.sender)));
 		assert_true(slice_copy(m->commit.id, w.id, sizeof(w.id)));
+		snprintf(w.wishes, sizeof(w.wishes), "class %u priority %u hold %lu%s%s", m->commit.class,
+			 m->commit.mt_priority,
+			 (unsigned long)(m->commit.hold_until_ms > 0
+						 ? (m->commit.hold_until_ms - m->commit.time_ms) / 1000
+						 : 0),
+			 m->commit.requiretls ? " requiretls" : "", m->commit.relax ? " relax" : "");
 		a.type = IPC_TYPE_stored;
 		a.stored = (struct ipc_stored){ m->commit.tx, w.result };
 		if (!w.queue_mute)

@@ -3,6 +3,7 @@ import pytest
 from raw import Raw
 
 ALWAYS = {'PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'CHUNKING', 'ENHANCEDSTATUSCODES', 'DSN', 'LIMITS', 'HELP'}
+SUBMISSION = {'FUTURERELEASE', 'MT-PRIORITY'}
 ANN = 'ann@example.org'
 
 
@@ -17,12 +18,12 @@ def open_port(server, name, ready=True):
 # port, state, what EHLO must name besides ALWAYS
 @pytest.mark.parametrize('name,ready,more', [
     ('relay', False, {'STARTTLS'}),
-    ('relay', True, set()),
-    ('submissions', True, {'AUTH'}),
-    ('submission', False, {'STARTTLS'}),
-    ('submission', True, {'AUTH'}),
-    ('fallback', False, {'STARTTLS'}),
-    ('fallback', True, {'AUTH'}),
+    ('relay', True, {'REQUIRETLS'}),
+    ('submissions', True, {'AUTH', 'REQUIRETLS'} | SUBMISSION),
+    ('submission', False, {'STARTTLS'} | SUBMISSION),
+    ('submission', True, {'AUTH', 'REQUIRETLS'} | SUBMISSION),
+    ('fallback', False, {'STARTTLS'} | SUBMISSION),
+    ('fallback', True, {'AUTH', 'REQUIRETLS'} | SUBMISSION),
 ])
 def test_ehlo_names_what_this_port_does_now(server, name, ready, more):
     with open_port(server, name, ready) as c:
