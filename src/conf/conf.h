@@ -184,6 +184,8 @@ struct conf {
 	const char *recipient_delimiter; /* "+"; "" switches plus addressing off */
 
 	uint64_t spool_memory, spool_body_memory, spool_segment, spool_free_min;
+	unsigned history_keep_s;
+	uint64_t history_size;
 	unsigned hash_threads, hash_queue; /* password hashes computed at once, and waiting */
 	unsigned auth_cache_s;		   /* a success is remembered; 300 */
 

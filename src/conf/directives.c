@@ -247,6 +247,12 @@ const struct conf_directive conf_directives[] = {
 	{ TOP("spool.free_min", CONF_T_SIZE, spool_free_min), .fixed = true, .def = "100M", .max = 1024 * GIB,
 	  .help = "With less room than this on the disk no message is accepted (452)." },
 
+	{ TOP("history.keep", CONF_T_SECONDS, history_keep_s), .def = "14d", .min = 3600, .max = 31536000,
+	  .help = "How long it is known what became of each message, for postern trace and postern events." },
+	{ TOP("history.size", CONF_T_SIZE, history_size), .def = "1G", .min = 16 * MIB, .max = 1024 * GIB,
+	  .help = "Room on the disk for that. When it is full the oldest goes, however young it is; a message takes "
+		  "some 200 octets." },
+
 	{ TOP("passwords.hash_threads", CONF_T_NUMBER, hash_threads), .fixed = true, .def = "2", .min = 1, .max = 64,
 	  .help = "Password hashes computed at once; each needs 64 MiB of memory." },
 	{ TOP("passwords.hash_queue", CONF_T_NUMBER, hash_queue), .fixed = true, .def = "64", .min = 1, .max = 10000,

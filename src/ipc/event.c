@@ -50,6 +50,7 @@ const char *event_key_name(unsigned key)
 void event_sink_init(struct event_sink *s)
 {
 	s->ledger = NULL;
+	s->local = false;
 	s->sent = s->dropped = 0;
 	s->lost = 0;
 	s->open = false;
@@ -69,7 +70,7 @@ void event_begin(struct event_sink *s, enum event_kind kind, uint64_t time_ms, s
 
 	if (!s)
 		return;
-	s->open = s->ledger && channel_room(s->ledger) > ROOM_MIN;
+	s->open = s->local || (s->ledger && channel_room(s->ledger) > ROOM_MIN);
 	if (!s->open) {
 		lose(s);
 		return;
@@ -113,7 +114,7 @@ void event_number(struct event_sink *s, enum event_key key, uint64_t v)
 
 void event_send(struct event_sink *s)
 {
-	if (!s || !s->open)
+	if (!s || !s->open || !s->ledger)
 		return;
 	s->open = false;
 	s->m.event.fields = buf_slice(&s->fields);
@@ -123,6 +124,13 @@ void event_send(struct event_sink *s)
 	}
 	s->lost = 0;
 	s->sent++;
+}
+
+const struct ipc_event *event_made(struct event_sink *s)
+{
+	s->open = false;
+	s->m.event.fields = buf_slice(&s->fields);
+	return &s->m.event;
 }
 
 /* ---- reading ---- */

@@ -46,7 +46,6 @@
 	K(17, ALARM, "alarm")		/* an administrator should look */                    \
 	K(18, SITE, "site")		/* a site was slowed, paused, or is back */           \
 	K(19, LOST, "lost")		/* that many events are missing here */               \
-	K(20, REJECTED, "rejected")	/* a sender, recipient or message was refused */      \
 	K(21, DISCARDED, "discarded")	/* a recipient: thrown away, as its route says */     \
 	K(22, FORWARDED, "forwarded")	/* a recipient became another one */
 
@@ -122,6 +121,7 @@ const char *event_key_name(unsigned key);
 
 struct event_sink {
 	struct channel *ledger; /* NULL while it is away; the owner sets it */
+	bool local;		/* the ledger's own: events are only made, by event_made() */
 	uint64_t sent, dropped;
 	/* event.c's own */
 	uint32_t lost; /* since the last one that was sent */
@@ -142,6 +142,8 @@ void event_begin(struct event_sink *s, enum event_kind kind, uint64_t time_ms, s
 void event_text(struct event_sink *s, enum event_key key, struct slice text);
 void event_number(struct event_sink *s, enum event_key key, uint64_t v);
 void event_send(struct event_sink *s);
+/* Of a local sink: what was begun, until the next one is. */
+const struct ipc_event *event_made(struct event_sink *s);
 
 /* ---- reading, in the ledger ---- */
 

@@ -8,6 +8,7 @@
 #include "history/mishaps.h"
 #include "history/remedy.h"
 #include "ipc/event.h"
+#include "role/ledger_events.h"
 #include "role/ledger_limits.h"
 #include "role/role.h"
 
@@ -23,9 +24,10 @@
 static struct {
 	struct mishaps *mishaps; /* NULL: the database could not be opened */
 	struct claims *claims;
+	struct ledger_events *events;
 	uv_timer_t flush;
 	bool flush_set;
-	uint64_t received, refused, unstored, events;
+	uint64_t received, refused, unstored;
 	int64_t complained;
 } self;
 
@@ -40,6 +42,8 @@ static int ledger_open(struct role *r)
 	int err;
 
 	err = claims_new(&self.claims);
+	if (err == 0)
+		err = ledger_events_new(r, &self.events);
 	if (err < 0) {
 		LOG(LOG_ERR, "start-failed", LOG_ERRNO(err));
 		return err;
@@ -54,7 +58,9 @@ static int ledger_open(struct role *r)
 
 static int ledger_start(struct role *r)
 {
-	return uv_timer_init(r->loop, &self.flush);
+	int err = uv_timer_init(r->loop, &self.flush);
+
+	return err < 0 ? err : ledger_events_start(self.events);
 }
 
 static void flush(void)
@@ -86,6 +92,23 @@ static bool ip_of(struct slice bytes, struct ip *ret)
 	return true;
 }
 
+/* The same as an event, for those who follow. */
+static void tell_mishap(const struct mishap *what)
+{
+	struct event_sink *e = ledger_events_sink(self.events);
+	char ip[IP_TEXT_MAX];
+
+	event_begin(e, EVENT_WRONG_PORT, ledger_events_now_ms(), SLICE_LIT(""), EVENT_NO_RECIPIENT);
+	event_text(e, EVENT_KEY_WHAT, slice_str(ipc_mishap_name(what->kind)));
+	event_text(e, EVENT_KEY_LISTENER, what->listener);
+	event_number(e, EVENT_KEY_PORT, what->port);
+	event_text(e, EVENT_KEY_IP, slice_str(ip_format(&what->ip, ip)));
+	event_text(e, EVENT_KEY_ACCOUNT, what->account);
+	event_text(e, EVENT_KEY_HELO, what->helo);
+	event_number(e, EVENT_KEY_SERVED, what->served);
+	ledger_events_tell(self.events);
+}
+
 static void ledger_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
 			   int *fd)
 {
@@ -97,7 +120,7 @@ static void ledger_message(struct role *r, enum ipc_role who, unsigned index, co
 		return;
 	}
 	if ((who == IPC_SMTP || who == IPC_QUEUE) && m->type == IPC_TYPE_event && event_is_sound(&m->event)) {
-		self.events++;
+		ledger_events_add(self.events, &m->event);
 		return;
 	}
 	if (who != IPC_SMTP || m->type != IPC_TYPE_mishap || m->mishap.kind == 0 ||
@@ -107,16 +130,17 @@ static void ledger_message(struct role *r, enum ipc_role who, unsigned index, co
 		return;
 	}
 	self.received++;
-	if (!self.mishaps) {
-		self.unstored++;
-		return;
-	}
 	what.kind = m->mishap.kind;
 	what.port = m->mishap.port;
 	what.served = m->mishap.served != 0;
 	what.listener = m->mishap.listener;
 	what.account = m->mishap.account;
 	what.helo = m->mishap.helo;
+	tell_mishap(&what);
+	if (!self.mishaps) {
+		self.unstored++;
+		return;
+	}
 	if (mishaps_add(self.mishaps, &what, now())) {
 		flush();
 	} else if (!self.flush_set) {
@@ -249,6 +273,8 @@ static void ledger_request(struct role *r, struct role_request *req)
 {
 	if (strncmp(req->ask, "limit.", 6) == 0)
 		ledger_limits_request(r, self.claims, req);
+	else if (strncmp(req->ask, "events.", 7) == 0)
+		ledger_events_request(self.events, req);
 	else if (strcmp(req->ask, "clients.list") == 0)
 		clients_list(r, req);
 	else
@@ -266,7 +292,7 @@ static void ledger_status(struct role *r, json_t *to)
 	json_object_set_new(to, "claims", json_integer((json_int_t)claims_size(self.claims)));
 	json_object_set_new(to, "mishaps_received", json_integer((json_int_t)self.received));
 	json_object_set_new(to, "mishaps_dropped", json_integer((json_int_t)(n.dropped + self.unstored)));
-	json_object_set_new(to, "events", json_integer((json_int_t)self.events));
+	ledger_events_status(self.events, to);
 	json_object_set_new(to, "messages_refused", json_integer((json_int_t)self.refused));
 	json_object_set_new(to, "rows", json_integer((json_int_t)n.rows));
 	json_object_set_new(to, "rows_max", json_integer(ROWS_MAX));
@@ -275,18 +301,17 @@ static void ledger_status(struct role *r, json_t *to)
 
 static void on_leave(uv_timer_t *t)
 {
-	struct role *r = t->data;
-
+	(void)t;
 	flush();
 	mishaps_free(self.mishaps);
 	self.mishaps = NULL;
-	role_exit(r);
+	ledger_events_close(self.events, role_exit);
 }
 
 /* The smtp processes are gone by now; what they said last may still lie in our sockets. */
 static void ledger_drain(struct role *r, unsigned seconds)
 {
-	self.flush.data = r;
+	(void)r;
 	self.flush_set = true;
 	uv_timer_start(&self.flush, on_leave, seconds > 0 ? LEAVE_MS : 0, 0);
 }

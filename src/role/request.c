@@ -27,33 +27,35 @@ static struct channel *way_back(const struct role_request *req)
 	return p && p->ch && p->link == req->link ? p->ch : NULL;
 }
 
-void role_answer(struct role_request *req, json_t *part, bool last)
+void role_answer_text(struct role_request *req, struct slice json, bool last)
 {
 	struct channel *ch = way_back(req);
+	struct ipc_message m = { .type = IPC_TYPE_response,
+				 .response = { .req = req->req, .last = last, .json = json } };
+	int r = ch ? channel_send(ch, &m, -1) : 0;
+
+	if (r < 0)
+		LOG(LOG_WARNING, "answer-lost", LOG_ERRNO(r), LOG_STR("ask", req->ask));
+	if (last)
+		forget(req);
+}
+
+void role_answer(struct role_request *req, json_t *part, bool last)
+{
 	char *text = part ? json_dumps(part, JSON_COMPACT) : NULL;
 	struct slice json = slice_str(text);
-	int r = 0;
 
 	if (!text)
 		json = SLICE_LIT("{\"error\":\"out of memory\"}");
 	else if (json.n > IPC_CHUNK_MAX)
 		json = SLICE_LIT("{\"error\":\"the answer is too long\"}");
-	if (ch) {
-		struct ipc_message m = { .type = IPC_TYPE_response,
-					 .response = { .req = req->req, .last = last, .json = json } };
-
-		r = channel_send(ch, &m, -1);
-	}
-	if (r < 0)
-		LOG(LOG_WARNING, "answer-lost", LOG_ERRNO(r), LOG_STR("ask", req->ask));
+	role_answer_text(req, json, last);
 	if (text) {
 		explicit_bzero(text, strlen(text)); /* a new API key may be in it */
 		free(text);
 	}
 	if (part)
 		json_decref(part);
-	if (last)
-		forget(req);
 }
 
 void role_answer_error(struct role_request *req, const char *error, const char *advice)

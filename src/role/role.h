@@ -99,6 +99,8 @@ struct role_request {
  * A request may be kept and answered later: role_request_keep() moves it to the
  * heap, the last answer frees it. */
 void role_answer(struct role_request *req, json_t *part, bool last);
+/* The same with an object that is text already, of at most IPC_CHUNK_MAX octets. */
+void role_answer_text(struct role_request *req, struct slice json, bool last);
 /* {"error": "...", "advice": "..."}; ends the request. */
 void role_answer_error(struct role_request *req, const char *error, const char *advice);
 struct role_request *role_request_keep(struct role_request *req); /* NULL: out of memory */
