@@ -48,6 +48,8 @@ int cli_config(int argc, char **argv);
 int cli_account(int argc, char **argv);
 int cli_help(int argc, char **argv);
 int cli_clients(int argc, char **argv); /* `status --clients` */
+int cli_events(int argc, char **argv);
+int cli_trace(int argc, char **argv);
 int cli_limits(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_queue(int argc, char **argv);

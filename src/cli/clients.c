@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "cli/text.h"
 
 struct listing {
 	bool as_json;
@@ -11,13 +12,6 @@ struct listing {
 	size_t n;
 	bool cut;
 };
-
-static const char *text_of(const json_t *row, const char *key)
-{
-	const char *s = json_string_value(json_object_get(row, key));
-
-	return s ? s : "";
-}
 
 static void print_time(const char *before, json_int_t at)
 {
@@ -37,16 +31,16 @@ static void print_time(const char *before, json_int_t at)
 static void print_row(const json_t *row)
 {
 	json_int_t count = json_integer_value(json_object_get(row, "count"));
-	const char *account = text_of(row, "account"), *helo = text_of(row, "helo");
+	const char *account = cli_member_text(row, "account"), *helo = cli_member_text(row, "helo");
 
-	printf("%s", text_of(row, "ip"));
+	printf("%s", cli_member_text(row, "ip"));
 	if (*account || *helo)
 		printf(" (%s%s%s)", account,
 		       *account && *helo ? ", calls itself "
 		       : *helo		 ? "calls itself "
 					 : "",
 		       helo);
-	printf(": %s\n    ", text_of(row, "what"));
+	printf(": %s\n    ", cli_member_text(row, "what"));
 	if (count == 1)
 		print_time("once, ", json_integer_value(json_object_get(row, "last")));
 	else {
@@ -56,7 +50,7 @@ static void print_row(const json_t *row)
 	}
 	if (json_is_true(json_object_get(row, "served")))
 		printf("; served all the same");
-	printf("\n    %s\n", text_of(row, "advice"));
+	printf("\n    %s\n", cli_member_text(row, "advice"));
 }
 
 static int take_part(void *arg, json_t *part)
@@ -79,26 +73,6 @@ static int take_part(void *arg, json_t *part)
 	return 0;
 }
 
-/* "90s", "30m", "12h", "7d": seconds. */
-static bool parse_span(const char *text, uint64_t *ret)
-{
-	static const struct {
-		unsigned char unit;
-		uint64_t seconds;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
-	struct slice s = slice_str(text);
-	uint64_t n;
-
-	if (!cur_u64(&s, 100000, &n) || s.n != 1)
-		return false;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (s.p[0] == units[i].unit) {
-			*ret = n * units[i].seconds;
-			return true;
-		}
-	return false;
-}
-
 static bool parse_options(int argc, char **argv, struct listing *l, json_t *question, int *ret_status)
 {
 	static const struct option options[] = { CONTROL_OPTIONS,
@@ -118,7 +92,7 @@ static bool parse_options(int argc, char **argv, struct listing *l, json_t *ques
 			l->as_json = true;
 		} else if (c == 'k') {
 			json_object_set_new(question, "kind", json_string(optarg));
-		} else if (c == 's' && parse_span(optarg, &n)) {
+		} else if (c == 's' && cli_parse_span(optarg, &n)) {
 			json_object_set_new(question, "since",
 					    json_integer((json_int_t)time(NULL) - (json_int_t)n));
 		} else if (c == 's') {

@@ -55,6 +55,27 @@ const struct cli_command cli_commands[] = {
 	  "--sender ADDRESS (<> for none), --recipient ADDRESS, --domain DOMAIN, --id PREFIX\n\n" CONTROL_MORE
 	  "Recipients elsewhere wait: sending mail on to other servers is not part of this version.\n"
 	  "Exit status: 0, 1 (no such message, or it could not be done), 2 wrong usage, 3 no server.\n" },
+	{ "trace", cli_trace, "ID|MESSAGE-ID|ADDRESS [OPTION]...\n--account ACCOUNT [OPTION]...",
+	  "what became of a message, from acceptance to its end",
+	  "Of one message it shows the whole life in order; of several the newest, one a line.\n\n"
+	  "  --account ACCOUNT     messages that this account submitted\n"
+	  "  --since 12h|7d        only those of this time\n"
+	  "  --limit N             at most so many messages; 20 unless told, 200 at most\n"
+	  "  --transcript          what the servers said to each other, too\n" CONTROL_MORE
+	  "Exit status: 0, 1 nothing is known of it, 2 wrong usage, 3 no server answers.\n" },
+	{ "events", cli_events, "[--follow] [FILTER]... [--json]", "what happens in the server, or happened",
+	  "  -f, --follow          go on, with what happens from now on\n"
+	  "  --since 30m|12h|7d    what happened in this time; 1h unless told or followed\n"
+	  "  --kind KIND           only this: accepted, attempted, deferred, delivered, relayed, failed,\n"
+	  "                        expired, bounced, held, released, removed, retried, wrong-port,\n"
+	  "                        limit, alarm ...; may be given several times\n"
+	  "  --domain DOMAIN       only about addresses of this domain\n"
+	  "  --account ACCOUNT     only about this account\n"
+	  "  --id ID               only about this message\n"
+	  "  --json                one object a line; doc/events.md has their fields\n"
+	  "  -c, --config FILE     ask the server of this configuration\n"
+	  "  --socket PATH         ask at this control socket\n\n"
+	  "Exit status: 0, 1 nothing of the kind is known, 2 wrong usage, 3 no server answers.\n" },
 	{ "limits", cli_limits, "[--json]\nclear WHO [--json]\nclear --all [--json]",
 	  "who is at a limit or locked out, and frees one",
 	  "Shows whose wrong passwords locked what, and who has too many sessions, messages or\n"

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "cli/text.h"
 
 enum { OPT_STATE = 1, OPT_SENDER, OPT_RECIPIENT, OPT_DOMAIN, OPT_ID, OPT_ALL };
 
@@ -18,75 +19,18 @@ struct asked {
 	uint64_t now_ms;
 };
 
-static const char *text_of(const json_t *row, const char *key)
-{
-	const char *s = json_string_value(json_object_get(row, key));
-
-	return s ? s : "";
-}
-
-static json_int_t number_of(const json_t *row, const char *key)
-{
-	return json_integer_value(json_object_get(row, key));
-}
-
-/* "42s", "17m", "3h", "12d" */
-static const char *span(uint64_t ms, char text[static 16])
-{
-	uint64_t s = ms / 1000;
-
-	if (s < 100)
-		snprintf(text, 16, "%us", (unsigned)s);
-	else if (s < 100 * 60)
-		snprintf(text, 16, "%um", (unsigned)(s / 60));
-	else if (s < 48 * 3600)
-		snprintf(text, 16, "%uh", (unsigned)(s / 3600));
-	else
-		snprintf(text, 16, "%ud", (unsigned)(s / 86400));
-	return text;
-}
-
-static const char *octets(uint64_t n, char text[static 16])
-{
-	if (n < 10000)
-		snprintf(text, 16, "%u", (unsigned)n);
-	else if (n < 10000 * UINT64_C(1024))
-		snprintf(text, 16, "%uK", (unsigned)(n / 1024));
-	else
-		snprintf(text, 16, "%uM", (unsigned)(n / 1048576));
-	return text;
-}
-
 static uint64_t since(const struct asked *a, json_int_t at)
 {
 	return a->now_ms > (uint64_t)at ? a->now_ms - (uint64_t)at : 0;
 }
 
-/* What strangers wrote goes to a terminal: no control characters, those between 80
- * and 9F of Unicode neither. */
-static void print_clean(const char *s, bool lines)
-{
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s, next = (unsigned char)s[1];
-
-		if (lines && c == '\r' && next == '\n')
-			continue;
-		if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
-			putchar('?');
-			s++;
-		} else {
-			putchar((c < 0x20 && !(lines && (c == '\n' || c == '\t'))) || c == 0x7f ? '?' : c);
-		}
-	}
-}
-
 static void print_next(const struct asked *a, const json_t *row)
 {
-	json_int_t next = number_of(row, "next");
+	json_int_t next = cli_member_number(row, "next");
 	char text[16];
 
 	if (next > 0 && (uint64_t)next > a->now_ms)
-		printf(", again in %s", span((uint64_t)next - a->now_ms, text));
+		printf(", again in %s", cli_span((uint64_t)next - a->now_ms, text));
 }
 
 /* 1KQ7TPG0018VY   17m   2048  deferred  ann@example.org
@@ -95,23 +39,25 @@ static void print_next(const struct asked *a, const json_t *row)
 static void print_row(const struct asked *a, const json_t *row)
 {
 	const json_t *to = json_object_get(row, "to"), *one;
-	const char *sender = text_of(row, "sender"), *reason = text_of(row, "reason");
+	const char *sender = cli_member_text(row, "sender"), *reason = cli_member_text(row, "reason");
 	char age[16], size[16];
 	size_t i;
 
-	printf("%s  %5s %6s  %-8s  from ", text_of(row, "id"), span(since(a, number_of(row, "time")), age),
-	       octets((uint64_t)number_of(row, "size"), size), text_of(row, "state"));
-	print_clean(*sender ? sender : "<>", false);
+	printf("%s  %5s %6s  %-8s  from ", cli_member_text(row, "id"),
+	       cli_span(since(a, cli_member_number(row, "time")), age),
+	       cli_octets((uint64_t)cli_member_number(row, "size"), size), cli_member_text(row, "state"));
+	cli_print_clean(*sender ? sender : "<>", false);
 	json_array_foreach(to, i, one)
 	{
 		printf(i ? ", " : "\n               to ");
-		print_clean(json_string_value(one), false);
+		cli_print_clean(json_string_value(one), false);
 	}
-	if (number_of(row, "open") > (json_int_t)json_array_size(to))
-		printf(" and %d more", (int)(number_of(row, "open") - (json_int_t)json_array_size(to)));
+	if (cli_member_number(row, "open") > (json_int_t)json_array_size(to))
+		printf(" and %d more",
+		       (int)(cli_member_number(row, "open") - (json_int_t)json_array_size(to)));
 	if (*reason) {
 		printf("\n               ");
-		print_clean(reason, false);
+		cli_print_clean(reason, false);
 		print_next(a, row);
 	}
 	putchar('\n');
@@ -149,7 +95,7 @@ static void print_time(json_int_t ms)
 static void print_field(const char *name, const char *value)
 {
 	printf("%-11s ", name);
-	print_clean(value, false);
+	cli_print_clean(value, false);
 	putchar('\n');
 }
 
@@ -157,40 +103,42 @@ static void print_message(const struct asked *a, const json_t *m)
 {
 	char age[16];
 
-	print_field("id", text_of(m, "id"));
-	print_field("state", text_of(m, "state"));
+	print_field("id", cli_member_text(m, "id"));
+	print_field("state", cli_member_text(m, "state"));
 	printf("%-11s ", "accepted");
-	print_time(number_of(m, "time"));
-	printf(", %s ago, by %s\n", span(since(a, number_of(m, "time")), age), text_of(m, "listener"));
+	print_time(cli_member_number(m, "time"));
+	printf(", %s ago, by %s\n", cli_span(since(a, cli_member_number(m, "time")), age),
+	       cli_member_text(m, "listener"));
 	printf("%-11s %" JSON_INTEGER_FORMAT " octets, without the headers that were added\n", "size",
-	       number_of(m, "size"));
-	print_field("sender", *text_of(m, "sender") ? text_of(m, "sender") : "<>");
-	if (*text_of(m, "envid"))
-		print_field("envid", text_of(m, "envid"));
+	       cli_member_number(m, "size"));
+	print_field("sender", *cli_member_text(m, "sender") ? cli_member_text(m, "sender") : "<>");
+	if (*cli_member_text(m, "envid"))
+		print_field("envid", cli_member_text(m, "envid"));
 	printf("%-11s %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT " without an outcome\n", "recipients",
-	       number_of(m, "recipients"), number_of(m, "open"));
+	       cli_member_number(m, "recipients"), cli_member_number(m, "open"));
 }
 
 static void print_rcpt(const struct asked *a, const json_t *r)
 {
-	const char *reason = text_of(r, "reason");
+	const char *reason = cli_member_text(r, "reason");
 
-	printf("  %-9s ", text_of(r, "state"));
-	print_clean(text_of(r, "address"), false);
-	if (strcmp(text_of(r, "original"), text_of(r, "address")) != 0) {
+	printf("  %-9s ", cli_member_text(r, "state"));
+	cli_print_clean(cli_member_text(r, "address"), false);
+	if (strcmp(cli_member_text(r, "original"), cli_member_text(r, "address")) != 0) {
 		printf(" (was ");
-		print_clean(text_of(r, "original"), false);
+		cli_print_clean(cli_member_text(r, "original"), false);
 		putchar(')');
 	}
-	if (*text_of(r, "mailbox")) {
+	if (*cli_member_text(r, "mailbox")) {
 		printf(" in ");
-		print_clean(text_of(r, "mailbox"), false);
+		cli_print_clean(cli_member_text(r, "mailbox"), false);
 	}
 	if (*reason) {
-		printf("\n            %s%s", text_of(r, "status"), *text_of(r, "status") ? " " : "");
-		print_clean(reason, false);
-		if (number_of(r, "attempts") > 0)
-			printf(" (attempts: %d)", (int)number_of(r, "attempts"));
+		printf("\n            %s%s", cli_member_text(r, "status"),
+		       *cli_member_text(r, "status") ? " " : "");
+		cli_print_clean(reason, false);
+		if (cli_member_number(r, "attempts") > 0)
+			printf(" (attempts: %d)", (int)cli_member_number(r, "attempts"));
 		print_next(a, r);
 	}
 	putchar('\n');
@@ -218,7 +166,7 @@ static int take_show(void *arg, json_t *part)
 		print_message(a, message);
 	if (headers) {
 		printf("\n");
-		print_clean(json_string_value(headers), true);
+		cli_print_clean(json_string_value(headers), true);
 		printf("\n");
 	}
 	json_array_foreach(rcpts, i, r) print_rcpt(a, r);
@@ -253,7 +201,7 @@ static int take_done(void *arg, json_t *part)
 {
 	struct asked *a = arg;
 
-	a->n += (uint64_t)number_of(part, "done");
+	a->n += (uint64_t)cli_member_number(part, "done");
 	return 0;
 }
 

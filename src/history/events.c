@@ -328,7 +328,7 @@ static bool has_name(struct slice names, uint32_t hash)
 
 static bool may_hold(const struct events_scan *s, struct slice names)
 {
-	for (size_t i = 0; i < s->n_hashes; i++)
+	for (size_t i = 0; s->hashes && i < s->n_hashes; i++)
 		if (has_name(names, s->hashes[i]))
 			return true;
 	return !s->hashes;

@@ -406,7 +406,9 @@ static void ask_show(struct queue_ask *a, struct role_request *req)
 	}
 	json_decref(full);
 	json_decref(headers);
-	if (!full && json_is_object(req->json))
+	if (!full && json_is_object(req->json) && json_is_true(json_object_get(req->json, "if_there")))
+		role_answer(req, json_object(), true);
+	else if (!full && json_is_object(req->json))
 		not_there(req, &id);
 }
 

@@ -1,0 +1,21 @@
+/* trace.h - between the files of `postern trace` only. */
+#ifndef POSTERN_CLI_TRACE_H
+#define POSTERN_CLI_TRACE_H
+
+#include "cli/text.h"
+
+struct trace {
+	bool as_json, transcript;
+	const char *what; /* as it was asked for */
+	const char *id;	  /* it was a queue id */
+	json_t *question;
+	json_t *events;	  /* as they came */
+	json_t *messages; /* [{"id":, "events":, "queue": {} or null}], oldest first */
+	json_t *about;	  /* of the history: keep_s, oldest_ms, lost, cut, more */
+	uint64_t now_ms;
+};
+
+/* The exit status. */
+int trace_print(const struct trace *t);
+
+#endif

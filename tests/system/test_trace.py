@@ -1,0 +1,204 @@
+"""What became of a message: `postern trace` and `postern events`."""
+import json
+import os
+import re
+import signal
+import smtplib
+import subprocess
+import time
+
+import pytest
+
+from test_queue import blocked, kill, role, send, wait_state  # noqa: F401
+
+
+def trace(server, *args, check=True):
+    """The messages that are known, oldest first, each with its events."""
+    return server.json('trace', *args)['messages'] if check else server.cli('trace', *args, check=False)
+
+
+def wait_kinds(server, ident, *kinds, timeout=15):
+    deadline = time.monotonic() + timeout
+    seen = []
+    while time.monotonic() < deadline:
+        p = server.cli('trace', ident, '--json', check=False)
+        messages = json.loads(p.stdout)['messages'] if p.stdout else []
+        seen = [e['kind'] for m in messages for e in m['events']]
+        if all(k in seen for k in kinds):
+            return messages[0]
+        time.sleep(0.1)
+    raise AssertionError(f'{ident}: {kinds} expected, {seen} known\n' + server.log_text()[-2000:])
+
+
+class Follower:
+    """`postern events --follow --json`, read as it comes."""
+
+    def __init__(self, server, *args):
+        self.out = open(os.path.join(server.folder, f'events-{time.monotonic_ns()}'), 'w+')
+        self.process = subprocess.Popen(
+            [server.binary, 'events', '--follow', '--json', *args],
+            stdout=self.out, stderr=subprocess.STDOUT,
+            env=dict(server.env, POSTERN_RUNTIME_DIR=server.config["runtime_dir"]))
+
+    def events(self):
+        with open(self.out.name) as f:
+            return [json.loads(line) for line in f if line.endswith('\n')]
+
+    def wait(self, *kinds, timeout=10):
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            events = self.events()
+            if all(k in [e['kind'] for e in events] for k in kinds):
+                return events
+            time.sleep(0.05)
+        raise AssertionError(f'{kinds} never came: {events}')
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.out.close()
+
+
+def kinds(message):
+    return [e['kind'] for e in message['events']]
+
+
+@pytest.fixture
+def follower(server):
+    followers = []
+
+    def start(*args):
+        followers.append(Follower(server, *args))
+        # It is there once it has asked where we are, and waits.
+        time.sleep(0.5)
+        return followers[-1]
+    yield start
+    for f in followers:
+        f.close()
+
+
+def test_from_submission_to_the_mailbox(server, password):
+    ident = send(server, password, ['bob@example.org', 'ann@example.org'], 'hi')
+    m = wait_kinds(server, ident, 'accepted', 'delivered')
+    deadline = time.monotonic() + 10
+    while kinds(m).count('delivered') < 2 and time.monotonic() < deadline:
+        m = wait_kinds(server, ident, 'accepted', 'delivered')
+    assert kinds(m) == ['accepted', 'delivered', 'delivered']
+    a, d, _ = m['events']
+    assert m['queue'] is None
+    assert {k: a[k] for k in ('from', 'to', 'rcpts', 'listener', 'port', 'ip', 'account', 'auth', 'proto')} == {
+        'from': 'ann@example.org', 'to': ['bob@example.org', 'ann@example.org'], 'rcpts': 2,
+        'listener': 'submission', 'port': server.port['submission'], 'ip': '127.0.0.1',
+        'account': 'ann@example.org', 'auth': 'PLAIN', 'proto': 'ESMTPSA'}
+    assert a['tls'].startswith('TLSv1.') and a['message_id'] == f'{ident}@mx.example.org' and a['size'] > 10
+    assert d['to'] in a['to'] and d['mailbox'].startswith('example.org/') and d['delay_ms'] >= 0
+    # By each of its names, in whatever case.
+    for name in (ident.lower(), a['message_id'], f'<{a["message_id"]}>', 'BOB@example.org', 'ann@Example.Org'):
+        assert [x['id'] for x in trace(server, name)] == [ident], name
+    assert [x['id'] for x in trace(server, '--account', 'ann@example.org')] == [ident]
+    text = server.cli('trace', ident).stdout
+    assert 'on submission' in text and 'not in the queue' in text
+    assert max(len(line) for line in text.splitlines()) < 80
+
+
+def test_newest_first_and_no_more_than_asked_for(server, password):
+    ids = [send(server, password, 'bob@example.org', str(i)) for i in range(4)]
+    assert [m['id'] for m in trace(server, 'bob@example.org')][-4:] == ids
+    p = trace(server, 'bob@example.org', '--limit', '2', check=False)
+    assert re.findall(r'^[0-9A-Z]{13}', p.stdout, re.M) == ids[:1:-1]
+    assert 'older ones' in p.stdout
+    assert [m['id'] for m in trace(server, 'bob@example.org', '--since', '1h', '--limit', '1')] == ids[3:]
+
+
+def test_what_is_deferred_and_then_removed(server, password, blocked):  # noqa: F811
+    ident = send(server, password, 'bob@example.org', 'later')
+    m = wait_kinds(server, ident, 'accepted', 'deferred')
+    d = next(e for e in m['events'] if e['kind'] == 'deferred')
+    assert d['status'].startswith('4.') and d['reason'] and d['next_ms'] > d['time_ms'] and d['attempts'] == 1
+    assert m['queue']['state'] == 'deferred' and m['queue']['to'][0]['next'] == d['next_ms']
+    text = server.cli('trace', ident).stdout
+    assert 'Now: deferred in the queue' in text and 'next try' in text
+
+
+def test_nothing_is_known(server):
+    p = server.cli('trace', 'nobody@example.net', check=False)
+    assert p.returncode == 1 and 'Nothing is known of nobody@example.net' in p.stderr
+    assert 'kept for 14 days' in p.stderr or 'The history is empty' in p.stderr
+    assert server.cli('trace', '0123456789ABC', check=False).returncode == 1
+    assert server.cli('events', '--kind', 'expired', check=False).returncode == 1
+    for wrong in (['trace'], ['trace', 'a@b', 'c@d'], ['trace', 'a@b', '--limit', '0'], ['trace', 'a@b', '--since', 'x'],
+                  ['trace', 'a@b', '--account', 'c'], ['events', 'x'], ['events', '--since', '1y']):
+        assert server.cli(*wrong, check=False).returncode == 2, wrong
+    p = server.cli('events', '--kind', 'nonsense', check=False)
+    assert p.returncode == 1 and 'no such kind' in p.stderr
+
+
+def test_events_are_followed(server, password, follower):
+    every, local, other = follower(), follower('--domain', 'example.org', '--kind', 'delivered'), follower(
+        '--domain', 'example.com')
+    ident = send(server, password, 'bob@example.org', 'followed')
+    seen = every.wait('accepted', 'delivered')
+    assert {e['id'] for e in seen} == {ident}
+    assert [e['kind'] for e in local.wait('delivered')] == ['delivered']
+    assert other.events() == []
+    # A client that comes wrongly is an event, too.
+    with smtplib.SMTP('127.0.0.1', server.port['submission'], timeout=10) as c:
+        c.ehlo('wrong.example.net')
+        assert c.mail('ann@example.org')[0] == 530
+    wrong = [e for e in every.wait('wrong-port') if e['kind'] == 'wrong-port'][0]
+    assert (wrong['what'], wrong['listener'], wrong['helo']) == ('no-starttls', 'submission', 'wrong.example.net')
+    # What was before is read by its time.
+    past = [json.loads(line) for line in server.cli('events', '--json', '--since', '1h').stdout.splitlines()]
+    assert [e['kind'] for e in past if e.get('id', ident) == ident] == ['accepted', 'delivered', 'wrong-port']
+    assert len(server.cli('events', '--id', ident, '--kind', 'accepted', '--kind', 'held').stdout.splitlines()) == 1
+
+
+def test_history_survives_the_ledger_and_a_restart(server, password, follower):
+    ident = send(server, password, 'bob@example.org', 'one')
+    wait_kinds(server, ident, 'accepted', 'delivered')
+    f = follower()
+    kill(server, 'ledger')
+    deadline = time.monotonic() + 15
+    while not role(server, 'ledger').get('pid') and time.monotonic() < deadline:
+        time.sleep(0.05)
+    second = send(server, password, 'bob@example.org', 'two')
+    wait_kinds(server, second, 'accepted', 'delivered')
+    assert kinds(trace(server, ident)[0]) == ['accepted', 'delivered']
+    # Who followed goes on in the new one.
+    deadline = time.monotonic() + 15
+    while second not in open(f.out.name).read() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert second in open(f.out.name).read()
+    f.close()
+    server.stop()
+    server.start()
+    assert kinds(trace(server, ident)[0]) == ['accepted', 'delivered']
+
+
+def test_a_damaged_history_is_set_aside(server, password):
+    ident = send(server, password, 'bob@example.org', 'one')
+    wait_kinds(server, ident, 'accepted', 'delivered')
+    server.stop()
+    path = os.path.join(server.config['state_dir'], 'ledger', 'events.db')
+    with open(path, 'r+b') as f:
+        f.write(b'\xff' * os.path.getsize(path))
+    server.start()
+    server.wait_log('event=history-set-aside')
+    assert os.path.exists(path + '.damaged')
+    second = send(server, password, 'bob@example.org', 'two')
+    wait_kinds(server, second, 'accepted', 'delivered')
+    assert server.cli('trace', ident, check=False).returncode == 1
+
+
+def test_a_ledger_that_hangs_slows_no_mail(server, password):
+    pid = role(server, 'ledger')['pid']
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        ids = [send(server, password, 'bob@example.org', str(i)) for i in range(3)]
+        assert time.monotonic() - began < 5
+        server.wait_message('bob@example.org', b'Subject: 2')
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    # Once it goes on it hears of all that waited.
+    wait_kinds(server, ids[-1], 'accepted', 'delivered', timeout=20)
