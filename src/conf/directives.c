@@ -488,6 +488,7 @@ const struct conf_block conf_blocks[] = {
 	{ "delivery", "How mail for accounts of this server is brought to their mailboxes." },
 	{ "relay", "Mail for elsewhere: what holds for all routes." },
 	{ "spool", "Where accepted mail is kept until it is delivered." },
+	{ "history", "What is remembered of each message: see events.md in the documentation." },
 	{ "passwords", "How logins are checked." },
 	{ "guessing", "Wrong passwords: who has tried too many of them waits." },
 	{ "limits", "How much one sender may send, and who is counted together. All limits hold for the "
