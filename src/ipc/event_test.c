@@ -229,8 +229,12 @@ static void names(void **state)
 	assert_string_equal(event_kind_name(EVENT_KINDS_END), "unknown");
 	assert_string_equal(event_key_name(EVENT_KEY_MESSAGE_ID), "message_id");
 	assert_string_equal(event_key_name(255), "unknown");
-	for (unsigned i = 1; i < EVENT_KINDS_END; i++)
-		assert_int_equal(event_kind_find(slice_str(event_kind_name(i))), i);
+	for (unsigned i = 1; i < EVENT_KINDS_END; i++) {
+		const char *name = event_kind_name(i);
+
+		/* A number that is used no more has no name. */
+		assert_int_equal(event_kind_find(slice_str(name)), strcmp(name, "unknown") ? i : 0);
+	}
 	assert_int_equal(event_kind_find(SLICE_LIT("accept")), 0);
 }
 
