@@ -179,7 +179,7 @@ static void put_said(struct buf *to, const struct dsn *d, const struct dsn_recip
 	if (r->said.n == 0 && r->code == 0)
 		return;
 	buf_init(&value, 4 * DSN_QUOTED);
-	if (r->remote.n > 0) {
+	if (r->remote.n > 0 || r->code > 0) {
 		buf_str(&value, "smtp; ");
 		if (r->code > 0)
 			buf_fmt(&value, "%03u ", r->code % 1000U);

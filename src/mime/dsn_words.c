@@ -305,7 +305,10 @@ static void put_quote(const struct dsn *d, const struct dsn_recipient *r, struct
 	struct buf line;
 
 	buf_init(&line, 4096);
-	dsn_clean(r->remote.n > 0 ? r->remote : SLICE_LIT("This server"), false, 255, &line);
+	dsn_clean(r->remote.n > 0 ? r->remote
+		  : r->code > 0	  ? SLICE_LIT("The other server")
+				  : SLICE_LIT("This server"),
+		  false, 255, &line);
 	buf_str(&line, r->remote.n > 0 && r->code == 0 ? ":" : " said:");
 	dsn_wrap(to, "    ", buf_slice(&line));
 	buf_reset(&line);
@@ -366,7 +369,10 @@ void dsn_people(const struct dsn *d, struct buf *to)
 	buf_str(to, "\r\n");
 	if (d->help)
 		put_words(to, d->help);
-	buf_str(to, "In the log and to the administrators of this server your message is known as ");
+	put_words(to,
+		  "You can answer this report: the answer goes to those who run this server. They know your "
+		  "message by this name:");
+	buf_str(to, "    ");
 	dsn_clean(d->about_id, false, 64, to);
-	buf_str(to, ".\r\n");
+	buf_str(to, "\r\n");
 }

@@ -15,6 +15,8 @@
 #ifndef POSTERN_QUEUE_BOUNCE_H
 #define POSTERN_QUEUE_BOUNCE_H
 
+#include <jansson.h>
+
 #include "queue/envelope.h"
 #include "queue/intake.h"
 #include "queue/schedule.h"
@@ -72,5 +74,6 @@ struct bounce_counters {
 	uint64_t errors;		     /* reports that could not be made or stored; tried again */
 };
 void bounce_count(const struct bounce *b, struct bounce_counters *ret);
+json_t *bounce_json(const struct bounce *b); /* the same, for status; NULL: out of memory */
 
 #endif

@@ -87,8 +87,9 @@ bool carrier_job_names(struct carrier_job *j, const struct carrier_load *load)
 		if (!envelope_get_rcpt(&cur, &r))
 			return false;
 		if (load->due->rcpt[j->n] == i)
-			j->out[j->n++] =
-				(struct carrier_rcpt){ .n = i, .address = r.address, .mailbox = r.mailbox };
+			j->out[j->n++] = (struct carrier_rcpt){
+				.n = i, .address = r.address, .mailbox = r.mailbox, .notify = r.notify
+			};
 	}
 	return j->n == load->due->n;
 }

@@ -24,6 +24,7 @@ struct carrier {
 struct carrier_rcpt {
 	uint32_t n;		       /* the recipient's number */
 	struct slice address, mailbox; /* in the job's envelope */
+	uint8_t notify;
 };
 
 /* A job under way: what the log will say about it. */

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "ipc/event.h"
+#include "queue/bounce.h"
 #include "queue/envelope.h"
 
 #define BODY_MAX    (2U << 20) /* in memory: the ceiling of spool.body_memory */
@@ -20,6 +21,7 @@ struct handout {
 	struct carrier smtp[LANES_CARRIERS];
 	struct lanes *lanes;
 	struct event_sink *events; /* or NULL */
+	struct bounce *bounce;	   /* or NULL */
 	struct handout_counters count;
 };
 
@@ -67,6 +69,11 @@ const struct lanes *handout_lanes(const struct handout *h)
 void handout_events(struct handout *h, struct event_sink *events)
 {
 	h->events = events;
+}
+
+void handout_bounce(struct handout *h, struct bounce *bounce)
+{
+	h->bounce = bounce;
 }
 
 /* ---- carriers come and go ---- */
@@ -335,10 +342,14 @@ void handout_shift(struct handout *h, int64_t by_ms)
 
 /* ---- outcomes ---- */
 
-static void record_answer(struct handout *h, const struct schedule_answer *a, uint32_t recipient,
-			  struct slice status, struct slice text)
+/* o: NULL when the envelope could not be read. */
+static void record_answer(struct handout *h, const struct schedule_answer *a, const struct carrier_rcpt *o,
+			  uint32_t recipient, struct slice status, struct slice text, uint64_t now_ms)
 {
+	bool told = a->now == SCHEDULE_DONE && o && bounce_wants(h->bounce, o->notify, false);
 	struct envelope_reason why = { .failed = a->now == SCHEDULE_FAILED,
+				       .delivered = told,
+				       .expired = a->expired,
 				       .attempts = a->attempts,
 				       .next_ms = a->next_ms,
 				       .status = status,
@@ -347,13 +358,15 @@ static void record_answer(struct handout *h, const struct schedule_answer *a, ui
 	struct buf detail;
 	int r;
 
-	if (a->now == SCHEDULE_DONE) {
+	if (a->now == SCHEDULE_DONE && !told) {
 		r = spool_outcome(h->sp, &a->id, recipient, SPOOL_DELIVERED);
 	} else {
 		buf_init_in(&detail, room, sizeof(room));
 		envelope_put_reason(&why, &detail);
 		r = spool_mark(h->sp, &a->id, recipient, SPOOL_MARK_DEFERRED, buf_slice(&detail));
 	}
+	if (told || a->now == SCHEDULE_FAILED)
+		bounce_note(h->bounce, &a->id, now_ms);
 	if (r < 0)
 		LOG(LOG_ERR, "outcome-not-recorded", LOG_S("id", id_slice(&a->id)),
 		    LOG_U("recipient", recipient), LOG_ERRNO(r));
@@ -440,7 +453,7 @@ static void record(struct handout *h, const struct carrier_job *j, const struct 
 		h->count.deferred++;
 	else
 		h->count.failed++;
-	record_answer(h, &a, recipient, status, text);
+	record_answer(h, &a, o, recipient, status, text, now_ms);
 	log_answer(h, j, o, &a, status, text, now_ms);
 	tell_answer(h, j, o, &a, recipient, status, text, now_ms);
 }
@@ -491,7 +504,7 @@ static const char *on_back(struct handout *h, struct carrier *c, const struct ip
 	a.attempts = j->attempt > 0 ? j->attempt - 1 : 0;
 	for (uint32_t i = 0; i < j->n; i++)
 		if (schedule_look_rcpt(h->schedule, &j->id, j->out[i].n) == SCHEDULE_ACTIVE)
-			record_answer(h, &a, j->out[i].n, m->enhanced, m->text);
+			record_answer(h, &a, &j->out[i], j->out[i].n, m->enhanced, m->text, now_ms);
 	j->back = true;
 	j->n = 0;
 	schedule_give_back(h->schedule, j->number, now_ms);

@@ -26,6 +26,9 @@ void handout_configure(struct handout *h, const struct lanes_setup *setup, uint6
 /* Where outcomes are told; lives longer than h. */
 struct event_sink;
 void handout_events(struct handout *h, struct event_sink *events);
+/* Who tells senders; lives longer than h. */
+struct bounce;
+void handout_bounce(struct handout *h, struct bounce *bounce);
 
 /* A carrier is there, or away (NULL): local, or the smtp process of that index. */
 void handout_local_peer(struct handout *h, struct channel *ch, uint64_t now_ms);

@@ -39,7 +39,9 @@ struct peer {
 struct intake {
 	struct spool *sp;
 	struct schedule *schedule;
-	struct peer peer[INTAKE_PEERS];
+	struct peer peer[INTAKE_PEERS + 1]; /* the last one: what queue itself writes */
+	void (*own)(void *arg, uint64_t tx, int error);
+	void *own_arg;
 	struct map committing;
 	uint64_t last_link;
 	int accepting; /* as the smtp processes were told: 0 or an errno */
@@ -59,7 +61,7 @@ int intake_new(struct spool *sp, struct schedule *schedule, struct intake **ret)
 	struct intake *in = calloc(1, sizeof(*in));
 	int r = in ? map_init(&in->committing) : -ENOMEM;
 
-	for (unsigned i = 0; r == 0 && i < INTAKE_PEERS; i++)
+	for (unsigned i = 0; r == 0 && i <= INTAKE_OWN; i++)
 		r = map_init(&in->peer[i].open);
 	if (r < 0) {
 		intake_free(in);
@@ -107,7 +109,7 @@ void intake_free(struct intake *in)
 
 	if (!in)
 		return;
-	for (unsigned i = 0; i < INTAKE_PEERS; i++) {
+	for (unsigned i = 0; i <= INTAKE_OWN; i++) {
 		drop_all(in, &in->peer[i]);
 		map_done(&in->peer[i].open);
 	}
@@ -135,6 +137,12 @@ void intake_peer(struct intake *in, unsigned index, struct channel *ch)
 	p->link = ++in->last_link;
 	if (ch)
 		tell_accepting(in, ch);
+}
+
+void intake_own(struct intake *in, void (*stored)(void *arg, uint64_t tx, int error), void *arg)
+{
+	in->own = stored;
+	in->own_arg = arg;
 }
 
 void intake_accepting(struct intake *in)
@@ -201,7 +209,7 @@ static void send_credit(struct peer *p, uint64_t tx, uint32_t octets)
 {
 	struct ipc_message m = { .type = IPC_TYPE_credit, .credit = { .tx = tx, .octets = octets } };
 
-	if (octets > 0)
+	if (octets > 0 && p->ch)
 		channel_send(p->ch, &m, -1);
 }
 
@@ -266,6 +274,8 @@ static void answer(struct intake *in, struct peer *p, uint64_t tx, int error)
 		in->count.stored++;
 	if (p->ch)
 		channel_send(p->ch, &m, -1);
+	else if (p == &in->peer[INTAKE_OWN] && in->own)
+		in->own(in->own_arg, tx, error);
 }
 
 static int check(struct intake *in, const struct peer *p, const struct transaction *t,

@@ -27,6 +27,10 @@ void intake_free(struct intake *in); /* NULL is fine */
 void intake_peer(struct intake *in, unsigned index, struct channel *ch);
 /* NULL, or how the peer broke the rules. */
 const char *intake_message(struct intake *in, unsigned index, const struct ipc_message *m, uint64_t now_ms);
+/* Messages that queue writes itself come as the same messages, with this index; `stored` is told when the
+ * commit is over (0, or an errno), also from within intake_message(). */
+#define INTAKE_OWN INTAKE_PEERS
+void intake_own(struct intake *in, void (*stored)(void *arg, uint64_t tx, int error), void *arg);
 /* spool_wake_fd() is readable: answers what is durable now.  How many messages that was. */
 unsigned intake_done(struct intake *in, uint64_t now_ms);
 /* Asks the spool, and tells every smtp process when the answer changed. */

@@ -26,8 +26,10 @@ static enum schedule_rcpt state_of(struct load *l, const struct id *id, uint32_t
 		known = (struct spool_recipient){ 0 };
 	if (envelope_get_reason(buf_slice(&detail), &why) && why.attempts > m->attempts)
 		m->attempts = why.attempts;
-	if (known.done) {
+	if (known.done || why.delivered) { /* the latter is only to be told of */
 		state = SCHEDULE_DONE;
+	} else if (why.failed && !known.attempted) {
+		state = SCHEDULE_FAILED;
 	} else if (r->kind == IPC_TARGET_REMOTE) {
 		state = SCHEDULE_WAITING;
 	} else if (known.attempted) {
@@ -35,13 +37,22 @@ static enum schedule_rcpt state_of(struct load *l, const struct id *id, uint32_t
 		l->possibly_twice++;
 		state = SCHEDULE_READY;
 	} else if (known.deferred) {
-		state = why.failed ? SCHEDULE_FAILED : SCHEDULE_DEFERRED;
-		if (!why.failed && (m->due_ms == 0 || why.next_ms < m->due_ms))
+		state = SCHEDULE_DEFERRED;
+		if (m->due_ms == 0 || why.next_ms < m->due_ms)
 			m->due_ms = why.next_ms;
 	} else {
 		state = SCHEDULE_READY;
 	}
 	return state;
+}
+
+/* Delivered, and only to be told of: nothing to hand out. */
+static bool all_done(struct slice states)
+{
+	for (size_t i = 0; i < states.n; i++)
+		if (states.p[i] != SCHEDULE_DONE)
+			return false;
+	return true;
 }
 
 static int load_one(struct load *l, const struct spool_info *info, uint64_t now_ms)
@@ -75,7 +86,7 @@ static int load_one(struct load *l, const struct spool_info *info, uint64_t now_
 		m.accepted_ms = now_ms;
 	if (m.due_ms > schedule_retry_at(UINT32_MAX, now_ms))
 		m.due_ms = schedule_retry_at(UINT32_MAX, now_ms);
-	if (r == 0)
+	if (r == 0 && !all_done(buf_slice(&states)))
 		r = schedule_add(l->schedule, &m, now_ms);
 	buf_done(&bytes);
 	buf_done(&headers);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/turn.h"
 #include "ipc/event.h"
+#include "queue/bounce.h"
 #include "queue/clock.h"
 #include "queue/handout.h"
 #include "queue/intake.h"
@@ -26,6 +27,7 @@ struct queue {
 	struct schedule *schedule;
 	struct intake *intake;
 	struct handout *handout;
+	struct bounce *bounce;
 	struct queue_ask *ask;
 	struct load load;
 	uint64_t unscheduled; /* of intake's, when the spool was last gone through */
@@ -56,6 +58,7 @@ static uint64_t now_ms(struct queue *q)
 		    LOG_STR("direction", by < 0 ? "back" : "ahead"));
 		schedule_shift(q->schedule, by);
 		handout_shift(q->handout, by);
+		bounce_shift(q->bounce, by);
 	}
 	return wall;
 }
@@ -63,11 +66,14 @@ static uint64_t now_ms(struct queue *q)
 /* Hands out what is due, and sleeps until the next thing is. */
 static void pump(struct queue *q)
 {
-	uint64_t wait;
+	uint64_t wait, tell;
 
 	if (q->draining)
 		return;
+	tell = bounce_run(q->bounce, now_ms(q));
 	wait = handout_run(q->handout, now_ms(q));
+	if (tell < wait)
+		wait = tell;
 	if (wait > DUE_MAX_MS)
 		wait = DUE_MAX_MS;
 	uv_timer_start(&q->due, on_due, wait > 0 ? wait : 1, 0);
@@ -108,6 +114,7 @@ static void on_loading(uv_idle_t *h)
 
 	if (!load_step(&q->load, LOAD_TURN, now_ms(q))) {
 		uv_idle_stop(h);
+		bounce_look(q->bounce);
 		LOG(LOG_INFO, "queue-loaded", LOG_U("messages", q->load.loaded),
 		    LOG_U("not_scheduled", q->load.damaged), LOG_U("possibly_twice", q->load.possibly_twice));
 	}
@@ -185,6 +192,16 @@ static void configure(struct queue *q, const struct conf *conf)
 	handout_configure(q->handout, &setup, queue_now_ms());
 }
 
+/* What senders are told, and when. */
+static int configure_bounce(struct queue *q, const struct conf *conf)
+{
+	struct bounce_setup setup = { .hostname = conf->hostname,
+				      .delay_ms = conf->relay_delay_warning_s * UINT64_C(1000),
+				      .lifetime_ms = conf->relay_lifetime_s * UINT64_C(1000) };
+
+	return bounce_configure(q->bounce, &setup);
+}
+
 static void queue_reconfigured(struct role *r, const struct conf *old)
 {
 	struct queue *q = r->state;
@@ -193,6 +210,8 @@ static void queue_reconfigured(struct role *r, const struct conf *old)
 	if (q->closed)
 		return;
 	configure(q, r->conf);
+	if (configure_bounce(q, r->conf) < 0)
+		LOG(LOG_ERR, "reconfigure-failed", LOG_ERRNO(ENOMEM));
 	pump(q);
 }
 
@@ -212,13 +231,21 @@ static int queue_open(struct role *r)
 	if (err == 0)
 		err = intake_new(q->sp, q->schedule, &q->intake);
 	if (err == 0)
+		err = bounce_new(q->sp, q->schedule, q->intake, &q->bounce);
+	if (err == 0)
+		err = configure_bounce(q, r->conf);
+	if (err == 0)
 		err = handout_new(q->sp, q->schedule, &q->handout);
 	if (err == 0) {
 		handout_events(q->handout, &q->events);
+		handout_bounce(q->handout, q->bounce);
+		bounce_events(q->bounce, &q->events);
 		configure(q, r->conf);
 	}
 	if (err == 0)
 		err = queue_ask_new(r, q->sp, q->schedule, handout_lanes(q->handout), on_changed, &q->ask);
+	if (err == 0)
+		queue_ask_bounce(q->ask, q->bounce);
 	return err;
 }
 
@@ -259,6 +286,9 @@ static void queue_peer(struct role *r, enum ipc_role who, unsigned index, struct
 		pump(q);
 	} else if (who == IPC_LEDGER) {
 		q->events.ledger = ch;
+	} else if (who == IPC_KEEPER) {
+		bounce_keeper(q->bounce, ch, now_ms(q));
+		pump(q);
 	}
 }
 
@@ -280,6 +310,10 @@ static void queue_message(struct role *r, enum ipc_role who, unsigned index, con
 	} else if (who == IPC_LOCAL) {
 		broken = handout_local_message(q->handout, m, now_ms(q));
 		if (!broken)
+			pump(q);
+	} else if (who == IPC_KEEPER && bounce_is_for(m)) {
+		broken = bounce_keeper_message(q->bounce, m, now_ms(q));
+		if (m->type == IPC_TYPE_verdict)
 			pump(q);
 	}
 	if (broken)
@@ -363,6 +397,7 @@ static void queue_status(struct role *r, json_t *to)
 	put(to, "delivered", out.delivered);
 	put(to, "deferred", out.deferred);
 	put(to, "failed", out.failed);
+	json_object_set_new(to, "reports", bounce_json(q->bounce));
 	put(to, "events_sent", q->events.sent);
 	put(to, "events_dropped", q->events.dropped);
 	put(to, "possibly_twice", q->load.possibly_twice + out.possibly_twice);
@@ -384,6 +419,7 @@ static void leave(struct queue *q)
 	uv_poll_stop(&q->wake);
 	queue_ask_free(q->ask);
 	intake_done(q->intake, now_ms(q));
+	bounce_free(q->bounce);
 	intake_free(q->intake);
 	handout_free(q->handout);
 	spool_close(q->sp);

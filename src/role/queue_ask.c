@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/turn.h"
+#include "queue/bounce.h"
 #include "queue/describe.h"
 
 #define WALKS_MAX     16
@@ -42,6 +43,7 @@ struct queue_ask {
 	struct spool *sp;
 	struct schedule *schedule;
 	const struct lanes *lanes;
+	struct bounce *bounce;
 	void (*changed)(struct role *r);
 	uv_timer_t turn;
 	struct list walks;
@@ -102,6 +104,10 @@ static int act(struct queue_ask *a, const char *verb, const struct id *id)
 		r = spool_outcome(a->sp, id, SPOOL_ALL_RECIPIENTS, SPOOL_REMOVED);
 		if (r == 0)
 			schedule_remove(a->schedule, id);
+	} else if (!strcmp(verb, "bounce")) {
+		r = bounce_give_up(a->bounce, id, queue_now_ms());
+		if (r == 0)
+			r = -EBUSY;
 	} else {
 		r = retry(a, id, &info);
 	}
@@ -113,7 +119,8 @@ static const char *past(const char *verb)
 	static const struct {
 		const char *verb, *event;
 	} rows[] = {
-		{ "hold", "held" }, { "release", "released" }, { "remove", "removed" }, { "retry", "retried" }
+		{ "hold", "held" },	{ "release", "released" }, { "remove", "removed" },
+		{ "retry", "retried" }, { "bounce", "given-up" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -458,6 +465,8 @@ static void ask_act(struct queue_ask *a, struct role_request *req)
 			role_answer(req, json_pack("{s:i}", "done", 1), true);
 		else if (r == -ENOENT)
 			not_there(req, &id);
+		else if (r == -EBUSY)
+			role_answer_error(req, "all its recipients are under way, or done", "try again");
 		else
 			role_answer_error(req, "the spool did not take it", strerrordesc_np(-r));
 		a->changed(a->role);
@@ -472,8 +481,9 @@ static void ask_act(struct queue_ask *a, struct role_request *req)
 	if (!w)
 		return;
 	w->filter = filter;
-	for (const char *const *v = (const char *const[]){ "hold", "release", "remove", "retry", NULL }; *v;
-	     v++)
+	for (const char *const *v =
+		     (const char *const[]){ "hold", "release", "remove", "retry", "bounce", NULL };
+	     *v; v++)
 		if (!strcmp(*v, verb))
 			w->verb = *v;
 }
@@ -486,7 +496,7 @@ void queue_ask(struct queue_ask *a, struct role_request *req)
 	} rows[] = {
 		{ "queue.list", ask_list }, { "queue.show", ask_show },	  { "queue.cat", ask_cat },
 		{ "queue.hold", ask_act },  { "queue.release", ask_act }, { "queue.remove", ask_act },
-		{ "queue.retry", ask_act },
+		{ "queue.retry", ask_act }, { "queue.bounce", ask_act },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -495,7 +505,7 @@ void queue_ask(struct queue_ask *a, struct role_request *req)
 			return;
 		}
 	role_answer_error(req, "the queue answers no such question",
-			  "queue.list, show, cat, hold, release, remove, retry");
+			  "queue.list, show, cat, hold, release, remove, retry, bounce");
 }
 
 int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, const struct lanes *lanes,
@@ -515,6 +525,11 @@ int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, c
 	a->turn.data = a;
 	*ret = a;
 	return 0;
+}
+
+void queue_ask_bounce(struct queue_ask *a, struct bounce *bounce)
+{
+	a->bounce = bounce;
 }
 
 static void on_timer_closed(uv_handle_t *h)

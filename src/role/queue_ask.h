@@ -16,6 +16,9 @@ struct queue_ask;
 /* changed: called when something may be due now. */
 int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, const struct lanes *lanes,
 		  void (*changed)(struct role *r), struct queue_ask **ret);
+/* Who tells senders; before the first question. */
+struct bounce;
+void queue_ask_bounce(struct queue_ask *a, struct bounce *bounce);
 void queue_ask(struct queue_ask *a, struct role_request *req);
 /* Whoever still waits for an answer hears that the server stops.  NULL is fine. */
 void queue_ask_free(struct queue_ask *a);
