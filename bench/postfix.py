@@ -9,8 +9,10 @@ import glob
 import grp
 import os
 import pwd
+import re
 import shutil
 import subprocess
+import threading
 import time
 
 from bench import machine
@@ -60,17 +62,38 @@ def programs():
 class Sink:
     """smtp-sink: answers as a server does and keeps nothing.  What loader and loopback can do at all."""
 
-    def __init__(self):
+    def __init__(self, count=False):
+        """count: messages and when they came, see wait()."""
         root, self.env = programs()
         self.program = os.path.join(root, 'usr/sbin/smtp-sink')
+        self.count = ['-c'] if count else []
+        self.messages, self.at = 0, 0
+        self.arrived = threading.Condition()
 
     def __enter__(self):
         self.port = machine.free_port()
         user = ['-u', MAILBOXES] if os.getuid() == 0 else []
-        self.process = subprocess.Popen([self.program, *user, f'127.0.0.1:{self.port}', '1000'], env=self.env,
-                                        start_new_session=True)
+        self.process = subprocess.Popen([self.program, *self.count, *user, f'127.0.0.1:{self.port}', '1000'], env=self.env,
+                                        start_new_session=True, stdout=subprocess.PIPE if self.count else None)
+        if self.count:
+            threading.Thread(target=self.read, daemon=True).start()
         machine.wait_port(self.port)
         return self
+
+    def read(self):
+        while said := self.process.stdout.read1(65536):
+            found = re.findall(rb'mesg=(\d+)', said)
+            if found:
+                with self.arrived:
+                    self.messages, self.at = int(found[-1]), time.time()
+                    self.arrived.notify_all()
+
+    def wait(self, n, timeout=120):
+        """When the nth message came, in seconds since 1970."""
+        with self.arrived:
+            if not self.arrived.wait_for(lambda: self.messages >= n, timeout):
+                raise RuntimeError(f'{self.messages} of {n} messages arrived within {timeout} s')
+            return self.at
 
     def __exit__(self, *_):
         machine.stop(self.process)
@@ -87,8 +110,9 @@ def source(port, sessions, messages, size, per_connection, sender, to):
 
 
 class Postfix:
-    def __init__(self, certificate=None, mailboxes=(), processes=100, held=''):
-        """mailboxes: addresses with a Maildir; held: a domain whose mail is taken and stays in the hold queue."""
+    def __init__(self, certificate=None, mailboxes=(), processes=100, held='', relay_to=0):
+        """mailboxes: addresses with a Maildir; held: a domain whose mail is taken and stays in the hold queue;
+        relay_to: a port of loopback where mail for everywhere else goes."""
         if os.getuid() != 0:
             raise Unavailable('only root can start Postfix')
         try:
@@ -98,6 +122,7 @@ class Postfix:
             raise Unavailable(f'Postfix needs users that are missing here: {e}')
         self.root, self.env = programs()
         self.certificate, self.mailboxes, self.processes, self.held = certificate, list(mailboxes), processes, held
+        self.relay_to = relay_to
 
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
@@ -123,6 +148,9 @@ class Postfix:
             'virtual_mailbox_maps': 'hash:' + self.path('etc/boxes'),
             'virtual_uid_maps': f'static:{self.box.pw_uid}', 'virtual_gid_maps': f'static:{self.box.pw_gid}',
         }
+        if self.relay_to:
+            out.update(relayhost=f'[127.0.0.1]:{self.relay_to}', disable_dns_lookups='yes', smtp_tls_security_level='none',
+                       default_destination_concurrency_limit='50', smtp_destination_concurrency_limit='50')
         if self.held:
             out['smtpd_recipient_restrictions'] = 'check_recipient_access inline:{{ ' + self.held + ' = HOLD }}, permit'
         if self.certificate:

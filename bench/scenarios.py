@@ -14,7 +14,7 @@ from bench.postfix import Postfix, Sink, source
 from server import Server
 
 SIZE = 4096
-ELSEWHERE = 'elsewhere.test'  # mail for it is accepted and waits
+ELSEWHERE = 'elsewhere.test'  # mail for it is accepted and waits: nobody listens there
 PASSWORD = 'correct horse battery'
 # What an administrator sets for many clients behind one address, on every listener used here.
 MANY = {'max_sessions': 20000, 'max_sessions_per_ip': 20000, 'max_transactions': 1000000}
@@ -43,7 +43,8 @@ class Bench:
         try:
             base = {'runtime_dir': run, 'listeners': {
                 'relay': dict(MANY, addresses=['127.0.0.1'], relay_from=['127.0.0.0/8']),
-                'submissions': dict(MANY, addresses=['127.0.0.1'])}}
+                'submissions': dict(MANY, addresses=['127.0.0.1'])},
+                'routes': {'waiting': {'to': [ELSEWHERE], 'via': 'host', 'hosts': ['127.0.0.1'], 'port': machine.free_port()}}}
             for name, value in (config or {}).items():
                 base[name] = value
             with Server(os.path.join(self.programs, program), base, folder=folder) as s:
@@ -210,6 +211,42 @@ def delivered(b):
                     fig.add(label, delivered_once(b, peers.ports[label], folders, **options))
                     fig.add(label + CPU, (machine.cpu_seconds(s.process.pid) - before) / n * 1e6)
         fig.ratio('Postern / Postfix', POSTERN, POSTFIX, '>=', 4)
+        yield fig
+
+
+# ---- relayed ----
+
+def relayed_once(b, port, sink, messages, **options):
+    """Messages a second from the first connect until the last one has come out at the other end."""
+    before = sink.messages
+    r = b.loader.run(port, sessions=50, per_connection=100, size=SIZE, messages=messages, **options)
+    return messages / (sink.wait(before + messages) - r['began'])
+
+
+def relayed(b):
+    for domains in (1, b.few(1000, 5)):
+        n, n_postfix = b.few(20000, 60), b.few(3000, 60)
+        fig = Figure(f'relayed-{domains}', f'Messages relayed a second, to {domains} domain{"s" if domains > 1 else ""}', b.setup(
+            f'{n} messages ({n_postfix} for Postfix) of {SIZE} octets, 50 sessions, 100 a connection, no TLS; from the first connect until '
+            'the last one is at smtp-sink, which both have as their only host, with up to 50 connections; every message synced before '
+            'it is accepted; history and log on'))
+        options = {'to': 'user@d%u.test', 'to_count': domains}
+        with contextlib.ExitStack() as stack:
+            peers = Peers(stack, fig)
+            sinks = {POSTERN: stack.enter_context(Sink(count=True)), POSTFIX: stack.enter_context(Sink(count=True))}
+            route = {'via': 'host', 'hosts': ['127.0.0.1'], 'port': sinks[POSTERN].port, 'tls': 'off', 'connections': 50}
+            servers = {POSTERN: peers.add(POSTERN, lambda: b.server({'routes': {'sink': route}})),
+                       POSTFIX: peers.add(POSTFIX, lambda: b.postfix(relay_to=sinks[POSTFIX].port))}
+            servers = {label: s for label, s in servers.items() if s}
+            amount = {POSTERN: n, POSTFIX: n_postfix}
+            for label in servers:
+                relayed_once(b, peers.ports[label], sinks[label], b.few(500, 20), **options)
+            for _ in range(b.runs):
+                for label, s in servers.items():
+                    before = machine.cpu_seconds(s.process.pid)
+                    fig.add(label, relayed_once(b, peers.ports[label], sinks[label], amount[label], **options))
+                    fig.add(label + CPU, (machine.cpu_seconds(s.process.pid) - before) / amount[label] * 1e6)
+        fig.ratio('Postern / Postfix', POSTERN, POSTFIX, '>=', 8)
         yield fig
 
 
@@ -400,5 +437,5 @@ def large(b):
     yield fig
 
 
-SCENARIOS = {'accepted': accepted, 'slow-disk': slow_disk, 'delivered': delivered, 'starttls': starttls, 'logins': logins,
+SCENARIOS = {'accepted': accepted, 'slow-disk': slow_disk, 'delivered': delivered, 'relayed': relayed, 'starttls': starttls, 'logins': logins,
              'idle': idle, 'drip': drip, 'large': large}

@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 
+#include "route/providers.h"
+
 bool conf_day(const char *text, uint64_t *ret_ms)
 {
 	static const unsigned char days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
@@ -44,6 +46,12 @@ static void check_hosts(const struct conf_route *r, struct conf_findings *f)
 	if (r->provider[0] && (r->via != CONF_VIA_SMARTHOST || r->n_hosts > 0))
 		conf_error(f, r->line, "routes.%s.provider: only with via: smarthost, and in place of hosts",
 			   r->name);
+	if (r->provider[0] && !route_provider(slice_str(r->provider)))
+		conf_error(
+			f, r->line,
+			"routes.%s.provider: '%s' is not known; `postern route --providers` lists those that "
+			"are, and any other works with hosts",
+			r->name, r->provider);
 	for (size_t i = 0; i < r->n_hosts; i++)
 		if (strncmp(r->hosts[i], "unix:", 5) == 0 && r->via != CONF_VIA_LMTP)
 			conf_error(f, r->line, "routes.%s.hosts: a Unix socket only with via: lmtp", r->name);

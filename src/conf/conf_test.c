@@ -45,6 +45,11 @@ static const struct {
 	{ "routes: {a: {via: host}}", "1 routes.a.hosts: required, to say where the mail goes\n" },
 	{ "routes: {a: {via: smarthost}}",
 	  "1 routes.a.hosts: required, to say where the mail goes; or name a provider\n" },
+	{ "routes: {a: {to: x, via: smarthost, provider: gmail, user: u, password_file: /p}}", "" },
+	{ "routes: {a: {to: x, via: smarthost, provider: gmial}}",
+	  "1 routes.a.provider: 'gmial' is not known; `postern route --providers` lists those that are, and "
+	  "any "
+	  "other works with hosts\n" },
 	{ "routes: {a: {hosts: mx.example.org}}",
 	  "1 routes.a.hosts: only with via: host, smarthost or lmtp; without it they have no effect\n" },
 	{ "routes: {a: {to: x, via: lmtp, hosts: \"unix:/run/x\"}}", "" },

@@ -34,7 +34,7 @@ bool heap_reserve(struct heap *h, size_t n)
 static void put(struct heap *h, size_t at, struct heap_node *node)
 {
 	h->node[at - 1] = node;
-	node->at = at;
+	node->at = (uint32_t)at;
 }
 
 static void settle(struct heap *h, struct heap_node *node)

@@ -12,7 +12,7 @@
 
 struct heap_node {
 	uint64_t key;
-	size_t at; /* its place, from 1; 0: not in the heap.  Zeroed memory is fine. */
+	uint32_t at; /* its place, from 1; 0: not in the heap.  Zeroed memory is fine. */
 };
 
 struct heap {

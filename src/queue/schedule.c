@@ -1,45 +1,14 @@
-#include "queue/schedule.h"
-
-#include <assert.h>
 #include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
 
-#include "base/list.h"
-#include "base/map.h"
-#include "queue/heap.h"
+#include "queue/plan.h"
 
 #define PAUSE_FIRST_MS 1000
 #define PAUSE_MAX_MS   60000
-
-struct message {
-	struct map_node node;
-	struct heap_node due; /* in the heap while something is ready or deferred and it is not held */
-	struct id id;
-	uint64_t accepted_ms;
-	uint64_t ready_ms, retry_ms; /* when its ready and its deferred recipients are due */
-	uint32_t attempts;	     /* the round under way, or the last one */
-	bool held;
-	enum schedule_state state; /* as counted */
-	uint32_t count[SCHEDULE_RCPTS];
-	uint32_t recipients;
-	uint8_t rcpt[];
-};
-
-struct job {
-	uint64_t number;	 /* 0: this place is free */
-	struct message *message; /* NULL: removed meanwhile */
-	uint32_t n, left;
-	uint32_t rcpt[SCHEDULE_JOB_MAX]; /* UINT32_MAX: answered */
-};
-
-struct schedule {
-	struct map messages;
-	struct heap due;
-	uint64_t by_state[SCHEDULE_STATES];
-	struct job *job;
-	unsigned jobs_max, jobs;
-	uint64_t last_number;
-	bool open;
-};
+#define TURN_PARTS     256 /* that become due in one turn */
+#define TURN_EVENTS    256
+#define IDLE_KEPT      4096 /* destinations and sites without mail that are remembered */
 
 const char *schedule_state_name(enum schedule_state state)
 {
@@ -52,223 +21,6 @@ const char *schedule_state_name(enum schedule_state state)
 	return state < SCHEDULE_STATES ? names[state] : "unknown";
 }
 
-uint64_t schedule_retry_at(uint32_t attempts, uint64_t now_ms)
-{
-	static const uint64_t minutes[] = { 1, 5, 15, 30, 60 };
-	size_t last = sizeof(minutes) / sizeof(minutes[0]) - 1;
-	size_t at = attempts > 0 ? attempts - 1 : 0;
-
-	return now_ms + minutes[at < last ? at : last] * 60000;
-}
-
-int schedule_new(unsigned jobs_max, struct schedule **ret)
-{
-	struct schedule *s = calloc(1, sizeof(*s));
-	int r;
-
-	if (!s)
-		return -ENOMEM;
-	s->job = calloc(jobs_max, sizeof(*s->job));
-	r = s->job ? map_init(&s->messages) : -ENOMEM;
-	if (r < 0) {
-		free(s->job);
-		free(s);
-		return r;
-	}
-	s->jobs_max = jobs_max;
-	heap_init(&s->due);
-	*ret = s;
-	return 0;
-}
-
-void schedule_free(struct schedule *s)
-{
-	struct map_node *node;
-
-	if (!s)
-		return;
-	while ((node = map_take_any(&s->messages)))
-		free(container_of(node, struct message, node));
-	map_done(&s->messages);
-	heap_done(&s->due);
-	free(s->job);
-	free(s);
-}
-
-static struct message *find(const struct schedule *s, const struct id *id)
-{
-	struct map_node *node = map_find(&s->messages, id_slice(id));
-
-	return node ? container_of(node, struct message, node) : NULL;
-}
-
-static enum schedule_state state_of(const struct message *m)
-{
-	if (m->count[SCHEDULE_ACTIVE] > 0)
-		return SCHEDULE_IS_ACTIVE;
-	if (m->held)
-		return SCHEDULE_IS_HELD;
-	if (m->count[SCHEDULE_READY] > 0)
-		return SCHEDULE_IS_QUEUED;
-	if (m->count[SCHEDULE_DEFERRED] > 0)
-		return SCHEDULE_IS_DEFERRED;
-	return m->count[SCHEDULE_FAILED] > 0 ? SCHEDULE_IS_FAILED : SCHEDULE_IS_WAITING;
-}
-
-/* Whatever changed: count it under its state and put it where it belongs in the heap.
- * The heap has room for every message, see schedule_add(). */
-static void replan(struct schedule *s, struct message *m)
-{
-	uint64_t at = UINT64_MAX;
-
-	s->by_state[m->state]--;
-	m->state = state_of(m);
-	s->by_state[m->state]++;
-	if (m->count[SCHEDULE_READY] > 0)
-		at = m->ready_ms;
-	if (m->count[SCHEDULE_DEFERRED] > 0 && m->retry_ms < at)
-		at = m->retry_ms;
-	if (m->held || m->count[SCHEDULE_READY] + m->count[SCHEDULE_DEFERRED] == 0)
-		heap_remove(&s->due, &m->due);
-	else
-		heap_set(&s->due, &m->due, at);
-}
-
-static void turn(struct message *m, uint32_t recipient, enum schedule_rcpt to)
-{
-	m->count[m->rcpt[recipient]]--;
-	m->rcpt[recipient] = (uint8_t)to;
-	m->count[to]++;
-}
-
-static void forget(struct schedule *s, struct message *m)
-{
-	for (unsigned i = 0; i < s->jobs_max; i++)
-		if (s->job[i].message == m)
-			s->job[i].message = NULL;
-	s->by_state[m->state]--;
-	heap_remove(&s->due, &m->due);
-	map_remove(&s->messages, &m->node);
-	free(m);
-}
-
-int schedule_add(struct schedule *s, const struct schedule_message *add, uint64_t now_ms)
-{
-	struct message *m;
-
-	if (find(s, &add->id))
-		return -EEXIST;
-	m = calloc(1, sizeof(*m) + add->recipients);
-	if (!m || !heap_reserve(&s->due, s->messages.n + 1)) {
-		free(m);
-		return -ENOMEM;
-	}
-	m->id = add->id;
-	m->accepted_ms = add->accepted_ms;
-	m->ready_ms = now_ms;
-	m->retry_ms = add->due_ms;
-	m->attempts = add->attempts > 0 ? add->attempts : 1;
-	m->held = add->held;
-	m->recipients = add->recipients;
-	for (uint32_t i = 0; i < add->recipients; i++) {
-		assert(add->rcpt[i] < SCHEDULE_RCPTS && add->rcpt[i] != SCHEDULE_ACTIVE);
-		m->rcpt[i] = add->rcpt[i];
-		m->count[m->rcpt[i]]++;
-	}
-	map_insert(&s->messages, &m->node, id_slice(&m->id));
-	m->state = state_of(m);
-	s->by_state[m->state]++;
-	replan(s, m);
-	return 0;
-}
-
-int schedule_remove(struct schedule *s, const struct id *id)
-{
-	struct message *m = find(s, id);
-
-	if (!m)
-		return -ENOENT;
-	forget(s, m);
-	return 0;
-}
-
-int schedule_hold(struct schedule *s, const struct id *id)
-{
-	struct message *m = find(s, id);
-
-	if (!m)
-		return -ENOENT;
-	m->held = true;
-	replan(s, m);
-	return 0;
-}
-
-int schedule_release(struct schedule *s, const struct id *id, uint64_t now_ms)
-{
-	struct message *m = find(s, id);
-
-	if (!m)
-		return -ENOENT;
-	m->held = false;
-	m->ready_ms = now_ms;
-	replan(s, m);
-	return 0;
-}
-
-int schedule_retry(struct schedule *s, const struct id *id, uint64_t now_ms)
-{
-	struct message *m = find(s, id);
-	int n = 0;
-
-	if (!m)
-		return -ENOENT;
-	for (uint32_t i = 0; i < m->recipients; i++)
-		if (m->rcpt[i] == SCHEDULE_DEFERRED || m->rcpt[i] == SCHEDULE_FAILED) {
-			turn(m, i, SCHEDULE_READY);
-			n++;
-		}
-	if (n > 0)
-		m->attempts++;
-	m->ready_ms = now_ms;
-	replan(s, m);
-	return n;
-}
-
-/* ---- jobs ---- */
-
-int schedule_settle(struct schedule *s, const struct id *id, uint32_t recipient, enum schedule_rcpt to)
-{
-	struct message *m = find(s, id);
-
-	assert(to == SCHEDULE_DONE || to == SCHEDULE_FAILED);
-	if (!m || recipient >= m->recipients)
-		return -ENOENT;
-	if (m->rcpt[recipient] == SCHEDULE_ACTIVE || m->rcpt[recipient] == SCHEDULE_DONE ||
-	    (to == SCHEDULE_DONE && m->rcpt[recipient] != SCHEDULE_FAILED))
-		return -EBUSY;
-	turn(m, recipient, to);
-	if (m->count[SCHEDULE_DONE] == m->recipients)
-		forget(s, m);
-	else
-		replan(s, m);
-	return 0;
-}
-
-static struct job *find_job(struct schedule *s, uint64_t number)
-{
-	for (unsigned i = 0; number > 0 && i < s->jobs_max; i++)
-		if (s->job[i].number == number)
-			return &s->job[i];
-	return NULL;
-}
-
-static void end_job(struct schedule *s, struct job *j)
-{
-	j->number = 0;
-	j->message = NULL;
-	s->jobs--;
-}
-
 uint64_t schedule_pause_ms(unsigned losses)
 {
 	uint64_t ms = losses < 7 ? (uint64_t)PAUSE_FIRST_MS << losses : PAUSE_MAX_MS;
@@ -276,203 +28,381 @@ uint64_t schedule_pause_ms(unsigned losses)
 	return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
 }
 
-void schedule_open(struct schedule *s, bool open)
+static uint64_t or_default(uint64_t v, uint64_t otherwise)
 {
-	s->open = open;
+	return v > 0 ? v : otherwise;
 }
 
-void schedule_give_back(struct schedule *s, uint64_t number, uint64_t due_ms)
+void schedule_configure(struct schedule *s, const struct schedule_setup *setup)
 {
-	struct job *j = find_job(s, number);
-	struct message *m = j ? j->message : NULL;
+	s->setup = (struct schedule_setup){
+		.life_ms = or_default(setup->life_ms, SCHEDULE_LIFE_MS),
+		.seed = setup->seed,
+		.lanes_max = (unsigned)or_default(setup->lanes_max, 500),
+		.opening_max = (unsigned)or_default(setup->opening_max, 100),
+		.resolves_max = (unsigned)or_default(setup->resolves_max, 200),
+		.idle_ms = or_default(setup->idle_ms, 20000),
+		.resolve_age_ms = or_default(setup->resolve_age_ms, 120000),
+		.open_age_ms = or_default(setup->open_age_ms, 600000),
+		.job_age_ms = or_default(setup->job_age_ms, UINT64_C(2) * 3600 * 1000),
+	};
+}
 
-	if (!j)
-		return;
-	for (uint32_t i = 0; m && i < j->n; i++)
-		if (j->rcpt[i] != UINT32_MAX && m->rcpt[j->rcpt[i]] == SCHEDULE_ACTIVE)
-			turn(m, j->rcpt[i], SCHEDULE_READY);
-	if (m) {
-		m->ready_ms = due_ms;
-		replan(s, m);
+static int make_maps(struct schedule *s)
+{
+	struct map *maps[] = { &s->flows, &s->shares, &s->destinations, &s->sites, &s->accounts };
+
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
+		if (map_init(maps[i]) < 0)
+			return -ENOMEM;
+	s->buckets = 1024;
+	s->bucket = calloc(s->buckets, sizeof(struct message *));
+	return s->bucket ? 0 : -ENOMEM;
+}
+
+static void make_lists(struct schedule *s)
+{
+	struct list *lists[] = { &s->jobs_by_age, &s->asked,	  &s->opening_lanes, &s->closing_lanes,
+				 &s->idle_lanes,  &s->to_close,	  &s->doomed,	     &s->doomed_to,
+				 &s->idle_to,	  &s->idle_sites, &s->pools,	     &s->block.held };
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		list_init(lists[i]);
+	for (unsigned i = 0; i < SCHEDULE_CARRIERS; i++)
+		list_init(&s->carrier[i].lanes);
+	for (unsigned q = 0; q < QUEUES; q++)
+		fair_init(&s->queue[q]);
+	heap_init(&s->parts);
+	heap_init(&s->events);
+}
+
+/* Mailboxes: a site that was always there. */
+static int make_local(struct schedule *s)
+{
+	struct schedule_site local = { .name = SLICE_LIT("local"), .pool = SCHEDULE_NONE };
+	struct destination *d;
+
+	s->local = plan_site_new(s, &local);
+	if (!s->local || schedule_destination(s, local.name) != SCHEDULE_LOCAL)
+		return -ENOMEM;
+	s->local->built_in = true;
+	d = s->to[SCHEDULE_LOCAL];
+	plan_destination_hold(s, d); /* never forgotten */
+	d->state = TO_SITE;
+	d->site = s->local;
+	d->until = UINT64_MAX;
+	list_push_back(&s->local->destinations, &d->of_site);
+	return 0;
+}
+
+int schedule_new(unsigned jobs_max, struct schedule **ret)
+{
+	struct schedule *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->jobs_max = jobs_max;
+	randombytes_buf(s->hash_key, sizeof(s->hash_key));
+	schedule_configure(s, &(struct schedule_setup){ 0 });
+	make_lists(s);
+	s->block.event = (struct event){ .kind = EVENT_BLOCK };
+	s->n_events = 1;
+	if (!heap_reserve(&s->events, 1) || make_maps(s) < 0 || make_local(s) < 0) {
+		schedule_free(s);
+		return -ENOMEM;
 	}
-	end_job(s, j);
+	*ret = s;
+	return 0;
 }
 
-static bool can_start(const struct schedule *s)
+static void free_all(struct schedule *s)
 {
-	return s->open && s->jobs < s->jobs_max;
-}
+	struct map_node *node;
+	uint32_t at = 0;
+	void *thing;
 
-/* The message that is due first, if it is due. */
-static struct message *next_due(const struct schedule *s, uint64_t now_ms)
-{
-	struct heap_node *top = heap_top(&s->due);
+	while ((thing = slots_next(&s->jobs, &at))) {
+		struct message *m = ((struct job *)thing)->message;
 
-	return top && top->key <= now_ms ? container_of(top, struct message, due) : NULL;
-}
-
-static void begin_job(struct schedule *s, struct message *m, uint64_t now_ms, struct schedule_job *ret)
-{
-	struct job *j = s->job;
-
-	while (j->number > 0)
-		j++;
-	if (m->count[SCHEDULE_DEFERRED] > 0 && m->retry_ms <= now_ms) {
-		for (uint32_t i = 0; i < m->recipients; i++)
-			if (m->rcpt[i] == SCHEDULE_DEFERRED)
-				turn(m, i, SCHEDULE_READY);
-		m->attempts++;
-		m->ready_ms = now_ms;
+		if (--m->jobs == 0 && m->removed)
+			free(m);
+		free(thing);
 	}
-	j->number = ++s->last_number;
-	j->message = m;
-	j->n = 0;
-	for (uint32_t i = 0; i < m->recipients && j->n < SCHEDULE_JOB_MAX; i++)
-		if (m->rcpt[i] == SCHEDULE_READY) {
-			turn(m, i, SCHEDULE_ACTIVE);
-			j->rcpt[j->n++] = i;
+	at = 0;
+	while ((thing = slots_next(&s->lanes, &at))) {
+		plan_source_drop(((struct lane *)thing)->source);
+		free(thing);
+	}
+	for (size_t i = 0; s->bucket && i < s->buckets; i++)
+		while (s->bucket[i]) {
+			struct message *m = s->bucket[i];
+
+			s->bucket[i] = m->next;
+			free(m);
 		}
-	j->left = j->n;
-	s->jobs++;
-	replan(s, m);
-	ret->number = j->number;
-	ret->id = m->id;
-	ret->attempt = m->attempts;
-	ret->n = j->n;
-	memcpy(ret->rcpt, j->rcpt, j->n * sizeof(j->rcpt[0]));
+	while (s->flows.bucket && (node = map_take_any(&s->flows)))
+		free(container_of(node, struct flow, node));
+	while (s->shares.bucket && (node = map_take_any(&s->shares)))
+		free(container_of(node, struct share, node));
+	while (s->destinations.bucket && (node = map_take_any(&s->destinations))) {
+		struct destination *d = container_of(node, struct destination, node);
+
+		free(d->said);
+		free(d);
+	}
+	while (s->sites.bucket && (node = map_take_any(&s->sites))) {
+		struct site *site = container_of(node, struct site, node);
+
+		free(site->said);
+		free(site);
+	}
 }
 
-bool schedule_next(struct schedule *s, uint64_t now_ms, struct schedule_job *ret)
+void schedule_free(struct schedule *s)
 {
-	struct message *m = can_start(s) ? next_due(s, now_ms) : NULL;
+	struct map *maps[] = { s ? &s->flows : NULL, s ? &s->shares : NULL, s ? &s->destinations : NULL,
+			       s ? &s->sites : NULL, s ? &s->accounts : NULL };
 
-	if (m)
-		begin_job(s, m, now_ms, ret);
-	return m != NULL;
+	if (!s)
+		return;
+	free_all(s);
+	if (s->accounts.bucket)
+		plan_accounts_done(s);
+	plan_pools_done(s);
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
+		map_done(maps[i]);
+	heap_done(&s->parts);
+	heap_done(&s->events);
+	slots_done(&s->jobs);
+	slots_done(&s->lanes);
+	slots_done(&s->questions);
+	free(s->to);
+	free(s->to_free);
+	free(s->bucket);
+	free(s);
 }
 
-bool schedule_next_expired(struct schedule *s, uint64_t now_ms, struct schedule_job *ret)
+uint64_t plan_hash(const struct schedule *s, const void *p, size_t n, uint64_t extra)
 {
-	struct message *m = s->jobs < s->jobs_max ? next_due(s, now_ms) : NULL;
+	const unsigned char *b = p;
+	uint64_t h = s->setup.seed ^ extra * UINT64_C(0x9e3779b97f4a7c15) ^ UINT64_C(0xcbf29ce484222325);
 
-	if (!m || now_ms <= m->accepted_ms + SCHEDULE_LIFE_MS)
-		return false;
-	begin_job(s, m, now_ms, ret);
-	return true;
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ b[i]) * UINT64_C(0x100000001b3);
+	h = (h ^ h >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	h = (h ^ h >> 27) * UINT64_C(0x94d049bb133111eb);
+	return h ^ h >> 31;
+}
+
+void plan_said(struct said **to, struct slice status, struct slice text)
+{
+	if (!*to)
+		*to = calloc(1, sizeof(**to));
+	if (!*to) /* then nobody knows why */
+		return;
+	if (!slice_copy(slice_head(status, sizeof((*to)->status) - 1), (*to)->status, sizeof((*to)->status)))
+		(*to)->status[0] = '\0';
+	if (!slice_copy(slice_head(text, sizeof((*to)->text) - 1), (*to)->text, sizeof((*to)->text)))
+		(*to)->text[0] = '\0';
+}
+
+/* ---- time ---- */
+
+void plan_event(struct schedule *s, struct event *e, uint64_t at)
+{
+	heap_set(&s->events, &e->node, at);
+}
+
+static void happen(struct schedule *s, struct event *e, uint64_t now)
+{
+	switch (e->kind) {
+	case EVENT_SITE:
+		plan_site_place(s, e->of, now);
+		break;
+	case EVENT_DESTINATION:
+		plan_destination_unknown(s, e->of, now);
+		break;
+	case EVENT_ACCOUNT:
+		plan_account_wake(s, e->of, now);
+		break;
+	case EVENT_POOL:
+		plan_pool_wake(s, e->of, now);
+		break;
+	case EVENT_BLOCK:
+		plan_block_event(s, now);
+		break;
+	}
+}
+
+/* Of what has no mail, some is remembered for a while. */
+static void forget_idle(struct schedule *s)
+{
+	while (s->n_idle_to > IDLE_KEPT)
+		plan_destination_free(s, container_of(s->idle_to.next, struct destination, link));
+	while (s->n_idle_sites > IDLE_KEPT)
+		plan_site_free(s, container_of(s->idle_sites.next, struct site, idle));
+}
+
+static bool is_due(const struct heap *h, uint64_t now)
+{
+	const struct heap_node *top = heap_top(h);
+
+	return top && top->key <= now;
+}
+
+void plan_turn(struct schedule *s, uint64_t now)
+{
+	for (unsigned n = 0; n < TURN_EVENTS && is_due(&s->events, now); n++) {
+		struct event *e = container_of(heap_top(&s->events), struct event, node);
+
+		heap_remove(&s->events, &e->node);
+		happen(s, e, now);
+	}
+	for (unsigned n = 0; n < TURN_PARTS && is_due(&s->parts, now); n++)
+		plan_part_pop(s, container_of(heap_top(&s->parts), struct part, due), now);
+	forget_idle(s);
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When the first of things that came one after the other is that old. */
+static uint64_t old_at(const struct list *l, uint64_t since, uint64_t age)
+{
+	return list_empty(l) ? UINT64_MAX : since + age;
+}
+
+static uint64_t overdue_at(const struct schedule *s)
+{
+	const struct list *l;
+	uint64_t at = UINT64_MAX;
+
+	l = &s->asked;
+	at = sooner(at, old_at(l, container_of(l->next, struct destination, asked_link)->asked,
+			       s->setup.resolve_age_ms));
+	l = &s->opening_lanes;
+	at = sooner(at, old_at(l, container_of(l->next, struct lane, link)->since, s->setup.open_age_ms));
+	l = &s->closing_lanes;
+	at = sooner(at, old_at(l, container_of(l->next, struct lane, link)->since, s->setup.open_age_ms));
+	l = &s->jobs_by_age;
+	return sooner(at, old_at(l, container_of(l->next, struct job, by_age)->begun, s->setup.job_age_ms));
 }
 
 uint64_t schedule_wait_ms(struct schedule *s, uint64_t now_ms)
 {
-	const struct heap_node *top = heap_top(&s->due);
+	uint64_t now = plan_now(s, now_ms), at = overdue_at(s);
+	const struct heap_node *part, *event;
 
-	if (!can_start(s) || !top)
-		return UINT64_MAX;
-	return top->key > now_ms ? top->key - now_ms : 0;
-}
-
-/* Takes the recipient out of the job; false if it is not (or no longer) in it. */
-static bool take_answer(struct schedule *s, struct job *j, uint32_t recipient)
-{
-	for (uint32_t i = 0; i < j->n; i++)
-		if (j->rcpt[i] == recipient) {
-			j->rcpt[i] = UINT32_MAX;
-			if (--j->left == 0)
-				end_job(s, j);
-			return true;
-		}
-	return false;
-}
-
-static void defer(struct message *m, uint32_t recipient, uint64_t now_ms, struct schedule_answer *a)
-{
-	a->next_ms = schedule_retry_at(m->attempts, now_ms);
-	if (a->next_ms > m->accepted_ms + SCHEDULE_LIFE_MS) {
-		a->expired = true;
-		a->now = SCHEDULE_FAILED;
-		a->next_ms = 0;
-	} else {
-		a->now = SCHEDULE_DEFERRED;
-		m->retry_ms = a->next_ms;
-	}
-	turn(m, recipient, a->now);
-}
-
-bool schedule_answer(struct schedule *s, uint64_t job, uint32_t recipient, enum schedule_result said,
-		     uint64_t now_ms, struct schedule_answer *ret)
-{
-	struct job *j = find_job(s, job);
-	struct message *m = j ? j->message : NULL;
-	struct schedule_answer a = { .now = SCHEDULE_DONE };
-
-	if (!j || recipient == UINT32_MAX || !take_answer(s, j, recipient))
-		return false;
-	if (!m || m->rcpt[recipient] != SCHEDULE_ACTIVE)
-		return false;
-	a.id = m->id;
-	a.attempts = m->attempts;
-	if (said == SCHEDULE_SAID_DEFERRED) {
-		defer(m, recipient, now_ms, &a);
-	} else {
-		a.now = said == SCHEDULE_SAID_DELIVERED ? SCHEDULE_DONE : SCHEDULE_FAILED;
-		turn(m, recipient, a.now);
-	}
-	if (m->count[SCHEDULE_DONE] == m->recipients)
-		forget(s, m);
-	else
-		replan(s, m);
-	*ret = a;
-	return true;
-}
-
-/* ---- the clock ---- */
-
-static uint64_t shifted(uint64_t ms, int64_t by)
-{
-	if (by < 0)
-		return ms > (uint64_t)-by ? ms - (uint64_t)-by : 0;
-	return ms + (uint64_t)by;
+	plan_turn(s, now);
+	part = heap_top(&s->parts);
+	event = heap_top(&s->events);
+	if (plan_job_doomed(s) || plan_lane_close_due(s, now) || plan_job_site(s, now) ||
+	    plan_lane_site(s, now) ||
+	    (fair_mask(&s->queue[ASK]) != 0 && s->questions.n < s->setup.resolves_max))
+		return 0;
+	/* Looking may have put something to sleep. */
+	event = heap_top(&s->events);
+	at = sooner(at, part ? part->key : UINT64_MAX);
+	at = sooner(at, event ? event->key : UINT64_MAX);
+	if (!list_empty(&s->idle_lanes))
+		at = sooner(at,
+			    container_of(s->idle_lanes.next, struct lane, link)->since + s->setup.idle_ms);
+	if (at == UINT64_MAX)
+		return at;
+	return at > now ? at - now : 0;
 }
 
 void schedule_shift(struct schedule *s, int64_t by_ms)
 {
-	struct map_node *node = NULL;
-
-	while ((node = map_next(&s->messages, node))) {
-		struct message *m = container_of(node, struct message, node);
-
-		m->accepted_ms = shifted(m->accepted_ms, by_ms);
-		m->ready_ms = shifted(m->ready_ms, by_ms);
-		m->retry_ms = shifted(m->retry_ms, by_ms);
-		m->due.key = shifted(m->due.key, by_ms); /* of all alike: the heap stays in order */
-	}
+	s->ahead += by_ms;
 }
 
-/* ---- looking ---- */
-
-bool schedule_look(const struct schedule *s, const struct id *id, struct schedule_view *ret)
+static bool overdue(struct list *l, struct list *link, uint64_t *since, uint64_t age, uint64_t now,
+		    struct schedule_overdue *ret)
 {
-	const struct message *m = find(s, id);
-
-	if (!m)
+	if (list_empty(l) || *since + age > now)
 		return false;
-	ret->state = m->state;
-	ret->held = m->held;
-	ret->attempts = m->attempts;
-	ret->due_ms = heap_has(&m->due) ? m->due.key : 0;
-	memcpy(ret->count, m->count, sizeof(ret->count));
+	ret->age_ms = now - *since;
+	*since = now;
+	list_remove(link);
+	list_push_back(l, link);
 	return true;
 }
 
-enum schedule_rcpt schedule_look_rcpt(const struct schedule *s, const struct id *id, uint32_t recipient)
+bool schedule_next_overdue(struct schedule *s, uint64_t now_ms, struct schedule_overdue *ret)
 {
-	const struct message *m = find(s, id);
+	uint64_t now = plan_now(s, now_ms);
+	struct destination *d = container_of(s->asked.next, struct destination, asked_link);
+	struct job *j = container_of(s->jobs_by_age.next, struct job, by_age);
+	struct list *lanes[] = { &s->opening_lanes, &s->closing_lanes };
+	struct schedule_overdue r = { 0 };
 
-	return m && recipient < m->recipients ? (enum schedule_rcpt)m->rcpt[recipient] : SCHEDULE_DONE;
+	if (overdue(&s->asked, &d->asked_link, &d->asked, s->setup.resolve_age_ms, now, &r)) {
+		r.kind = SCHEDULE_OVERDUE_RESOLVE;
+		r.number = d->question;
+		*ret = r;
+		return true;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		struct lane *l = container_of(lanes[i]->next, struct lane, link);
+
+		if (!overdue(lanes[i], &l->link, &l->since, s->setup.open_age_ms, now, &r))
+			continue;
+		r.kind = SCHEDULE_OVERDUE_LANE;
+		r.number = r.lane = l->number;
+		*ret = r;
+		return true;
+	}
+	if (!overdue(&s->jobs_by_age, &j->by_age, &j->begun, s->setup.job_age_ms, now, &r))
+		return false;
+	r.kind = SCHEDULE_OVERDUE_JOB;
+	r.number = j->number;
+	r.lane = j->lane ? j->lane->number : 0;
+	*ret = r;
+	return true;
 }
+
+/* ---- numbers ---- */
 
 void schedule_count(const struct schedule *s, struct schedule_counters *ret)
 {
-	ret->messages = s->messages.n;
-	ret->jobs = s->jobs;
+	*ret = (struct schedule_counters){ .messages = s->n,
+					   .jobs = s->jobs.n,
+					   .lanes = s->n_lanes,
+					   .opening = s->opening,
+					   .resolving = s->questions.n,
+					   .destinations = s->destinations.n,
+					   .sites = s->sites.n };
 	memcpy(ret->by_state, s->by_state, sizeof(ret->by_state));
+}
+
+/* ---- mailboxes only ---- */
+
+void schedule_open(struct schedule *s, bool open)
+{
+	if (open) {
+		schedule_carrier(s, SCHEDULE_CARRIER_LOCAL, true, plan_out(s, s->now));
+		if (s->attached == 0)
+			s->attached = schedule_lane_attach(s, SCHEDULE_CARRIER_LOCAL, s->jobs_max,
+							   plan_out(s, s->now));
+	} else {
+		schedule_carrier(s, SCHEDULE_CARRIER_LOCAL, false, plan_out(s, s->now));
+	}
+}
+
+bool schedule_next(struct schedule *s, uint64_t now_ms, struct schedule_job *ret)
+{
+	struct schedule_doom why;
+
+	return schedule_next_job(s, now_ms, ret) ||
+	       (s->attached && schedule_next_doomed(s, now_ms, ret, &why));
+}
+
+bool schedule_next_expired(struct schedule *s, uint64_t now_ms, struct schedule_job *ret)
+{
+	struct schedule_doom why;
+
+	return schedule_next_doomed(s, now_ms, ret, &why);
 }

@@ -22,10 +22,11 @@
 
 #include "base/id.h"
 
-#define SCHEDULE_JOB_MAX  100				   /* recipients in one job */
-#define SCHEDULE_LIFE_MS  (UINT64_C(5) * 24 * 3600 * 1000) /* of a message, unless configured */
-#define SCHEDULE_CARRIERS 65				   /* processes that hold lanes */
-#define SCHEDULE_KEY	  16				   /* octets of a site's key */
+#define SCHEDULE_JOB_MAX       100				/* recipients in one job */
+#define SCHEDULE_LIFE_MS       (UINT64_C(5) * 24 * 3600 * 1000) /* of a message, unless configured */
+#define SCHEDULE_CARRIER_LOCAL 64 /* of the processes that have lanes: the one that writes mailboxes */
+#define SCHEDULE_CARRIERS      65
+#define SCHEDULE_KEY	       16 /* octets of a site's key */
 
 struct schedule;
 
@@ -78,7 +79,12 @@ void schedule_configure(struct schedule *s, const struct schedule_setup *setup);
  * until the next schedule_next_...(), and as long as a message has it. */
 uint32_t schedule_destination(struct schedule *s, struct slice text);
 
-enum schedule_class { SCHEDULE_URGENT, SCHEDULE_NORMAL, SCHEDULE_BULK, SCHEDULE_CLASSES };
+enum schedule_class {
+	SCHEDULE_NORMAL,
+	SCHEDULE_BULK,
+	SCHEDULE_URGENT,
+	SCHEDULE_CLASSES
+}; /* as enum ipc_class */
 
 struct schedule_message {
 	struct id id;
@@ -87,10 +93,10 @@ struct schedule_message {
 	uint64_t due_ms;     /* of its deferred recipients */
 	uint32_t attempts;   /* made so far */
 	bool held;
-	bool restart;		   /* of a start: what is ready was ready before, and is not new */
-	enum schedule_class class; /* 0 is SCHEDULE_URGENT */
-	uint64_t account;	   /* that fairness and pace count by */
-	const uint8_t *rcpt;	   /* enum schedule_rcpt, ACTIVE not among them */
+	bool restart; /* of a start: what is ready was ready before, and is not new */
+	enum schedule_class class;
+	uint64_t account;    /* that fairness and pace count by */
+	const uint8_t *rcpt; /* enum schedule_rcpt, ACTIVE not among them */
 	uint32_t recipients;
 	const uint32_t *destination; /* of each; NULL: all SCHEDULE_LOCAL */
 	/* Of each, or NULL: as due_ms and attempts say. */

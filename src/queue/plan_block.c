@@ -1,0 +1,152 @@
+/* plan_block.c - our own network blocks port 25: noticed, waited for with one probe, and left behind
+ * without a herd.
+ *
+ * Connections to 25 that time out at three sites in a row, and none that succeeds in between, are no fault
+ * of three sites.  What needs 25 and has no connection waits then; every 1 to 30 minutes one of
+ * them is tried, another one each time.  When it succeeds the sites go on some at a time.
+ */
+#include "queue/plan.h"
+
+#define SITES	      3 /* that must have timed out */
+#define PROBE_FIRST   60000
+#define PROBE_MAX     (30 * UINT64_C(60000))
+#define RELEASE_MS    100
+#define RELEASE_SITES 10 /* every so often */
+
+static void plan_probe(struct schedule *s, uint64_t at)
+{
+	s->block.probe_at = at;
+	plan_event(s, &s->block.event, at);
+}
+
+static void block(struct schedule *s, uint64_t now)
+{
+	if (s->block.on)
+		return;
+	s->block.on = true;
+	s->block.since = now;
+	s->block.pause = PROBE_FIRST;
+	s->block.probe = NULL;
+	plan_probe(s, now + s->block.pause);
+}
+
+bool plan_block_holds(struct schedule *s, struct site *site, uint64_t now)
+{
+	bool held = !list_empty(&site->held);
+
+	(void)now;
+	if (!site->needs_25 || site->n_lanes > 0 || s->block.probe == site || (!s->block.on && !held))
+		return false;
+	if (!held) {
+		list_push_back(&s->block.held, &site->held);
+		s->block.n_held++;
+	}
+	return true;
+}
+
+static void let_go(struct schedule *s, struct site *site)
+{
+	if (list_empty(&site->held))
+		return;
+	list_remove(&site->held);
+	s->block.n_held--;
+}
+
+void plan_block_forget(struct schedule *s, struct site *site)
+{
+	let_go(s, site);
+	if (s->block.probe != site || site->n_lanes > 0)
+		return;
+	s->block.probe = NULL;
+	if (s->block.on)
+		plan_probe(s, s->now); /* somebody else then */
+}
+
+void plan_block_timed_out(struct schedule *s, struct site *site, uint64_t now)
+{
+	struct block *b = &s->block;
+
+	if (b->on)
+		return;
+	for (unsigned i = 0; i < b->n_seen; i++)
+		if (!memcmp(b->seen[i], site->key, SCHEDULE_KEY))
+			return;
+	memcpy(b->seen[b->n_seen++], site->key, SCHEDULE_KEY);
+	if (b->n_seen == SITES) {
+		b->n_seen = 0;
+		block(s, now);
+	}
+}
+
+void plan_block_connected(struct schedule *s, uint64_t now)
+{
+	s->block.n_seen = 0;
+	if (!s->block.on)
+		return;
+	s->block.on = false;
+	s->block.probe = NULL;
+	plan_event(s, &s->block.event, now + RELEASE_MS);
+}
+
+void plan_block_probe_over(struct schedule *s, struct site *site, uint64_t now)
+{
+	struct block *b = &s->block;
+
+	if (b->probe != site)
+		return;
+	b->probe = NULL;
+	if (!b->on)
+		return;
+	b->pause = b->pause * 2 < PROBE_MAX ? b->pause * 2 : PROBE_MAX;
+	plan_probe(s, now + b->pause);
+}
+
+void plan_block_event(struct schedule *s, uint64_t now)
+{
+	struct block *b = &s->block;
+	struct site *site;
+
+	if (b->on) {
+		if (b->probe || list_empty(&b->held)) {
+			plan_probe(s, now + PROBE_FIRST);
+			return;
+		}
+		site = container_of(b->held.next, struct site, held);
+		let_go(s, site);
+		b->probe = site;
+		site->until = 0;
+		plan_site_place(s, site, now);
+		return;
+	}
+	for (unsigned n = 0; n < RELEASE_SITES && !list_empty(&b->held); n++) {
+		site = container_of(b->held.next, struct site, held);
+		let_go(s, site);
+		if (site->timed_out) {
+			site->losses = 0;
+			site->until = 0;
+			site->timed_out = false;
+		}
+		plan_site_place(s, site, now);
+	}
+	if (!list_empty(&b->held))
+		plan_event(s, &b->event, now + RELEASE_MS);
+}
+
+void schedule_blocked(const struct schedule *s, struct schedule_block *ret)
+{
+	*ret = (struct schedule_block){ .blocked = s->block.on, .sites = s->block.n_held };
+	if (!s->block.on)
+		return;
+	ret->since_ms = plan_out(s, s->block.since);
+	ret->probe_ms = plan_out(s, s->block.probe_at);
+}
+
+void schedule_block(struct schedule *s, bool blocked, uint64_t now_ms)
+{
+	uint64_t now = plan_now(s, now_ms);
+
+	if (blocked)
+		block(s, now);
+	else
+		plan_block_connected(s, now);
+}

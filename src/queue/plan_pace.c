@@ -1,0 +1,317 @@
+/* plan_pace.c - accounts and pools of sources: so many messages a minute, and a day. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "queue/plan.h"
+
+#define DAY_MS	  (UINT64_C(24) * 3600 * 1000)
+#define QUOTA_MAX UINT64_C(1000000000)
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* ---- accounts ---- */
+
+struct account *plan_account(struct schedule *s, uint64_t id)
+{
+	struct map_node *node = map_find(&s->accounts, slice_of(&id, sizeof(id)));
+	struct account *a = node ? container_of(node, struct account, node) : NULL;
+
+	if (!a) {
+		a = calloc(1, sizeof(*a));
+		if (!a || !heap_reserve(&s->events, s->n_events + 1)) {
+			free(a);
+			return NULL;
+		}
+		s->n_events++;
+		a->id = id;
+		a->event = (struct event){ .kind = EVENT_ACCOUNT, .of = a };
+		list_init(&a->parked);
+		for (unsigned q = 0; q < QUEUES; q++)
+			for (unsigned c = 0; c < FAIR_CLASSES; c++)
+				fair_seat_init(&a->seat[q][c]);
+		map_insert(&s->accounts, &a->node, slice_of(&a->id, sizeof(a->id)));
+	}
+	a->refs++;
+	return a;
+}
+
+/* One with a pace is remembered without mail, for its pace. */
+void plan_account_drop(struct schedule *s, struct account *a)
+{
+	if (--a->refs > 0 || a->pace.per_minute > 0)
+		return;
+	heap_remove(&s->events, &a->event.node);
+	s->n_events--;
+	map_remove(&s->accounts, &a->node);
+	free(a);
+}
+
+void plan_accounts_done(struct schedule *s)
+{
+	struct map_node *node;
+
+	while ((node = map_take_any(&s->accounts)))
+		free(container_of(node, struct account, node));
+}
+
+int schedule_account_pace(struct schedule *s, uint64_t account, unsigned per_minute, uint64_t now_ms)
+{
+	uint64_t now = plan_now(s, now_ms);
+	struct account *a = plan_account(s, account);
+
+	if (!a)
+		return -ENOMEM;
+	if (a->pace.per_minute != per_minute)
+		a->pace = (struct bucket){ .per_minute = per_minute };
+	plan_account_wake(s, a, now);
+	plan_account_drop(s, a);
+	return 0;
+}
+
+void plan_account_park(struct schedule *s, struct share *h, uint64_t at)
+{
+	struct account *a = h->key.account;
+
+	list_remove(&h->link);
+	list_push_back(&a->parked, &h->link);
+	h->parked = true;
+	plan_event(s, &a->event, at);
+}
+
+void plan_account_wake(struct schedule *s, struct account *a, uint64_t now)
+{
+	heap_remove(&s->events, &a->event.node);
+	while (!list_empty(&a->parked)) {
+		struct share *h = container_of(a->parked.next, struct share, link);
+
+		list_remove(&h->link);
+		h->parked = false;
+		list_push_back(&h->key.site->round[h->key.class], &h->link);
+		plan_site_place(s, h->key.site, now);
+	}
+}
+
+/* ---- sources ---- */
+
+static uint64_t quota(const struct source *src, uint64_t day)
+{
+	uint64_t n = src->warm_first;
+
+	for (uint64_t i = 0; i < day && n < QUOTA_MAX; i++)
+		n += later(n * src->warm_growth / 100, src->warm_growth > 0);
+	return n;
+}
+
+static uint64_t warm_at(const struct source *src, uint64_t now)
+{
+	uint64_t day;
+
+	if (src->warm_days == 0)
+		return 0;
+	if (now < src->warm_begins)
+		return src->warm_begins;
+	day = (now - src->warm_begins) / DAY_MS;
+	if (day >= src->warm_days || src->day != day || src->today < quota(src, day))
+		return 0;
+	return src->warm_begins + (day + 1) * DAY_MS;
+}
+
+uint64_t plan_source_at(const struct source *src, uint64_t now)
+{
+	return later(bucket_at(&src->pace, now), warm_at(src, now));
+}
+
+void plan_source_took(struct source *src, uint64_t now)
+{
+	uint64_t day = src->warm_days > 0 && now > src->warm_begins ? (now - src->warm_begins) / DAY_MS : 0;
+
+	bucket_take(&src->pace, now);
+	if (src->day != day)
+		src->today = 0;
+	src->day = day;
+	src->today++;
+}
+
+void plan_source_lane(struct pool *p, struct source *src)
+{
+	src->refs++;
+	src->pass += 1000 / src->weight;
+	(void)p;
+}
+
+void plan_source_drop(struct source *src)
+{
+	if (src && --src->refs == 0)
+		free(src);
+}
+
+struct source *plan_pool_pick(struct pool *p, uint64_t now, uint64_t *ret_at)
+{
+	struct source *best = NULL;
+	uint64_t at = UINT64_MAX;
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct source *src = p->source[i];
+		uint64_t room = plan_source_at(src, now);
+
+		if (room > 0)
+			at = sooner(at, room);
+		else if (!best || src->pass < best->pass)
+			best = src;
+	}
+	if (!best)
+		*ret_at = at;
+	return best;
+}
+
+/* ---- pools ---- */
+
+struct pool *plan_pool(const struct schedule *s, uint32_t number)
+{
+	struct list *at, *after;
+
+	LIST_EACH (&s->pools, at, after) {
+		struct pool *p = container_of(at, struct pool, link);
+
+		if (p->number == number)
+			return p;
+	}
+	return NULL;
+}
+
+void plan_pool_park(struct schedule *s, struct site *site, uint64_t at)
+{
+	struct pool *p = site->pool;
+
+	list_push_back(&p->parked, &site->parked);
+	if (!heap_has(&p->event.node) || at < p->event.node.key)
+		plan_event(s, &p->event, at);
+}
+
+void plan_pool_wake(struct schedule *s, struct pool *p, uint64_t now)
+{
+	struct list woken;
+
+	heap_remove(&s->events, &p->event.node);
+	list_init(&woken);
+	while (!list_empty(&p->parked)) {
+		struct list *link = p->parked.next;
+
+		list_remove(link);
+		list_push_back(&woken, link);
+	}
+	while (!list_empty(&woken))
+		plan_site_place(s, container_of(woken.next, struct site, parked), now);
+}
+
+static struct pool *find_pool(const struct schedule *s, struct slice name)
+{
+	struct list *at, *after;
+
+	LIST_EACH (&s->pools, at, after) {
+		struct pool *p = container_of(at, struct pool, link);
+
+		if (slice_eq(slice_str(p->name), name))
+			return p;
+	}
+	return NULL;
+}
+
+static struct pool *pool_new(struct schedule *s, struct slice name)
+{
+	struct pool *p = calloc(1, sizeof(*p));
+
+	if (!p || !heap_reserve(&s->events, s->n_events + 1) || !slice_copy(name, p->name, sizeof(p->name))) {
+		free(p);
+		return NULL;
+	}
+	s->n_events++;
+	p->number = s->n_pools++;
+	p->event = (struct event){ .kind = EVENT_POOL, .of = p };
+	list_init(&p->parked);
+	list_push_back(&s->pools, &p->link);
+	return p;
+}
+
+static struct source *source_of(struct pool *p, struct slice address)
+{
+	for (size_t i = 0; p && i < p->n; i++)
+		if (slice_eq(slice_str(p->source[i]->address), address))
+			return p->source[i];
+	return NULL;
+}
+
+/* What it sent stays counted. */
+static struct source *source_get(struct schedule *s, struct pool *p, const struct schedule_source *w)
+{
+	struct source *src = source_of(p, w->address);
+	bool fresh = !src;
+
+	if (fresh)
+		src = calloc(1, sizeof(*src));
+	if (!src)
+		return NULL;
+	if (fresh && !slice_copy(w->address, src->address, sizeof(src->address))) {
+		free(src);
+		return NULL;
+	}
+	if (!slice_copy(w->helo, src->helo, sizeof(src->helo)))
+		src->helo[0] = '\0';
+	src->refs++;
+	src->weight = w->weight > 0 ? w->weight : 1;
+	src->pass = 0; /* all begin alike again */
+	src->pace.per_minute = w->per_minute;
+	src->warm_begins = plan_in(s, w->warm_begins_ms);
+	src->warm_first = w->warm_first;
+	src->warm_growth = w->warm_growth_percent;
+	src->warm_days = w->warm_begins_ms > 0 ? w->warm_days : 0;
+	return src;
+}
+
+uint32_t schedule_pool(struct schedule *s, struct slice name, const struct schedule_source *source, size_t n,
+		       uint64_t now_ms)
+{
+	uint64_t now = plan_now(s, now_ms);
+	struct source **v = calloc(n > 0 ? n : 1, sizeof(struct source *));
+	struct pool *p = find_pool(s, name);
+	size_t got = 0;
+
+	if (!p && v)
+		p = pool_new(s, name);
+	while (v && p && got < n && (v[got] = source_get(s, p, &source[got])))
+		got++;
+	if (!v || !p || got < n) {
+		while (got > 0)
+			plan_source_drop(v[--got]);
+		free(v);
+		return SCHEDULE_NONE;
+	}
+	for (size_t i = 0; i < p->n; i++)
+		plan_source_drop(p->source[i]);
+	free(p->source);
+	p->source = v;
+	p->n = n;
+	plan_pool_wake(s, p, now);
+	return p->number;
+}
+
+void plan_pools_done(struct schedule *s)
+{
+	while (!list_empty(&s->pools)) {
+		struct pool *p = container_of(s->pools.next, struct pool, link);
+
+		for (size_t i = 0; i < p->n; i++)
+			plan_source_drop(p->source[i]);
+		free(p->source);
+		list_remove(&p->link);
+		free(p);
+	}
+}
