@@ -148,8 +148,10 @@ struct site {
 	struct list destinations, lanes;
 	struct list round[FAIR_CLASSES]; /* shares */
 	struct turns turns;
-	uint64_t waiting;	 /* parts in flows */
-	unsigned n_lanes, hands; /* lanes that are opening or ready; jobs in theirs */
+	uint64_t waiting; /* parts in flows */
+	unsigned n_lanes,
+		all_lanes; /* those that are opening or ready; those that are about to end as well */
+	unsigned hands;	   /* jobs in theirs */
 	unsigned connections, window, per_connection;
 	struct pool *pool;
 	struct bucket pace;
@@ -288,6 +290,8 @@ void plan_destination_hold(struct schedule *s, struct destination *d);
 void plan_destination_release(struct schedule *s, struct destination *d);
 void plan_destination_waits(struct schedule *s, struct destination *d,
 			    uint64_t now); /* a part came, or it is due */
+void plan_destination_ask(struct schedule *s,
+			  struct destination *d); /* files its question, or takes it out */
 void plan_destination_unknown(struct schedule *s, struct destination *d, uint64_t now);
 void plan_destination_free(struct schedule *s, struct destination *d);
 

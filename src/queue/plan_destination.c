@@ -131,7 +131,7 @@ void plan_destination_free(struct schedule *s, struct destination *d)
 }
 
 /* Whose question it is: of the most urgent that wait, as far as one looks. */
-static void ask(struct schedule *s, struct destination *d)
+void plan_destination_ask(struct schedule *s, struct destination *d)
 {
 	const struct flow *best = NULL;
 	struct list *at, *after;
@@ -145,7 +145,9 @@ static void ask(struct schedule *s, struct destination *d)
 		if (++n == LOOK_AT)
 			break;
 	}
-	if (best)
+	if (!best)
+		fair_remove(&d->ask);
+	else
 		fair_put(&s->queue[ASK], &d->ask, (enum fair_class)best->key.class,
 			 &best->key.account->seat[ASK][best->key.class]);
 }
@@ -160,7 +162,7 @@ void plan_destination_unknown(struct schedule *s, struct destination *d, uint64_
 		list_remove(&d->link);
 	d->state = TO_UNKNOWN;
 	if (d->waiting > 0)
-		ask(s, d);
+		plan_destination_ask(s, d);
 }
 
 void plan_destination_waits(struct schedule *s, struct destination *d, uint64_t now)
@@ -180,7 +182,7 @@ void plan_destination_waits(struct schedule *s, struct destination *d, uint64_t 
 			list_push_back(&s->doomed_to, &d->link);
 		break;
 	case TO_UNKNOWN:
-		ask(s, d);
+		plan_destination_ask(s, d);
 		break;
 	case TO_ASKED:
 	case TO_WAIT:

@@ -55,6 +55,7 @@ static struct lane *lane_new(struct schedule *s, struct site *site, uint64_t now
 	list_init(&l->jobs);
 	list_push_back(&site->lanes, &l->of_site);
 	site->n_lanes++;
+	site->all_lanes++;
 	return l;
 }
 
@@ -259,6 +260,7 @@ void plan_lane_free(struct schedule *s, struct lane *l)
 		s->opening--;
 	if (l->state == LANE_OPENING || l->state == LANE_READY)
 		l->site->n_lanes--;
+	l->site->all_lanes--;
 	if (!l->attached)
 		s->n_lanes--;
 	list_remove(&l->of_site);

@@ -154,11 +154,11 @@ static void flow_leave(struct schedule *s, struct message *m, struct part *p)
 		list_remove(&f->of_destination);
 		map_remove(&s->flows, &f->node);
 		free(f);
+		if (fair_in(&d->ask)) /* perhaps under this account, which may go as well */
+			plan_destination_ask(s, d);
 	}
-	if (d->waiting == 0) {
-		fair_remove(&d->ask);
+	if (d->waiting == 0)
 		list_remove(&d->link); /* of the doomed */
-	}
 }
 
 static bool flow_enter(struct schedule *s, struct message *m, struct part *p, uint64_t now)

@@ -132,7 +132,8 @@ static bool wants_lane(const struct site *site, uint64_t now, uint64_t *ret_at)
 {
 	uint64_t at = UINT64_MAX;
 
-	if (site->n_lanes >= cap(site) || site->waiting + site->hands <= UINT64_C(2) * site->n_lanes)
+	if (site->n_lanes >= cap(site) || site->all_lanes >= site->connections ||
+	    site->waiting + site->hands <= UINT64_C(2) * site->n_lanes)
 		return false;
 	if (!site->pool || plan_pool_pick(site->pool, now, &at))
 		return true;
