@@ -45,8 +45,9 @@ int walls_enter(struct role *r, bool sandboxed)
 	char folder[1024];
 	const char *folders[] = { folder };
 	struct sandbox_rules rules = { .folders = folders,
-				       .moves = r->ops->id == IPC_LOCAL,   /* tmp/ to new/ */
-				       .connects = r->ops->id == IPC_SMTP, /* lanes */
+				       .moves = r->ops->id == IPC_LOCAL,    /* tmp/ to new/ */
+				       .connects = r->ops->id == IPC_SMTP,  /* lanes */
+				       .datagrams = r->ops->id == IPC_SMTP, /* the DNS */
 				       .log_sockets = r->conf->log_to == LOG_TO_SYSLOG };
 	struct sandbox_report report;
 	int err;

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -74,10 +75,11 @@ static const struct masked {
 	{ SCMP_SYS(mmap), 2, PROT_EXEC, PROT_EXEC, EACCES },
 	{ SCMP_SYS(mprotect), 2, PROT_EXEC, PROT_EXEC, EACCES },
 	{ SCMP_SYS(pkey_mprotect), 2, PROT_EXEC, PROT_EXEC, EACCES },
-	/* TCP Fast Open connects without connect(), past Landlock too. */
-	{ SCMP_SYS(sendto), 3, MSG_FASTOPEN, MSG_FASTOPEN, EACCES },
-	{ SCMP_SYS(sendmsg), 2, MSG_FASTOPEN, MSG_FASTOPEN, EACCES },
-	{ SCMP_SYS(sendmmsg), 3, MSG_FASTOPEN, MSG_FASTOPEN, EACCES },
+	/* TCP Fast Open connects without connect(), past Landlock too.  In the words of a kernel
+	 * where it is switched off, for libunbound then connects as others do. */
+	{ SCMP_SYS(sendto), 3, MSG_FASTOPEN, MSG_FASTOPEN, EOPNOTSUPP },
+	{ SCMP_SYS(sendmsg), 2, MSG_FASTOPEN, MSG_FASTOPEN, EOPNOTSUPP },
+	{ SCMP_SYS(sendmmsg), 3, MSG_FASTOPEN, MSG_FASTOPEN, EOPNOTSUPP },
 	/* Typing on the operator's terminal, which is standard error in the foreground. */
 	{ SCMP_SYS(ioctl), 1, UINT32_MAX, TIOCSTI, EPERM },
 	{ SCMP_SYS(ioctl), 1, UINT32_MAX, TIOCLINUX, EPERM },
@@ -127,21 +129,27 @@ static int add_masked(scmp_filter_ctx f)
 }
 
 /* Streams to other servers: by IPv4, IPv6 and Unix sockets.  Nothing else that a socket may be
- * but, where logs need it, the datagrams of a Unix one. */
-static int add_client_sockets(scmp_filter_ctx f, bool unix_datagrams)
+ * but, where logs need it, the datagrams of a Unix one, and of the others for the DNS. */
+static int add_client_sockets(scmp_filter_ctx f, const struct sandbox_rules *rules)
 {
 	static const int types[] = { SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_DCCP, SOCK_PACKET };
 	const struct scmp_arg_cmp beyond = { 0, SCMP_CMP_GT, AF_INET6, 0 };
 	const struct scmp_arg_cmp is_unix = { 0, SCMP_CMP_EQ, AF_UNIX, 0 };
 	const struct scmp_arg_cmp not_unix = { 0, SCMP_CMP_NE, AF_UNIX, 0 };
-	/* Their own protocol: MPTCP is none that Landlock knows. */
-	const struct scmp_arg_cmp other = { 2, SCMP_CMP_NE, 0, 0 };
+	/* Their own protocols: MPTCP is none that Landlock knows. */
+	const struct scmp_arg_cmp other = { 2, SCMP_CMP_GT, IPPROTO_UDP, 0 };
 	const uint32_t no = SCMP_ACT_ERRNO(EACCES);
 	int r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &beyond);
 
 	if (r == 0)
 		r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &other);
 
+	for (scmp_datum_t protocol = 1; protocol < IPPROTO_UDP && r == 0; protocol++) {
+		const struct scmp_arg_cmp is_it = { 2, SCMP_CMP_EQ, protocol, 0 };
+
+		if (protocol != IPPROTO_TCP)
+			r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &is_it);
+	}
 	for (scmp_datum_t family = 0; family < AF_INET6 && r == 0; family++) {
 		const struct scmp_arg_cmp is_it = { 0, SCMP_CMP_EQ, family, 0 };
 
@@ -153,25 +161,27 @@ static int add_client_sockets(scmp_filter_ctx f, bool unix_datagrams)
 		const struct scmp_arg_cmp type = { 1, SCMP_CMP_MASKED_EQ, 0xf, (scmp_datum_t)types[i] };
 		const struct scmp_arg_cmp by_inet[] = { not_unix, type }, by_unix[] = { is_unix, type };
 
-		r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 2, by_inet);
-		if (r == 0 && (types[i] != SOCK_DGRAM || !unix_datagrams))
+		if (types[i] != SOCK_DGRAM || !rules->datagrams)
+			r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 2, by_inet);
+		if (r == 0 && (types[i] != SOCK_DGRAM || !rules->log_sockets))
 			r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 2, by_unix);
 	}
 	return r;
 }
 
 /* socket() of every family but Unix, and that one too unless logs need it.  What is
- * accepted comes without socket(). */
+ * accepted comes without socket().  Where bind() is allowed, Landlock keeps it from TCP ports
+ * and from files; a name beyond files is one where no other role comes. */
 static int add_sockets(scmp_filter_ctx f, const struct sandbox_rules *rules)
 {
 	const struct scmp_arg_cmp not_unix = { 0, SCMP_CMP_NE, AF_UNIX, 0 };
 	const uint32_t no = SCMP_ACT_ERRNO(EACCES);
-	int r = seccomp_rule_add(f, no, SCMP_SYS(bind), 0);
+	int r = rules->datagrams ? 0 : seccomp_rule_add(f, no, SCMP_SYS(bind), 0);
 
 	if (r < 0)
 		return r;
 	if (rules->connects)
-		return add_client_sockets(f, rules->log_sockets);
+		return add_client_sockets(f, rules);
 	if (rules->log_sockets)
 		return seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &not_unix);
 	r = seccomp_rule_add(f, no, SCMP_SYS(socket), 0);

@@ -14,6 +14,7 @@
 
 #define CREATE_VERSION 1U
 #define RULE_PATH      1
+#define RULE_PORT      2
 
 struct ruleset {
 	uint64_t fs;	 /* what is forbidden unless a rule allows it */
@@ -25,6 +26,10 @@ struct path_rule {
 	uint64_t allowed;
 	int32_t fd;
 } __attribute__((packed));
+
+struct port_rule {
+	uint64_t allowed, port;
+};
 
 #define FS_EXECUTE   (1U << 0)
 #define FS_READ_FILE (1U << 2)
@@ -61,6 +66,14 @@ static int allow(int set, const char *path, uint64_t what)
 	return r;
 }
 
+/* Bind TCP to an address without choosing a port: what port 0 means. */
+static int allow_any_port(int set)
+{
+	struct port_rule rule = { .allowed = NET_BIND, .port = 0 };
+
+	return syscall(SYS_ADD, set, RULE_PORT, &rule, 0) < 0 ? -errno : 0;
+}
+
 int landlock_abi(void)
 {
 	long abi = syscall(SYS_CREATE, NULL, 0, CREATE_VERSION);
@@ -95,6 +108,8 @@ int landlock_enter(const struct sandbox_rules *rules, int abi)
 		~(uint64_t)(FS_EXECUTE | FS_CHAR | FS_SOCK | FS_FIFO | FS_BLOCK | FS_SYM | FS_IOCTL_DEV);
 	for (size_t i = 0; i < rules->n_folders && r == 0; i++)
 		r = allow(set, rules->folders[i], usual);
+	if (r == 0 && rules->datagrams && all.net)
+		r = allow_any_port(set);
 #ifdef SANDBOX_SANITIZER
 	/* To print where it happened, a sanitizer reads the process's own map. */
 	if (r == 0)

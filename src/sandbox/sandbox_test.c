@@ -97,6 +97,54 @@ static int t_inet6_udp(void)
 	return result(socket(AF_INET6, SOCK_DGRAM, 0));
 }
 
+static int t_raw(void)
+{
+	return result(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+}
+
+static int t_ping(void)
+{
+	return result(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
+}
+
+static int t_named_protocols(void)
+{
+	return socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) < 0 || socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP) < 0
+		       ? errno
+		       : 0;
+}
+
+static int t_unix_datagram(void)
+{
+	return result(socket(AF_UNIX, SOCK_DGRAM, 0));
+}
+
+static int bind_to(int type, uint16_t port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, type, 0);
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	/* Somebody else's port is allowed, too. */
+	return fd < 0 || (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 && errno != EADDRINUSE) ? errno
+												   : 0;
+}
+
+static int t_bind_any(void)
+{
+	return bind_to(SOCK_STREAM, 0);
+}
+
+static int t_bind_port(void)
+{
+	return bind_to(SOCK_STREAM, 20025);
+}
+
+static int t_bind_udp(void)
+{
+	return bind_to(SOCK_DGRAM, 20053);
+}
+
 static int t_netlink(void)
 {
 	return result(socket(AF_NETLINK, SOCK_RAW, 0));
@@ -207,38 +255,47 @@ static const struct wall {
 	int want;   /* errno; 0: it must work */
 	int signal; /* it must end by this */
 	int since;  /* Landlock ABI that makes it */
-	bool log_sockets, connects;
+	bool log_sockets, connects, datagrams;
 } walls[] = {
-	{ "files below its folder", t_write_inside, 0, 0, 0, false, false },
-	{ "folders, rename, truncate, unlink below it", t_folder_inside, 0, 0, 2, false, false },
-	{ "no reading elsewhere", t_read_outside, EACCES, 0, 1, false, false },
-	{ "no writing elsewhere", t_write_outside, EACCES, 0, 1, false, false },
-	{ "no /etc", t_passwd, EACCES, 0, 1, false, false },
-	{ "no devices", t_device, EACCES, 0, 1, false, false },
-	{ "no IPv4 socket", t_inet, EACCES, 0, 0, false, false },
-	{ "no IPv6 socket", t_inet6_udp, EACCES, 0, 0, true, false },
-	{ "no netlink socket", t_netlink, EACCES, 0, 0, true, false },
-	{ "no Unix socket", t_unix, EACCES, 0, 0, false, false },
-	{ "a Unix socket for the log", t_unix, 0, 0, 0, true, false },
-	{ "TCP for lanes", t_inet, 0, 0, 0, false, true },
-	{ "no UDP for lanes", t_inet6_udp, EACCES, 0, 0, false, true },
-	{ "no MPTCP for lanes", t_mptcp, EACCES, 0, 0, true, true },
-	{ "no netlink for lanes", t_netlink, EACCES, 0, 0, false, true },
-	{ "no socketpair", t_socketpair, EPERM, 0, 0, false, false },
-	{ "accepting", t_accept, 0, 0, 0, false, false },
-	{ "no program", t_exec, 0, SIGSYS, 0, false, false },
-	{ "no tracing", t_ptrace, 0, SIGSYS, 0, false, false },
-	{ "no bpf", t_bpf, 0, SIGSYS, 0, false, false },
-	{ "no mount", t_mount, EPERM, 0, 0, false, false },
-	{ "no namespace", t_unshare, EPERM, 0, 0, false, false },
-	{ "no io_uring", t_io_uring, EPERM, 0, 0, false, false },
-	{ "no other user", t_setuid, EPERM, 0, 0, false, false },
-	{ "no process", t_fork, EPERM, 0, 0, false, false },
-	{ "threads", t_thread, 0, 0, 0, false, false },
-	{ "no signal to others", t_signal_outside, EPERM, 0, 0, false, false },
-	{ "signals to itself", t_signal_self, 0, 0, 0, false, false },
-	{ "no core, no look from outside", t_undumpable, 0, 0, 0, false, false },
-	{ "no new privileges", t_privileges, 0, 0, 0, false, false },
+	{ "files below its folder", t_write_inside, 0, 0, 0, false, false, false },
+	{ "folders, rename, truncate, unlink below it", t_folder_inside, 0, 0, 2, false, false, false },
+	{ "no reading elsewhere", t_read_outside, EACCES, 0, 1, false, false, false },
+	{ "no writing elsewhere", t_write_outside, EACCES, 0, 1, false, false, false },
+	{ "no /etc", t_passwd, EACCES, 0, 1, false, false, false },
+	{ "no devices", t_device, EACCES, 0, 1, false, false, false },
+	{ "no IPv4 socket", t_inet, EACCES, 0, 0, false, false, false },
+	{ "no IPv6 socket", t_inet6_udp, EACCES, 0, 0, true, false, false },
+	{ "no netlink socket", t_netlink, EACCES, 0, 0, true, false, false },
+	{ "no Unix socket", t_unix, EACCES, 0, 0, false, false, false },
+	{ "a Unix socket for the log", t_unix, 0, 0, 0, true, false, false },
+	{ "TCP for lanes", t_inet, 0, 0, 0, false, true, false },
+	{ "no UDP for lanes", t_inet6_udp, EACCES, 0, 0, false, true, false },
+	{ "UDP for the DNS", t_inet6_udp, 0, 0, 0, false, true, true },
+	{ "no raw socket beside it", t_raw, EACCES, 0, 0, false, true, true },
+	{ "no ping beside it", t_ping, EACCES, 0, 0, false, true, true },
+	{ "protocols by their number", t_named_protocols, 0, 0, 0, false, true, true },
+	{ "no Unix datagrams beside it", t_unix_datagram, EACCES, 0, 0, false, true, true },
+	{ "no bind for lanes alone", t_bind_any, EACCES, 0, 0, false, true, false },
+	{ "an address to send from", t_bind_any, 0, 0, 0, false, true, true },
+	{ "a UDP port of its choice", t_bind_udp, 0, 0, 0, false, true, true },
+	{ "no TCP port of its choice", t_bind_port, EACCES, 0, 4, false, true, true },
+	{ "no MPTCP for lanes", t_mptcp, EACCES, 0, 0, true, true, false },
+	{ "no netlink for lanes", t_netlink, EACCES, 0, 0, false, true, false },
+	{ "no socketpair", t_socketpair, EPERM, 0, 0, false, false, false },
+	{ "accepting", t_accept, 0, 0, 0, false, false, false },
+	{ "no program", t_exec, 0, SIGSYS, 0, false, false, false },
+	{ "no tracing", t_ptrace, 0, SIGSYS, 0, false, false, false },
+	{ "no bpf", t_bpf, 0, SIGSYS, 0, false, false, false },
+	{ "no mount", t_mount, EPERM, 0, 0, false, false, false },
+	{ "no namespace", t_unshare, EPERM, 0, 0, false, false, false },
+	{ "no io_uring", t_io_uring, EPERM, 0, 0, false, false, false },
+	{ "no other user", t_setuid, EPERM, 0, 0, false, false, false },
+	{ "no process", t_fork, EPERM, 0, 0, false, false, false },
+	{ "threads", t_thread, 0, 0, 0, false, false, false },
+	{ "no signal to others", t_signal_outside, EPERM, 0, 0, false, false, false },
+	{ "signals to itself", t_signal_self, 0, 0, 0, false, false, false },
+	{ "no core, no look from outside", t_undumpable, 0, 0, 0, false, false, false },
+	{ "no new privileges", t_privileges, 0, 0, 0, false, false, false },
 };
 
 #define NO_SANDBOX 255
@@ -247,9 +304,11 @@ static const struct wall {
 static int in_child(const struct wall *w, int *ret_landlock)
 {
 	const char *folders[] = { inside };
-	const struct sandbox_rules rules = {
-		.folders = folders, .n_folders = 1, .log_sockets = w->log_sockets, .connects = w->connects
-	};
+	const struct sandbox_rules rules = { .folders = folders,
+					     .n_folders = 1,
+					     .log_sockets = w->log_sockets,
+					     .connects = w->connects,
+					     .datagrams = w->datagrams };
 	struct sandbox_report report = { 0 };
 	int status, tell[2];
 	pid_t pid;

@@ -175,7 +175,7 @@ static void line(char *text)
 
 static void walls(void)
 {
-	struct sandbox_rules rules = { .connects = true };
+	struct sandbox_rules rules = { .connects = true, .datagrams = true };
 	struct sandbox_report report;
 
 	if (sandbox_enter(&rules, &report) < 0)

@@ -22,6 +22,8 @@ static bool as_wanted(const struct attempt *a, bool dead, int error)
 		return !dead && (error == EACCES || error == EPERM || error == EXDEV);
 	case ABSENT:
 		return !dead && error == ENOSYS;
+	case OFF:
+		return !dead && error == EOPNOTSUPP;
 	case DEAD:
 		return dead;
 	case YES:

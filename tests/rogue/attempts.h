@@ -18,6 +18,7 @@ enum want {
 	NO,	/* EACCES or EPERM */
 	NO_DEV, /* or EXDEV: the older Landlock's word for "not from folder to folder" */
 	ABSENT, /* ENOSYS */
+	OFF,	/* EOPNOTSUPP */
 	DEAD,	/* the process is killed by SIGSYS */
 	YES,
 };

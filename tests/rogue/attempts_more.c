@@ -103,6 +103,10 @@ static long raw4(void)
 {
 	return a_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
 }
+static long ping(void)
+{
+	return a_socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+}
 static long mptcp(void)
 {
 	return a_socket(AF_INET, SOCK_STREAM, 262);
@@ -164,6 +168,20 @@ static long connect_held(void)
 static long bind_held(void)
 {
 	return bind(at.tcp, LOOPBACK);
+}
+static long bind_any(void)
+{
+	const struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	return bind(at.tcp, (const struct sockaddr *)&any, sizeof(any));
+}
+static long bind_unix(void)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%.90s.rogue", at.own);
+	return fd < 0 ? fd : bind(fd, (const struct sockaddr *)&to, sizeof(to));
 }
 static long fastopen(void)
 {
@@ -314,12 +332,15 @@ const struct attempt attempts_at_more[] = {
 
 	{ "TCP socket, IPv4", tcp4, NO, BUT(IPC_SMTP), 0 },
 	{ "TCP socket, IPv4", tcp4, YES, BIT(IPC_SMTP), 0 }, /* lanes */
-	{ "UDP socket, IPv4", udp4, NO, ALL, 0 },
+	{ "UDP socket, IPv4", udp4, NO, BUT(IPC_SMTP), 0 },
+	{ "UDP socket, IPv4", udp4, YES, BIT(IPC_SMTP), 0 }, /* the DNS */
 	{ "raw socket, IPv4", raw4, NO, ALL, 0 },
+	{ "ping socket, IPv4", ping, NO, ALL, 0 },
 	{ "MPTCP socket", mptcp, NO, ALL, 0 },
 	{ "TCP socket, IPv6", tcp6, NO, BUT(IPC_SMTP), 0 },
 	{ "TCP socket, IPv6", tcp6, YES, BIT(IPC_SMTP), 0 }, /* lanes */
-	{ "UDP socket, IPv6", udp6, NO, ALL, 0 },
+	{ "UDP socket, IPv6", udp6, NO, BUT(IPC_SMTP), 0 },
+	{ "UDP socket, IPv6", udp6, YES, BIT(IPC_SMTP), 0 },
 	{ "Unix socket", unix_stream, NO, BUT(IPC_SMTP), 0 },
 	{ "Unix socket", unix_stream, YES, BIT(IPC_SMTP), 0 }, /* lanes */
 	{ "Unix socket for datagrams", unix_datagram, NO, ALL, 0 },
@@ -332,8 +353,11 @@ const struct attempt attempts_at_more[] = {
 	{ "socketpair()", pair, NO, ALL, 0 },
 	{ "connect a socket that it has", connect_held, NO, BUT(IPC_SMTP), 0 },
 	{ "bind a socket that it has", bind_held, NO, ALL, 0 },
-	{ "connect by Fast Open", fastopen, NO, ALL, 0 },
-	{ "connect by Fast Open, sendmsg()", fastopen_message, NO, ALL, 0 },
+	{ "bind it to any port", bind_any, NO, BUT(IPC_SMTP), 0 },
+	{ "bind it to any port", bind_any, YES, BIT(IPC_SMTP), 0 }, /* lanes, by the address they send from */
+	{ "a Unix socket that others find", bind_unix, NO, ALL, 0 },
+	{ "connect by Fast Open", fastopen, OFF, ALL, 0 },
+	{ "connect by Fast Open, sendmsg()", fastopen_message, OFF, ALL, 0 },
 	{ "connect to the control socket", connect_unix, NO, BUT(IPC_SMTP), 0 },
 
 	{ "setuid()", set_uid, NO, ALL, 0 },

@@ -156,6 +156,12 @@ def test_without_anchors_nothing_is_secure_or_bogus(binary, zones):
     assert status['way'] == 'servers' and not status['validates']
 
 
+def test_behind_the_walls(ask):
+    """The same where no file can be opened, from the first question on."""
+    answers = ask('MX a.test', 'MX bad.test', 'TXT long.a.test', args=['-w'])
+    assert sorted(a['status'] for a in answers) == ['bogus', 'ok', 'ok']
+
+
 def test_hosts_file(ask, tmp_path):
     hosts = tmp_path / 'hosts'
     hosts.write_text('127.0.0.1 localhost\n# a comment\n192.0.2.7 mail.corp MAIL # the smart host\n2001:db8::7 mail\n'
