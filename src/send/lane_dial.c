@@ -376,6 +376,23 @@ void lane_dial_tick(struct lane *l)
 	lane_run(l);
 }
 
+/* The one that worked last comes first, for an hour. */
+static void take_ports(const struct lane *l, struct dial_setup *to)
+{
+	const struct way *w = l->way;
+	uint32_t worked = 0;
+	size_t n = 0;
+
+	(void)recall_get(&l->send->recall, RECALL_PORT, slice_str(w->route), now(l), &worked);
+	for (size_t i = 0; i < w->n_ports; i++)
+		if (w->ports[i].port == worked)
+			to->ports[n++] = w->ports[i];
+	for (size_t i = 0; i < w->n_ports; i++)
+		if (w->ports[i].port != worked)
+			to->ports[n++] = w->ports[i];
+	to->n_ports = n;
+}
+
 void lane_dial_begin(struct lane *l)
 {
 	struct way *w = l->way;
@@ -387,13 +404,9 @@ void lane_dial_begin(struct lane *l)
 				    .strict = w->via == CONF_VIA_SMARTHOST || w->login,
 				    .credentials = w->login,
 				    .connect_ms = l->connect_s * 1000 };
-	uint32_t worked = 0;
 
-	if (w->port.port == 0 && w->host[0].path[0] == '\0') {
-		(void)recall_get(&l->send->recall, RECALL_PORT, slice_str(w->route), now(l), &worked);
-		dial_auto_ports((uint16_t)worked, setup.ports);
-		setup.n_ports = DIAL_PORTS_MAX;
-	}
+	if (w->port.port == 0 && w->n_ports > 0)
+		take_ports(l, &setup);
 	for (size_t i = 0; i < setup.n_hosts; i++) {
 		char host[256];
 

@@ -133,6 +133,7 @@ static bool asks_anew(struct lane *l, const struct send_secret *s)
 {
 	if (!login_is_token(l->mech) || l->secret_generation != s->generation || !l->send->setup.stale)
 		return false;
+	l->waits_for_secret = l->asked_anew = true; /* it may come before stale() returns */
 	l->send->setup.stale(l->send->setup.arg, slice_str(l->way->route), s->generation);
 	return true;
 }
@@ -194,11 +195,8 @@ void lane_auth(struct lane *l, const struct smtp_client_ask *a)
 	if (a->refused > 0 && s->generation == l->secret_generation) {
 		if (l->waits_for_secret)
 			return;
-		if (a->refused > 1 || l->asked_anew || !asks_anew(l, s)) {
+		if (a->refused > 1 || l->asked_anew || !asks_anew(l, s))
 			smtp_client_auth_give_up(l->engine, "4.7.8", "the login was refused");
-			return;
-		}
-		l->waits_for_secret = l->asked_anew = true;
 		return;
 	}
 	l->waits_for_secret = false;

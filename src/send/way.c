@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "resolve/resolve.h"
+#include "route/providers.h"
 #include "route/tls_policy.h"
 #include "send/private.h"
 
@@ -222,8 +223,12 @@ static bool parse_host(struct slice text, struct way_host *ret)
 
 static void take_hosts(struct way *w, const struct conf_route *r)
 {
+	const struct route_provider *p = *r->provider ? route_provider(slice_str(r->provider)) : NULL;
 	size_t n = r->n_hosts < DIAL_HOSTS_MAX ? r->n_hosts : DIAL_HOSTS_MAX;
+	const char *by_provider = p && n == 0 ? p->host : NULL;
 
+	if (by_provider)
+		n = 1;
 	w->host = calloc(n ? n : 1, sizeof(*w->host));
 	if (!w->host || n == 0) {
 		fail(w, WAY_TEMPORARY, "4.3.5", w->host ? "the route names no host" : "out of memory");
@@ -232,7 +237,7 @@ static void take_hosts(struct way *w, const struct conf_route *r)
 	for (size_t i = 0; i < n; i++) {
 		struct way_host h = { .preference = (uint16_t)i };
 
-		if (parse_host(slice_str(r->hosts[i]), &h))
+		if (parse_host(slice_str(by_provider ? by_provider : r->hosts[i]), &h))
 			w->host[w->n_hosts++] = h;
 	}
 	if (w->n_hosts == 0) {
@@ -274,8 +279,36 @@ static void take_fingerprint(struct way *w, const char *text)
 	w->n_fingerprints += n == 64;
 }
 
+/* The submission ports: by custom, or those that the provider has, in its order. */
+static void take_ports(struct way *w, const struct route_provider *p)
+{
+	struct dial_port custom[DIAL_PORTS_MAX];
+	uint16_t has[ROUTE_PROVIDER_PORTS];
+	size_t n = p ? route_provider_ports(p, has) : 0;
+
+	dial_auto_ports(0, custom);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < DIAL_PORTS_MAX && w->n_ports < DIAL_PORTS_MAX; k++)
+			if (custom[k].port == has[i])
+				w->ports[w->n_ports++] = custom[k];
+	if (w->n_ports > 0)
+		return;
+	memcpy(w->ports, custom, sizeof(custom));
+	w->n_ports = DIAL_PORTS_MAX;
+}
+
+/* A provider that takes tokens only offers LOGIN all the same. */
+static void take_mechanism(struct way *w, const struct route_provider *p)
+{
+	if (!p || p->password != ROUTE_PASSWORD_OAUTH || w->mechanism != CONF_MECHANISM_AUTO)
+		return;
+	w->mechanism = strstr(p->mechanisms, "XOAUTH2") ? CONF_MECHANISM_XOAUTH2 : CONF_MECHANISM_OAUTHBEARER;
+}
+
 static bool take_route(struct way *w, const struct conf_route *r)
 {
+	const struct route_provider *p = *r->provider ? route_provider(slice_str(r->provider)) : NULL;
+
 	w->via = r->via;
 	w->tls = r->tls;
 	w->mechanism = r->mechanism;
@@ -285,6 +318,8 @@ static bool take_route(struct way *w, const struct conf_route *r)
 	w->helo = strdup(r->helo);
 	for (size_t i = 0; i < r->n_fingerprints && i < WAY_FINGERPRINTS_MAX; i++)
 		take_fingerprint(w, r->fingerprints[i]);
+	take_ports(w, p);
+	take_mechanism(w, p);
 	w->port.port = r->port;
 	w->port.tls = r->tls == CONF_ROUTE_TLS_OFF ? DIAL_TLS_NEVER : DIAL_TLS_MAY;
 	if (r->port == 0 && r->via != CONF_VIA_SMARTHOST)

@@ -49,7 +49,9 @@ struct way {
 	int via, tls, mechanism; /* enum conf_via, conf_route_tls, conf_mechanism */
 	bool named;		 /* its hosts are the configuration's, not MX's */
 	bool login;
-	struct dial_port port; /* port 0: the submission ports by rule */
+	struct dial_port port; /* port 0: one of these, in turn */
+	struct dial_port ports[DIAL_PORTS_MAX];
+	size_t n_ports;
 	char *user, *helo;
 	unsigned char fingerprints[WAY_FINGERPRINTS_MAX][32];
 	size_t n_fingerprints;

@@ -1,0 +1,818 @@
+/* Lanes against servers that play a script, on addresses of loopback; the test is queue.  What
+ * must never happen is looked for on the servers' side: which ports were come to, and what was
+ * said there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "ipc/raw.h"
+#include "net/tls_client.h"
+#include "send/send.h"
+
+#define SERVERS_MAX 8
+
+/* ---- servers ---- */
+
+/* Lines of a script: "S text" is said, "C text" must begin what the client says next, "B" is a
+ * body, "TLS" shakes hands, "HANG" says nothing more, "END" hangs up.  One script a connection; the
+ * last one is played again. */
+struct server {
+	struct ip ip;
+	uint16_t port;
+	const char *const *script[4];
+	unsigned connections;
+	int fd;
+	uv_poll_t poll;
+	struct buf heard; /* all lines, of all connections */
+};
+
+struct session {
+	struct server *server;
+	struct conn *conn;
+	const char *const *at;
+};
+
+static uv_loop_t loop;
+static struct tls_server *tls;
+static struct tls_client *trust;
+static struct server servers[SERVERS_MAX];
+static size_t n_servers;
+static struct session sessions[64];
+static size_t n_sessions;
+
+static bool take_line(struct conn *c, struct slice *ret)
+{
+	struct slice in = conn_input(c);
+	size_t end = slice_find(in, '\n');
+
+	if (end == in.n)
+		return false;
+	*ret = slice_head(in, end + 1);
+	return true;
+}
+
+/* Until the script waits for the client. */
+static void play(struct session *s)
+{
+	for (;;) {
+		const char *line = *s->at;
+		struct slice got;
+
+		if (!line || !strcmp(line, "HANG"))
+			return;
+		if (!strncmp(line, "S ", 2)) {
+			conn_write(s->conn, slice_str(line + 2));
+			conn_write(s->conn, SLICE_LIT("\r\n"));
+		} else if (!strcmp(line, "TLS")) {
+			if (!conn_in_tls(s->conn)) {
+				conn_start_tls(s->conn, tls, TLS_MIN_1_2);
+				return;
+			}
+		} else if (!strcmp(line, "END")) {
+			conn_close_gently(s->conn);
+			s->conn = NULL;
+			return;
+		} else {
+			if (!take_line(s->conn, &got))
+				return;
+			buf_put(&s->server->heard, got);
+			conn_consume(s->conn, got.n);
+			if (line[0] == 'B' && !slice_eq(got, SLICE_LIT(".\r\n")))
+				continue;
+			if (line[0] == 'C' && !slice_starts(got, slice_str(line + 2))) {
+				print_message("# expected '%s', got '%.*s'\n", line + 2, SLICE_ARG(got));
+				conn_close(s->conn);
+				s->conn = NULL;
+				return;
+			}
+		}
+		s->at++;
+	}
+}
+
+static void on_session(void *arg, struct conn *c, enum conn_event event)
+{
+	struct session *s = arg;
+
+	if (event == CONN_EOF || event == CONN_ERROR || event == CONN_TLS_FAILED) {
+		conn_close(c);
+		s->conn = NULL;
+	} else {
+		play(s);
+	}
+}
+
+static void on_listener(uv_poll_t *p, int status, int events)
+{
+	struct server *v = p->data;
+	struct session *s = &sessions[n_sessions++ % 64];
+	struct conn_setup setup = { &loop, 65536, 65536, on_session, s };
+	unsigned n = v->connections++;
+	int fd = accept4(v->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)status, (void)events;
+	assert_true(fd >= 0);
+	if (!v->script[0]) { /* watches only */
+		close(fd);
+		return;
+	}
+	while (n > 0 && (n > 3 || !v->script[n]))
+		n--;
+	*s = (struct session){ .server = v, .at = v->script[n] };
+	assert_int_equal(conn_take(&setup, fd, false, &s->conn), 0);
+	play(s);
+}
+
+/* 127.x.y.z, other ones for each test program that runs at the same time. */
+static const char *address(unsigned last)
+{
+	static char text[IP_TEXT_MAX];
+	unsigned pid = (unsigned)getpid();
+
+	snprintf(text, sizeof(text), "127.%u.%u.%u", 64 + (pid >> 8) % 64, pid & 255, last);
+	return text;
+}
+
+static struct server *serve(const char *ip, uint16_t port, const char *const *script)
+{
+	struct server *v = &servers[n_servers++];
+	struct sockaddr_storage sa;
+	int one = 1;
+	socklen_t n;
+
+	assert_true(n_servers <= SERVERS_MAX);
+	*v = (struct server){ .port = port, .script = { script } };
+	assert_true(ip_parse(slice_str(ip), &v->ip));
+	n = ip_to_sockaddr(&v->ip, port, &sa);
+	v->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	setsockopt(v->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(v->fd, (struct sockaddr *)&sa, n) < 0)
+		skip(); /* not as root: the submission ports are out of reach */
+	assert_int_equal(listen(v->fd, 16), 0);
+	getsockname(v->fd, (struct sockaddr *)&sa, &n);
+	v->port = ntohs(((struct sockaddr_in *)(void *)&sa)->sin_port);
+	buf_init(&v->heard, 1 << 20);
+	uv_poll_init(&loop, &v->poll, v->fd);
+	v->poll.data = v;
+	uv_poll_start(&v->poll, UV_READABLE, on_listener);
+	return v;
+}
+
+static bool heard(const struct server *v, const char *what)
+{
+	struct slice all = buf_slice(&v->heard);
+
+	return memmem(all.p, all.n, what, strlen(what)) != NULL;
+}
+
+/* ---- queue ---- */
+
+static struct send *tx;
+static struct channel *ch;
+static struct conf *conf;
+static int queue;
+static unsigned stales;
+
+static void on_message(void *arg, struct channel *c, const struct ipc_message *m, int *fd)
+{
+	(void)arg, (void)c, (void)m, (void)fd;
+}
+
+static void on_closed(void *arg, struct channel *c, const char *why)
+{
+	(void)arg, (void)c, (void)why;
+}
+
+static void credential(const char *secret, uint64_t generation)
+{
+	struct ipc_credential m = { .route = SLICE_LIT("r"),
+				    .generation = generation,
+				    .there = secret != NULL,
+				    .secret = slice_str(secret),
+				    .why = SLICE_LIT("nobody knows") };
+
+	assert_int_equal(send_secret(tx, &m), 0);
+}
+
+/* As main does: another token comes, once. */
+static void on_stale(void *arg, struct slice route, uint64_t generation)
+{
+	(void)arg;
+	assert_true(slice_eq(route, SLICE_LIT("r")));
+	if (++stales == 1)
+		credential("new-token", generation + 1);
+	else
+		credential("new-token", generation);
+}
+
+static int set_up(void **state)
+{
+	static const struct channel_handlers handlers = { on_message, on_closed };
+	struct send_setup setup = { .loop = &loop, .stale = on_stale };
+	const char *const names[] = { "smart.test" };
+	struct buf pem;
+	struct slice s;
+	char why[256];
+	int fd[2];
+
+	(void)state;
+	uv_loop_init(&loop);
+	n_servers = n_sessions = stales = 0;
+	buf_init(&pem, 65536);
+	assert_int_equal(tls_self_signed(names, 1, &pem), 0);
+	s = buf_slice(&pem);
+	assert_int_equal(tls_server_new(&tls), 0);
+	assert_int_equal(tls_server_load(tls, &s, 1, why, sizeof(why)), 0);
+	buf_wipe(&pem);
+	assert_int_equal(tls_client_new(SLICE_LIT(""), &trust), 0);
+	assert_int_equal(channel_pair(fd), 0);
+	assert_int_equal(channel_new(&loop, fd[0], 4U << 20, &handlers, NULL, &ch), 0);
+	queue = fd[1];
+	assert_int_equal(send_new(&setup, &tx), 0);
+	send_trust(tx, trust);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	send_free(tx);
+	channel_free(ch);
+	close(queue);
+	for (size_t i = 0; i < n_sessions && i < 64; i++)
+		conn_close(sessions[i].conn);
+	for (size_t i = 0; i < n_servers; i++) {
+		uv_close((uv_handle_t *)&servers[i].poll, NULL);
+		buf_done(&servers[i].heard);
+	}
+	uv_run(&loop, UV_RUN_DEFAULT);
+	for (size_t i = 0; i < n_servers; i++)
+		close(servers[i].fd);
+	tls_server_free(tls);
+	tls_client_free(trust);
+	conf_free(conf);
+	conf = NULL;
+	return uv_loop_close(&loop);
+}
+
+/* What stands below routes: r: */
+static void configure(const char *route)
+{
+	struct conf_setup setup = { .file = "test" };
+	struct conf_finding *findings = NULL;
+	struct buf text;
+
+	buf_init(&text, 65536);
+	buf_fmt(&text, "hostname: us.test\nroutes:\n  r:\n    to: \"*\"\n%s", route);
+	if (conf_parse(buf_slice(&text), &setup, &conf, &findings) < 0) {
+		struct buf b;
+
+		buf_init(&b, 65536);
+		conf_findings_show(findings, "test", &b);
+		print_message("%.*s", SLICE_ARG(buf_slice(&b)));
+		fail();
+	}
+	conf_findings_free(findings);
+	buf_done(&text);
+	assert_int_equal(send_configure(tx, conf), 0);
+	send_peer(tx, ch);
+}
+
+/* The servers' certificate is their own: it passes with "require" only. */
+static void smart(const char *more)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		 "    via: smarthost\n    hosts: [%s]\n    user: u\n    password_file: /nonexistent\n%s%s",
+		 address(1), strstr(more, "tls:") ? "" : "    tls: require\n", more);
+	configure(text);
+	credential("secret", 1);
+}
+
+static struct ipc_message m; /* the last that was heard */
+
+static enum ipc_type hear(void)
+{
+	for (int i = 0; i < 8000 && !raw_waits(queue, 0); i++) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		usleep(500);
+	}
+	assert_int_equal(raw_take(queue, &m), 0);
+	return m.type == IPC_TYPE_job_credit ? hear() : m.type;
+}
+
+static void tell(struct ipc_message t)
+{
+	int fd = -1;
+
+	assert_null(send_message(tx, &t, &fd));
+}
+
+static void open_lane(uint64_t lane)
+{
+	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
+				   .lane_open = { .lane = lane,
+						  .protocol = IPC_LANE_SMTP,
+						  .route = SLICE_LIT("r"),
+						  .connect_s = 2,
+						  .command_s = 1,
+						  .final_s = 1 } });
+}
+
+static void job(uint64_t number, uint64_t lane, bool requiretls)
+{
+	tell((struct ipc_message){ .type = IPC_TYPE_job,
+				   .job = { .job = number,
+					    .lane = lane,
+					    .id = SLICE_LIT("1JMB4MM9R0JRV"),
+					    .sender = SLICE_LIT("a@us.test"),
+					    .headers = SLICE_LIT("Subject: x\r\n\r\n"),
+					    .requiretls = requiretls,
+					    .body_size = 3 } });
+	tell((struct ipc_message){ .type = IPC_TYPE_job_rcpt,
+				   .job_rcpt = { .job = number, .address = SLICE_LIT("b@there.test") } });
+	tell((struct ipc_message){ .type = IPC_TYPE_job_body,
+				   .job_body = { .job = number, .data = SLICE_LIT("x\r\n") } });
+	tell((struct ipc_message){ .type = IPC_TYPE_job_end, .job_end = { .job = number } });
+}
+
+/* The lane ends, in this way and with these words in it. */
+static void ends(enum ipc_lane_end end, const char *enhanced, const char *words)
+{
+	assert_int_equal(hear(), IPC_TYPE_lane_closed);
+	if (m.lane_closed.end != end || !slice_eq(m.lane_closed.enhanced, slice_str(enhanced)) ||
+	    !memmem(m.lane_closed.text.p, m.lane_closed.text.n, words, strlen(words)))
+		fail_msg("end %u, %.*s %.*s", m.lane_closed.end, SLICE_ARG(m.lane_closed.enhanced),
+			 SLICE_ARG(m.lane_closed.text));
+}
+
+static void is_ready(uint16_t port, enum ipc_security security)
+{
+	if (hear() != IPC_TYPE_lane_ready)
+		fail_msg("%s: %.*s", ipc_type_name(m.type), SLICE_ARG(m.lane_closed.text));
+	assert_int_equal(m.lane_ready.port, port);
+	assert_int_equal(m.lane_ready.security, security);
+}
+
+static void delivers(uint64_t number)
+{
+	assert_int_equal(hear(), IPC_TYPE_job_result);
+	assert_int_equal(m.job_result.job, number);
+	assert_int_equal(m.job_result.result, IPC_JOB_DELIVERED);
+	assert_int_equal(m.job_result.code, 250);
+}
+
+/* ---- scripts ---- */
+
+#define HELLO "S 220 smart.test", "C EHLO us.test"
+#define MESSAGE                                                                                              \
+	"C MAIL FROM:<a@us.test>", "S 250 ok", "C RCPT TO:<b@there.test>", "S 250 ok", "C DATA", "S 354 go", \
+		"B", "S 250 2.0.0 taken"
+#define QUIT	 "C QUIT", "S 221 bye", "END"
+#define STARTTLS "S 250-smart.test", "S 250 STARTTLS", "C STARTTLS", "S 220 go", "TLS"
+#define LOGIN                                                                                        \
+	"C EHLO us.test", "S 250-smart.test", "S 250 AUTH PLAIN LOGIN", "C AUTH PLAIN AHUAc2VjcmV0", \
+		"S 235 in"
+#define SCRIPT(...)               \
+	(const char *const[])     \
+	{                         \
+		__VA_ARGS__, NULL \
+	}
+
+#define GOOD_587 SCRIPT(HELLO, STARTTLS, LOGIN, MESSAGE, MESSAGE, QUIT)
+#define GOOD_465 SCRIPT("TLS", "S 220 smart.test", LOGIN, MESSAGE, MESSAGE, QUIT)
+#define WATCHED	 NULL
+
+/* ---- tests ---- */
+
+static void test_plain(void **state)
+{
+	char route[256];
+	struct server *v = serve(address(1), 0, SCRIPT(HELLO, "S 250 smart.test", MESSAGE, MESSAGE, "HANG"));
+
+	(void)state;
+	snprintf(route, sizeof(route), "    via: host\n    hosts: [%s]\n    port: %u\n", address(1), v->port);
+	configure(route);
+	open_lane(1);
+	is_ready(v->port, IPC_SECURITY_CLEAR);
+	assert_int_equal(m.lane_ready.fell_back, 0);
+	job(1, 1, false);
+	job(2, 1, false); /* behind it, in the window */
+	delivers(1);
+	delivers(2);
+	assert_int_equal(v->connections, 1);
+}
+
+static void test_resolved(void **state)
+{
+	unsigned char key[2][IPC_SITE_KEY];
+
+	(void)state;
+	configure("    via: host\n    hosts: [127.0.0.1, \"::1\"]\n    port: 2599\n");
+	for (int i = 0; i < 2; i++) {
+		tell((struct ipc_message){
+			.type = IPC_TYPE_resolve,
+			.resolve = { .req = 7, .route = SLICE_LIT("r"), .relax = (uint8_t)i } });
+		assert_int_equal(hear(), IPC_TYPE_resolved);
+		assert_int_equal(m.resolved.req, 7);
+		assert_int_equal(m.resolved.what, IPC_RESOLVED_OK);
+		assert_true(slice_eq(m.resolved.site, SLICE_LIT("127.0.0.1")));
+		assert_int_equal(m.resolved.key.n, IPC_SITE_KEY);
+		memcpy(key[i], m.resolved.key.p, IPC_SITE_KEY);
+	}
+	/* Another policy is another site. */
+	assert_memory_not_equal(key[0], key[1], IPC_SITE_KEY);
+	tell((struct ipc_message){ .type = IPC_TYPE_resolve,
+				   .resolve = { .req = 8, .route = SLICE_LIT("gone") } });
+	assert_int_equal(hear(), IPC_TYPE_resolved);
+	assert_int_equal(m.resolved.what, IPC_RESOLVED_TEMPORARY);
+	/* A lane to what is another site by now. */
+	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
+				   .lane_open = { .lane = 1,
+						  .protocol = IPC_LANE_SMTP,
+						  .route = SLICE_LIT("r"),
+						  .key = slice_of(key[1], IPC_SITE_KEY) } });
+	assert_int_equal(hear(), IPC_TYPE_lane_closed);
+	assert_int_equal(m.lane_closed.end, IPC_LANE_MOVED);
+}
+
+static void test_opportunistic(void **state)
+{
+	char route[256];
+	struct server *v =
+		serve(address(1), 0,
+		      SCRIPT(HELLO, STARTTLS, "C EHLO us.test", "S 250 smart.test", MESSAGE, "HANG"));
+
+	(void)state;
+	snprintf(route, sizeof(route), "    via: host\n    hosts: [%s]\n    port: %u\n", address(1), v->port);
+	configure(route);
+	open_lane(1);
+	is_ready(v->port, IPC_SECURITY_ENCRYPTED);
+	job(1, 1, false);
+	delivers(1);
+}
+
+/* The handshake fails: in clear, on another connection, and that is told. */
+static void test_falls_back(void **state)
+{
+	char route[256];
+	struct server *v = serve(address(1), 0,
+				 SCRIPT(HELLO, "S 250-smart.test", "S 250 STARTTLS", "C STARTTLS", "S 220 go",
+					"S this is no TLS", "HANG"));
+
+	(void)state;
+	v->script[1] = SCRIPT(HELLO, "S 250-smart.test", "S 250 STARTTLS", MESSAGE, "HANG");
+	snprintf(route, sizeof(route), "    via: host\n    hosts: [%s]\n    port: %u\n", address(1), v->port);
+	configure(route);
+	open_lane(1);
+	is_ready(v->port, IPC_SECURITY_CLEAR);
+	assert_int_equal(m.lane_ready.fell_back, 1);
+	job(1, 1, false);
+	delivers(1);
+	assert_int_equal(v->connections, 2);
+}
+
+/* Where TLS is required it does not. */
+static void test_required_does_not_fall_back(void **state)
+{
+	static const char *const rules[] = { "require", "verify" };
+	char route[256];
+	struct server *v = serve(address(1), 0,
+				 SCRIPT(HELLO, "S 250-smart.test", "S 250 STARTTLS", "C STARTTLS", "S 220 go",
+					"S this is no TLS", "HANG"));
+
+	(void)state;
+	v->script[1] = SCRIPT(HELLO, "S 250 smart.test", MESSAGE, "HANG");
+	for (int i = 0; i < 2; i++) {
+		v->connections = 0;
+		snprintf(route, sizeof(route), "    via: host\n    hosts: [%s]\n    port: %u\n    tls: %s\n",
+			 address(1), v->port, rules[i]);
+		conf_free(conf);
+		configure(route);
+		open_lane(1 + (uint64_t)i);
+		ends(IPC_LANE_TLS, "4.7.5", "TLS");
+		assert_int_equal(v->connections, 1);
+		assert_false(heard(v, "MAIL"));
+	}
+}
+
+static void test_smart_host(void **state)
+{
+	struct server *v = serve(address(1), 587, GOOD_587);
+
+	(void)state;
+	smart("");
+	open_lane(1);
+	is_ready(587, IPC_SECURITY_ENCRYPTED);
+	job(1, 1, false);
+	delivers(1);
+	assert_true(heard(v, "AUTH PLAIN"));
+}
+
+/* 587 refused: 465, its equal; and the next lane goes there at once. */
+static void test_port_that_worked(void **state)
+{
+	struct server *a, *b = serve(address(1), 465, GOOD_465);
+
+	(void)state;
+	smart("");
+	open_lane(1);
+	is_ready(465, IPC_SECURITY_ENCRYPTED);
+	a = serve(address(1), 587, WATCHED);
+	open_lane(2);
+	is_ready(465, IPC_SECURITY_ENCRYPTED);
+	assert_int_equal(a->connections, 0);
+	assert_int_equal(b->connections, 2);
+}
+
+/* STARTTLS is not offered on 587: no password, no mail, the next port. */
+static void test_stripped(void **state)
+{
+	struct server *a = serve(address(1), 587,
+				 SCRIPT(HELLO, "S 250-smart.test", "S 250 AUTH PLAIN", "HANG")),
+		      *b = serve(address(1), 465, GOOD_465), *never = serve(address(1), 25, WATCHED);
+
+	(void)state;
+	smart("");
+	open_lane(1);
+	is_ready(465, IPC_SECURITY_ENCRYPTED);
+	assert_int_equal(a->connections, 1);
+	assert_int_equal(b->connections, 1);
+	assert_int_equal(never->connections, 0);
+	assert_false(heard(a, "AUTH"));
+	assert_false(heard(a, "MAIL"));
+}
+
+static void test_stripped_everywhere(void **state)
+{
+	const char *const *bare = SCRIPT(HELLO, "S 250-smart.test", "S 250 AUTH PLAIN", "HANG");
+	struct server *a = serve(address(1), 587, bare), *b = serve(address(1), 2525, bare),
+		      *never = serve(address(1), 25, WATCHED);
+
+	(void)state;
+	smart("");
+	open_lane(1);
+	ends(IPC_LANE_TLS, "4.7.4", "STARTTLS");
+	assert_int_equal(a->connections, 1);
+	assert_int_equal(b->connections, 1);
+	assert_int_equal(never->connections, 0);
+	assert_false(heard(a, "AUTH") || heard(b, "AUTH"));
+}
+
+/* What ends it: no other port is tried, nor 25. */
+static void test_the_end(void **state)
+{
+	const struct {
+		const char *const *script;
+		const char *more; /* of the route */
+		enum ipc_lane_end end;
+		const char *enhanced, *words;
+	} rows[] = {
+		{ SCRIPT(HELLO, STARTTLS, "C EHLO", "S 250-x", "S 250 AUTH PLAIN", "C AUTH PLAIN",
+			 "S 535 5.7.8 no", "HANG"),
+		  "", IPC_LANE_AUTH, "5.7.8", "535 5.7.8 no" },
+		{ SCRIPT(HELLO, STARTTLS, "C EHLO", "S 250-x", "S 250 AUTH PLAIN", "C AUTH PLAIN", "END"), "",
+		  IPC_LANE_AUTH, "4.4.2", "closed" },
+		{ SCRIPT(HELLO, STARTTLS, "C EHLO", "S 250-x", "S 250 AUTH CRAM-MD5", "HANG"), "",
+		  IPC_LANE_AUTH, "4.7.0", "no way to log in" },
+		{ SCRIPT(HELLO, STARTTLS, "HANG"), "    tls: verify\n", IPC_LANE_TLS, "4.7.5", "TLS failed" },
+		{ SCRIPT(HELLO, STARTTLS, "HANG"), "    tls: auto\n", IPC_LANE_TLS, "4.7.5", "TLS failed" },
+		{ SCRIPT(HELLO, STARTTLS, "HANG"),
+		  "    fingerprints: [00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff]\n",
+		  IPC_LANE_TLS, "4.7.5", "TLS failed" },
+		{ SCRIPT(HELLO, "S 250-smart.test", "S 250 STARTTLS", "C STARTTLS", "S 454 4.7.0 not now",
+			 "HANG"),
+		  "", IPC_LANE_TLS, "4.7.0", "454 4.7.0 not now" },
+		{ SCRIPT(HELLO, "S 250-smart.test", "S 250 STARTTLS", "C STARTTLS", "S 220 go", "S no TLS",
+			 "HANG"),
+		  "", IPC_LANE_TLS, "4.7.5", "TLS" },
+		{ SCRIPT("S 554 5.7.1 not you", "HANG"), "", IPC_LANE_ANSWERED, "5.7.1",
+		  "554 5.7.1 not you" },
+		{ SCRIPT("END"), "", IPC_LANE_BROKE, "4.4.2", "closed" },
+	};
+	struct server *a = serve(address(1), 587, rows[0].script),
+		      *never[3] = { serve(address(1), 465, WATCHED), serve(address(1), 2525, WATCHED),
+				    serve(address(1), 25, WATCHED) };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		a->script[0] = rows[i].script;
+		a->connections = 0;
+		conf_free(conf);
+		conf = NULL;
+		smart(rows[i].more);
+		open_lane(1 + i);
+		ends(rows[i].end, rows[i].enhanced, rows[i].words);
+		assert_int_equal(a->connections, 1);
+		for (int k = 0; k < 3; k++)
+			assert_int_equal(never[k]->connections, 0);
+		assert_false(heard(a, "MAIL"));
+	}
+}
+
+/* A server that takes the message and is silent behind the dot: nobody else gets it. */
+static void test_never_after_the_dot(void **state)
+{
+	struct server *a = serve(address(1), 587,
+				 SCRIPT(HELLO, STARTTLS, LOGIN, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok",
+					"C DATA", "S 354 go", "B", "HANG")),
+		      *never = serve(address(1), 465, WATCHED);
+
+	(void)state;
+	smart("");
+	open_lane(1);
+	is_ready(587, IPC_SECURITY_ENCRYPTED);
+	job(1, 1, false);
+	assert_int_equal(hear(), IPC_TYPE_job_result);
+	assert_int_equal(m.job_result.result, IPC_JOB_DEFERRED);
+	assert_true(m.job_result.in_doubt);
+	ends(IPC_LANE_BROKE, "4.4.2", "did not answer in time");
+	assert_int_equal(a->connections, 1);
+	assert_int_equal(never->connections, 0);
+}
+
+/* From the first MAIL on nothing moves, whatever the answer. */
+static void test_never_after_mail(void **state)
+{
+	struct server *a = serve(address(1), 587,
+				 SCRIPT(HELLO, STARTTLS, LOGIN, "C MAIL", "S 421 4.3.2 going", "END")),
+		      *never = serve(address(1), 465, WATCHED);
+
+	(void)state;
+	smart("");
+	open_lane(1);
+	is_ready(587, IPC_SECURITY_ENCRYPTED);
+	job(1, 1, false);
+	assert_int_equal(hear(), IPC_TYPE_job_result);
+	assert_int_equal(m.job_result.code, 421);
+	ends(IPC_LANE_ANSWERED, "4.3.2", "421");
+	assert_int_equal(a->connections, 1);
+	assert_int_equal(never->connections, 0);
+}
+
+/* A token that was refused is asked for anew, once. */
+static void test_token(void **state)
+{
+#define TOKEN_AUTH \
+	"C EHLO", "S 250-x", "S 250 AUTH XOAUTH2", "C AUTH XOAUTH2 dXNlcj11AWF1dGg9QmVhcmVyIHNlY3JldAEB"
+#define REFUSED "S 334 e30=", "C \r\n", "S 535 5.7.8 expired"
+	struct server *a =
+		serve(address(1), 587,
+		      SCRIPT(HELLO, STARTTLS, TOKEN_AUTH, REFUSED,
+			     "C AUTH XOAUTH2 dXNlcj11AWF1dGg9QmVhcmVyIG5ldy10b2tlbgEB", "S 235 in", "HANG"));
+
+	(void)state;
+	smart("");
+	open_lane(1);
+	is_ready(587, IPC_SECURITY_ENCRYPTED);
+	assert_int_equal(stales, 1);
+	/* And when the new one is refused, too, that is all. */
+	a->script[0] = SCRIPT(HELLO, STARTTLS, TOKEN_AUTH, REFUSED, "C AUTH XOAUTH2", REFUSED, "HANG");
+	a->script[1] = NULL;
+	stales = 0;
+	credential("secret", 5);
+	open_lane(2);
+	ends(IPC_LANE_AUTH, "5.7.8", "expired");
+	assert_int_equal(stales, 1);
+}
+
+static void test_no_password(void **state)
+{
+	struct server *a = serve(address(1), 587,
+				 SCRIPT(HELLO, STARTTLS, "C EHLO", "S 250-x", "S 250 AUTH PLAIN", "HANG"));
+
+	(void)state;
+	smart("");
+	credential(NULL, 2);
+	open_lane(1);
+	ends(IPC_LANE_AUTH, "4.7.8", "nobody knows");
+	assert_int_equal(a->connections, 1);
+}
+
+/* SCRAM's server must prove that it knows the password, too: one that says 235 to anything does not. */
+static void test_scram_unproved(void **state)
+{
+	(void)state;
+	serve(address(1), 587,
+	      SCRIPT(HELLO, STARTTLS, "C EHLO", "S 250-x", "S 250 AUTH SCRAM-SHA-256 PLAIN",
+		     "C AUTH SCRAM-SHA-256", "S 235 welcome", "HANG"));
+	smart("");
+	open_lane(1);
+	ends(IPC_LANE_AUTH, "4.7.8", "did not prove");
+}
+
+/* Addresses: the first host refuses, the second takes it. The source is ours to choose. */
+static void test_hosts_and_source(void **state)
+{
+	struct server *v = serve(address(2), 0, SCRIPT(HELLO, "S 250 smart.test", MESSAGE, "HANG"));
+	char route[256], text[256], one[64];
+
+	(void)state;
+	snprintf(one, sizeof(one), "%s", address(1));
+	snprintf(route, sizeof(route), "    via: host\n    hosts: [%s, %s]\n    port: %u\n", one, address(2),
+		 v->port);
+	configure(route);
+	snprintf(text, sizeof(text), "%s", address(9));
+	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
+				   .lane_open = { .lane = 1,
+						  .protocol = IPC_LANE_SMTP,
+						  .route = SLICE_LIT("r"),
+						  .connect_s = 5,
+						  .command_s = 5,
+						  .final_s = 5,
+						  .source = slice_str(text) } });
+	is_ready(v->port, IPC_SECURITY_CLEAR);
+	assert_true(slice_eq(m.lane_ready.host, slice_str(address(2))));
+	/* IPv6 goes to no IPv4 server. */
+	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
+				   .lane_open = { .lane = 2,
+						  .protocol = IPC_LANE_SMTP,
+						  .route = SLICE_LIT("r"),
+						  .connect_s = 5,
+						  .source = SLICE_LIT("::1") } });
+	ends(IPC_LANE_LOCAL, "4.4.4", "IPv6");
+	/* An address that is none of ours. */
+	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
+				   .lane_open = { .lane = 3,
+						  .protocol = IPC_LANE_SMTP,
+						  .route = SLICE_LIT("r"),
+						  .connect_s = 5,
+						  .source = SLICE_LIT("192.0.2.77") } });
+	ends(IPC_LANE_LOCAL, "4.3.0", "source address");
+}
+
+static void test_leaves(void **state)
+{
+	char route[256];
+	struct server *v = serve(address(1), 0, SCRIPT(HELLO, "S 250 smart.test", MESSAGE, QUIT));
+
+	(void)state;
+	snprintf(route, sizeof(route), "    via: host\n    hosts: [%s]\n    port: %u\n", address(1), v->port);
+	configure(route);
+	open_lane(1);
+	is_ready(v->port, IPC_SECURITY_CLEAR);
+	job(1, 1, false);
+	delivers(1);
+	tell((struct ipc_message){ .type = IPC_TYPE_lane_close, .lane_close = { .lane = 1 } });
+	assert_int_equal(hear(), IPC_TYPE_lane_closed);
+	assert_int_equal(m.lane_closed.failed, 0);
+	assert_true(heard(v, "QUIT"));
+}
+
+/* A message that asks for REQUIRETLS goes to nobody who is not known, nor offers it. */
+static void test_requiretls(void **state)
+{
+	char route[256];
+	struct server *v = serve(address(1), 0, SCRIPT(HELLO, "S 250 smart.test", MESSAGE, "HANG"));
+
+	(void)state;
+	snprintf(route, sizeof(route), "    via: host\n    hosts: [%s]\n    port: %u\n", address(1), v->port);
+	configure(route);
+	open_lane(1);
+	is_ready(v->port, IPC_SECURITY_CLEAR);
+	job(1, 1, true);
+	assert_int_equal(hear(), IPC_TYPE_job_result);
+	assert_int_not_equal(m.job_result.result, IPC_JOB_DELIVERED);
+	assert_false(heard(v, "MAIL"));
+	job(2, 1, false);
+	delivers(2);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_plain),
+		TEST(test_resolved),
+		TEST(test_opportunistic),
+		TEST(test_falls_back),
+		TEST(test_required_does_not_fall_back),
+		TEST(test_smart_host),
+		TEST(test_port_that_worked),
+		TEST(test_stripped),
+		TEST(test_stripped_everywhere),
+		TEST(test_the_end),
+		TEST(test_never_after_the_dot),
+		TEST(test_never_after_mail),
+		TEST(test_token),
+		TEST(test_no_password),
+		TEST(test_scram_unproved),
+		TEST(test_hosts_and_source),
+		TEST(test_leaves),
+		TEST(test_requiretls),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
