@@ -226,9 +226,11 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_job_body(U8, U16, U32, U64, B) U64(job) U8(in_file) B(data, IPC_CHUNK_MAX)
 #define IPC_FIELDS_job_end(U8, U16, U32, U64, B)  U64(job)
 /* result: enum ipc_job_result_kind; in_doubt: deferred, and delivered perhaps; code: of the reply, 0
- * where there was none; step: enum smtp_client_step, where it ended. */
+ * where there was none; step: enum smtp_client_step, where it ended; relayed: delivered, and the report
+ * of success that was asked for is ours to write, for that server sends none (RFC 3461 5.2.2). */
 #define IPC_FIELDS_job_result(U8, U16, U32, U64, B) \
-	U64(job) U32(recipient) U8(result) U8(in_doubt) B(enhanced, 16) B(text, IPC_TEXT_MAX) U16(code) U8(step)
+	U64(job) U32(recipient) U8(result) U8(in_doubt) B(enhanced, 16) B(text, IPC_TEXT_MAX) U16(code) U8(step) \
+		U8(relayed)
 /* job 0, at connect: the octets (byte strings of all its messages, but for the id) of jobs that
  * the carrier holds at once; else: that many of this job, which is over, are free again. */
 #define IPC_FIELDS_job_credit(U8, U16, U32, U64, B) U64(job) U32(octets)

@@ -305,6 +305,7 @@ void send_job_result(struct send_job *j, const struct smtp_client_ask *a)
 						 .recipient = j->number_of[a->recipient],
 						 .result = kinds[a->result],
 						 .in_doubt = a->in_doubt,
+						 .relayed = a->relayed,
 						 .enhanced = slice_str(a->enhanced),
 						 .code = (uint16_t)a->code,
 						 .step = (uint8_t)a->step } };
