@@ -31,8 +31,8 @@ static struct entry *entry_new(const struct spool_message *m, const struct spool
 	if (!e)
 		return NULL;
 	memcpy(e->id, m->id.text, ID_LEN);
-	e->time_ms = m->time_ms;
-	e->body_size = b->size;
+	e->time_ms = m->time_ms & INDEX_48;
+	e->body_size = b->size & INDEX_48;
 	e->recipients = e->open = m->recipients;
 	e->own_file = e->body_there = b->file >= 0;
 	e->pending = true;
@@ -177,7 +177,7 @@ static void commit_settled(struct spool *sp, struct job *j)
 	e->pending = false;
 	if (j->result < 0) {
 		index_remove(&sp->index, e);
-		entry_free(e);
+		entry_free(&sp->index, e);
 		sp->count.failed_commits++;
 		if (j->result == -ENOSPC)
 			sp->accepting = -ENOSPC; /* until a look at the space says otherwise */

@@ -145,7 +145,7 @@ void entry_dead(struct spool *sp, struct entry *e)
 	sp->count.messages--;
 	sp->count.held -= e->held;
 	sp->count.damaged -= e->damaged;
-	entry_forget(e);
+	entry_forget(&sp->index, e);
 	if (e->own_file && sp->opened) {
 		struct job *j = job_new(JOB_BODY);
 
@@ -156,18 +156,16 @@ void entry_dead(struct spool *sp, struct entry *e)
 	}
 }
 
-static void finish(struct entry *e, uint32_t i, const struct record_event *ev)
+static void finish(struct spool *sp, struct entry *e, uint32_t i, const struct record_event *ev)
 {
-	struct index_recipient *r = &e->recipient[i];
+	struct index_recipient *r = &entry_recipients(e)[i]; /* there since apply_outcome() */
 
 	if (r->outcome == 0)
 		e->open--;
-	r->outcome = ev->what;
+	r->outcome = ev->what >= SPOOL_DELIVERED && ev->what <= SPOOL_REMOVED ? ev->what & 3U : SPOOL_REMOVED;
 	r->attempted = r->deferred = false;
-	r->marked_ms = ev->number;
-	free(r->detail);
-	r->detail = NULL;
-	r->detail_n = 0;
+	r->marked_ms = ev->number & INDEX_48;
+	recipient_detail_drop(&sp->index, r);
 }
 
 static bool apply_outcome(struct spool *sp, struct entry *e, const struct record_event *ev)
@@ -180,30 +178,22 @@ static bool apply_outcome(struct spool *sp, struct entry *e, const struct record
 		return true; /* of a log that does not fit: no reason to stop */
 	if (!entry_recipients(e))
 		return false;
-	finish(e, ev->recipient, ev);
+	finish(sp, e, ev->recipient, ev);
 	if (e->open == 0)
 		entry_dead(sp, e);
 	return true;
 }
 
-static bool mark_recipient(struct index_recipient *r, const struct record_event *ev)
+static bool mark_recipient(struct spool *sp, struct index_recipient *r, const struct record_event *ev)
 {
 	if (r->outcome != 0)
 		return true;
-	if (ev->detail.n > 0) {
-		char *detail = malloc(ev->detail.n);
-
-		if (!detail)
-			return false;
-		memcpy(detail, ev->detail.p, ev->detail.n);
-		free(r->detail);
-		r->detail = detail;
-		r->detail_n = (uint16_t)ev->detail.n;
-	}
+	if (ev->detail.n > 0 && !recipient_detail_set(&sp->index, r, ev->detail))
+		return false;
 	r->attempted = ev->what == SPOOL_MARK_ATTEMPT;
 	if (ev->what == SPOOL_MARK_DEFERRED)
 		r->deferred = true;
-	r->marked_ms = ev->number;
+	r->marked_ms = ev->number & INDEX_48;
 	return true;
 }
 
@@ -231,7 +221,7 @@ static bool apply_mark(struct spool *sp, struct entry *e, const struct record_ev
 	if (!entry_recipients(e))
 		return false;
 	for (uint32_t i = first; i <= last; i++)
-		if (!mark_recipient(&e->recipient[i], ev))
+		if (!mark_recipient(sp, &entry_recipients(e)[i], ev))
 			return false;
 	return true;
 }

@@ -70,7 +70,7 @@ static void the_index_is_in_order(void **state)
 		assert_int_equal(e != NULL, in[k]);
 		if (e) {
 			index_remove(&x, e);
-			entry_free(e);
+			entry_free(&x, e);
 			n--;
 		} else {
 			e = calloc(1, sizeof(*e));

@@ -276,9 +276,10 @@ int spool_recipient(struct spool *sp, const struct id *id, uint32_t recipient, s
 	if (recipient >= e->recipients)
 		return -EINVAL;
 	*ret = (struct spool_recipient){ 0 };
-	if (!e->recipient)
+	r = entry_marks(e);
+	if (!r)
 		return 0;
-	r = &e->recipient[recipient];
+	r += recipient;
 	*ret = (struct spool_recipient){
 		.done = r->outcome != 0,
 		.outcome = (enum spool_outcome)r->outcome,
@@ -287,7 +288,7 @@ int spool_recipient(struct spool *sp, const struct id *id, uint32_t recipient, s
 		.marked_ms = r->marked_ms,
 	};
 	if (detail)
-		buf_put(detail, slice_of(r->detail, r->detail_n));
+		recipient_detail_get(r, detail);
 	return 0;
 }
 

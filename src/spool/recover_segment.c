@@ -47,8 +47,8 @@ static int found(struct spool *sp, struct segment *s, const struct record_line *
 	sp->count.damaged += (uint64_t)l->damaged - e->damaged;
 	e->damaged = l->damaged;
 	e->own_file = l->own_file;
-	e->time_ms = l->time_ms;
-	e->body_size = l->body_size;
+	e->time_ms = l->time_ms & INDEX_48;
+	e->body_size = l->body_size & INDEX_48;
 	e->recipients = e->open = l->recipients;
 	e->at = l->at;
 	e->length = l->length;

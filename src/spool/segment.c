@@ -143,7 +143,7 @@ void segment_forget(struct spool *sp, struct segment *s)
 			continue;
 		assert(e->dead);
 		index_remove(&sp->index, e);
-		entry_free(e);
+		entry_free(&sp->index, e);
 	}
 	sp->segments--;
 	memmove(sp->segment + i, sp->segment + i + 1, (sp->segments - i) * sizeof(struct segment *));

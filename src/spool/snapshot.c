@@ -51,6 +51,9 @@ static void put_segment(struct piece *p, uint64_t number)
 
 static void put_recipient(struct piece *p, struct record_event *ev, const struct index_recipient *r)
 {
+	unsigned char room[2048];
+	struct buf detail;
+
 	ev->number = r->marked_ms;
 	if (r->outcome) {
 		ev->type = RECORD_OUTCOME;
@@ -59,7 +62,9 @@ static void put_recipient(struct piece *p, struct record_event *ev, const struct
 		return;
 	}
 	ev->type = RECORD_MARK;
-	ev->detail = slice_of(r->detail, r->detail_n);
+	buf_init_in(&detail, room, sizeof(room));
+	recipient_detail_get(r, &detail);
+	ev->detail = buf_slice(&detail);
 	if (r->deferred) {
 		ev->what = SPOOL_MARK_DEFERRED;
 		put(p, ev);
@@ -73,6 +78,7 @@ static void put_recipient(struct piece *p, struct record_event *ev, const struct
 static void put_entry(struct piece *p, const struct entry *e)
 {
 	struct record_event ev = { .recipient = SPOOL_ALL_RECIPIENTS };
+	const struct index_recipient *r = entry_marks(e);
 
 	memcpy(ev.id.text, e->id, ID_LEN);
 	if (e->dead) {
@@ -90,10 +96,10 @@ static void put_entry(struct piece *p, const struct entry *e)
 		ev.what = SPOOL_MARK_WARNED;
 		put(p, &ev);
 	}
-	for (uint32_t i = 0; e->recipient && i < e->recipients; i++) {
+	for (uint32_t i = 0; r && i < e->recipients; i++) {
 		ev.recipient = i;
 		ev.detail = slice_of(NULL, 0);
-		put_recipient(p, &ev, &e->recipient[i]);
+		put_recipient(p, &ev, &r[i]);
 	}
 }
 

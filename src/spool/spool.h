@@ -99,6 +99,8 @@ enum spool_mark {
 	SPOOL_MARK_WARNED = 5,	 /* of the message: its sender was told that it is late */
 };
 
+/* A detail's first octets are kept with each mark, the rest once for all that have the same. */
+#define SPOOL_MARK_OWN	     16
 #define SPOOL_ALL_RECIPIENTS UINT32_MAX
 
 /* Written at once; synced with the next commit, but while commits keep coming only
