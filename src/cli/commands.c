@@ -42,18 +42,22 @@ const struct cli_command cli_commands[] = {
 	  "No session and no listening socket is dropped. Certificates are read anew too.\n\n" CONTROL_MORE
 	  "Exit status: 0 it is in use, 1 errors, 2 wrong usage, 3 no server answers.\n" },
 	{ "queue", cli_queue,
-	  "list [FILTER]... [--limit N] [--json]\nshow ID [--json]\ncat ID\n"
-	  "hold|release|remove|retry ID... | --all [FILTER]...",
+	  "list [FILTER]... [--limit N] [--json]\nsummary [--json]\nshow ID [--json]\ncat ID\n"
+	  "hold|release|remove|retry|bounce ID... | FILTER... | --all [--yes]",
 	  "shows the messages that wait, and holds, releases, removes or retries them",
 	  "  list      oldest first, up to --limit (1000)\n"
+	  "  summary   by site: how much waits since when, and what the site said last\n"
 	  "  show      the envelope, each recipient's state and reason, the header\n"
 	  "  cat       the message as it is stored\n"
 	  "  hold      do not deliver it until it is released\n"
 	  "  remove    delete it without a word to anybody\n"
-	  "  retry     try deferred and failed recipients now\n\n"
+	  "  retry     try deferred and failed recipients now\n"
+	  "  bounce    give it up now, and tell the sender\n\n"
 	  "Filters: --state STATE (active, held, queued, deferred, failed, waiting, damaged),\n"
-	  "--sender ADDRESS (<> for none), --recipient ADDRESS, --domain DOMAIN, --id PREFIX\n\n" CONTROL_MORE
-	  "Recipients elsewhere wait: sending mail on to other servers is not part of this version.\n"
+	  "--sender ADDRESS (<> for none), --recipient ADDRESS, --domain DOMAIN, --id PREFIX,\n"
+	  "--site SITE (as summary shows it), --class CLASS (bulk, normal, urgent; or what the\n"
+	  "other server's answer means: greylist, rate-limit, mailbox-full ...)\n\n"
+	  "A person is asked before many are changed, but for retry; --yes does without.\n\n" CONTROL_MORE
 	  "Exit status: 0, 1 (no such message, or it could not be done), 2 wrong usage, 3 no server.\n" },
 	{ "trace", cli_trace, "ID|MESSAGE-ID|ADDRESS [OPTION]...\n--account ACCOUNT [OPTION]...",
 	  "what became of a message, from acceptance to its end",

@@ -1,18 +1,20 @@
 /* postern queue: what waits in the server, why, and what to do about it. */
 #include <inttypes.h>
 #include <sodium.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "cli/queue_summary.h"
 #include "cli/text.h"
 
-enum { OPT_STATE = 1, OPT_SENDER, OPT_RECIPIENT, OPT_DOMAIN, OPT_ID, OPT_ALL };
+enum { OPT_STATE = 1, OPT_SENDER, OPT_RECIPIENT, OPT_DOMAIN, OPT_ID, OPT_SITE, OPT_CLASS, OPT_ALL, OPT_YES };
 
 #define LIMIT_DEFAULT 1000 /* rows that the server lists unless told otherwise */
 
 struct asked {
 	const char *verb;
-	bool as_json, all;
+	bool as_json, all, yes;
 	json_t *filter; /* an object: what the options said */
 	json_t *collected;
 	uint64_t n;
@@ -209,13 +211,13 @@ static int take_done(void *arg, json_t *part)
 
 static bool set_filter(struct asked *a, int opt, const char *arg)
 {
-	static const char *const keys[] = { [OPT_STATE] = "state",
-					    [OPT_SENDER] = "sender",
-					    [OPT_RECIPIENT] = "recipient",
-					    [OPT_DOMAIN] = "domain",
-					    [OPT_ID] = "id" };
+	static const char *const keys[] = {
+		[OPT_STATE] = "state",	 [OPT_SENDER] = "sender", [OPT_RECIPIENT] = "recipient",
+		[OPT_DOMAIN] = "domain", [OPT_ID] = "id",	  [OPT_SITE] = "site",
+		[OPT_CLASS] = "class"
+	};
 
-	if (opt < OPT_STATE || opt > OPT_ID)
+	if (opt < OPT_STATE || opt > OPT_CLASS)
 		return false;
 	json_object_set_new(a->filter, keys[opt], json_string(arg));
 	return true;
@@ -231,7 +233,10 @@ static int parse(int argc, char **argv, struct asked *a)
 						 { "recipient", required_argument, NULL, OPT_RECIPIENT },
 						 { "domain", required_argument, NULL, OPT_DOMAIN },
 						 { "id", required_argument, NULL, OPT_ID },
+						 { "site", required_argument, NULL, OPT_SITE },
+						 { "class", required_argument, NULL, OPT_CLASS },
 						 { "all", no_argument, NULL, OPT_ALL },
+						 { "yes", no_argument, NULL, OPT_YES },
 						 { 0 } };
 	int c;
 
@@ -242,6 +247,8 @@ static int parse(int argc, char **argv, struct asked *a)
 			a->as_json = true;
 		} else if (c == OPT_ALL) {
 			a->all = true;
+		} else if (c == OPT_YES) {
+			a->yes = true;
 		} else if (c == 'n') {
 			struct slice s = slice_str(optarg);
 			uint64_t n;
@@ -256,18 +263,19 @@ static int parse(int argc, char **argv, struct asked *a)
 	return CLI_OK;
 }
 
-static json_t *question(const struct asked *a, const char *id)
+/* About one message, or about all that the filters leave. */
+static json_t *question(const struct asked *a, const char *verb, const char *id)
 {
-	json_t *q = id || a->all || !strcmp(a->verb, "list") ? json_deep_copy(a->filter) : NULL;
+	json_t *q = json_deep_copy(a->filter);
 	char ask[32];
 
 	if (!q)
 		return NULL;
-	snprintf(ask, sizeof(ask), "queue.%s", a->verb);
+	snprintf(ask, sizeof(ask), "queue.%s", verb);
 	json_object_set_new(q, "ask", json_string(ask));
 	if (id)
 		json_object_set_new(q, "id", json_string(id));
-	if (a->all)
+	else if (strcmp(verb, "list") != 0)
 		json_object_set_new(q, "all", json_true());
 	return q;
 }
@@ -282,7 +290,7 @@ static int list(struct asked *a, int argc, char **argv)
 		return cli_usage("queue",
 				 "list takes no argument '%s'; filter with --id, --sender, --recipient",
 				 argv[optind]);
-	status = control_ask(question(a, NULL), SLICE_LIT(""), take_list, a);
+	status = control_ask(question(a, a->verb, NULL), SLICE_LIT(""), take_list, a);
 	if (status == CLI_OK && !a->as_json && a->n == 0)
 		puts(json_object_size(a->filter) > 0 ? "No message matches." : "The queue is empty.");
 	if (status == CLI_OK && a->n >= limit)
@@ -295,30 +303,75 @@ static int look(struct asked *a, int argc, char **argv)
 {
 	if (optind + 1 != argc)
 		return cli_usage("queue", "%s takes one message id", a->verb);
-	return control_ask(question(a, argv[optind]), SLICE_LIT(""),
+	return control_ask(question(a, a->verb, argv[optind]), SLICE_LIT(""),
 			   !strcmp(a->verb, "cat") ? take_cat : take_show, a);
+}
+
+/* What cannot be taken back is not done to many by mistake: a person is asked, a script must
+ * have said what it means. */
+static int make_sure(struct asked *a)
+{
+	bool for_good = !strcmp(a->verb, "remove") || !strcmp(a->verb, "bounce");
+	char answer[16] = "";
+	int status;
+
+	if (a->yes || !strcmp(a->verb, "retry"))
+		return CLI_OK;
+	if (!isatty(STDIN_FILENO)) {
+		if (!for_good || json_object_size(a->filter) > 0)
+			return CLI_OK;
+		return cli_usage("queue", "%s of all that is in the queue wants --yes", a->verb);
+	}
+	status = control_ask(question(a, "count", NULL), SLICE_LIT(""), take_done, a);
+	if (status != CLI_OK || a->n == 0)
+		return status;
+	fprintf(stderr, "%" PRIu64 " %s. %c%s %s? [y/N] ", a->n,
+		a->n == 1 ? "message matches" : "messages match", a->verb[0] - 'a' + 'A', a->verb + 1,
+		a->n == 1 ? "it" : "them");
+	if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y')) {
+		fputs("Nothing was done.\n", stderr);
+		return CLI_FAILED;
+	}
+	a->n = 0;
+	return CLI_OK;
+}
+
+static int change_many(struct asked *a)
+{
+	int status = make_sure(a);
+
+	if (status == CLI_OK)
+		status = control_ask(question(a, a->verb, NULL), SLICE_LIT(""), take_done, a);
+	if (status == CLI_OK && !a->as_json)
+		printf("%s: %" PRIu64 " %s\n", a->verb, a->n, a->n == 1 ? "message" : "messages");
+	return status;
 }
 
 static int change(struct asked *a, int argc, char **argv)
 {
+	bool many = a->all || json_object_size(a->filter) > 0;
 	int status = CLI_OK;
 
-	if (a->all ? optind < argc : optind == argc)
-		return cli_usage("queue", "%s takes message ids, or --all with filters", a->verb);
-	if (!a->all && json_object_size(a->filter) > 0)
-		return cli_usage("queue", "filters go with --all");
-	if (a->all)
-		status = control_ask(question(a, NULL), SLICE_LIT(""), take_done, a);
+	if (many ? optind < argc : optind == argc)
+		return cli_usage("queue", "%s takes message ids, or filters, or --all", a->verb);
+	if (many)
+		status = change_many(a);
 	for (int i = optind; i < argc && status != CLI_NO_SERVER; i++) {
-		int one = control_ask(question(a, argv[i]), SLICE_LIT(""), take_done, a);
+		int one = control_ask(question(a, a->verb, argv[i]), SLICE_LIT(""), take_done, a);
 
 		status = one == CLI_OK ? status : one;
 	}
 	if (a->as_json && status != CLI_NO_SERVER)
 		json_object_set_new(a->collected, "done", json_integer((json_int_t)a->n));
-	else if (a->all && status == CLI_OK)
-		printf("%s: %" PRIu64 " %s\n", a->verb, a->n, a->n == 1 ? "message" : "messages");
 	return status;
+}
+
+static int summary(struct asked *a, int argc, char **argv)
+{
+	(void)argv;
+	if (optind < argc || json_object_size(a->filter) > 0)
+		return cli_usage("queue", "summary takes no arguments and no filters");
+	return cli_queue_summary(a->as_json, a->now_ms);
 }
 
 int cli_queue(int argc, char **argv)
@@ -326,8 +379,9 @@ int cli_queue(int argc, char **argv)
 	static const struct {
 		const char *verb;
 		int (*run)(struct asked *a, int argc, char **argv);
-	} verbs[] = { { "list", list },	     { "show", look },	   { "cat", look },    { "hold", change },
-		      { "release", change }, { "remove", change }, { "retry", change } };
+	} verbs[] = { { "list", list },	   { "show", look },	  { "cat", look },
+		      { "hold", change },  { "release", change }, { "remove", change },
+		      { "retry", change }, { "bounce", change },  { "summary", summary } };
 	struct timespec now;
 	struct asked a = { 0 };
 	int status = CLI_USAGE;
@@ -351,7 +405,7 @@ int cli_queue(int argc, char **argv)
 		status = parse(argc - 1, argv + 1, &a);
 	if (status == CLI_OK)
 		status = verbs[i].run(&a, argc - 1, argv + 1);
-	if (a.as_json && a.verb[0] != 'c' && status == CLI_OK) {
+	if (a.as_json && verbs[i].run != summary && a.verb[0] != 'c' && status == CLI_OK) {
 		json_dumpf(a.collected, stdout, JSON_INDENT(1));
 		putchar('\n');
 	}

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "ipc/message.h"
+#include "route/classify.h"
 
 #define BRIEF_TO	 5 /* recipients named in a row */
 #define HEADERS_MAX	 32768
@@ -213,15 +214,77 @@ json_t *describe_headers(const struct describe *d)
 
 /* ---- which ones ---- */
 
+static const char *const message_classes[] = {
+	[IPC_CLASS_NORMAL] = "normal", [IPC_CLASS_BULK] = "bulk", [IPC_CLASS_URGENT] = "urgent"
+};
+
+static bool is_message_class(const char *name)
+{
+	for (size_t i = 0; i < sizeof(message_classes) / sizeof(message_classes[0]); i++)
+		if (!strcmp(name, message_classes[i]))
+			return true;
+	return false;
+}
+
+static bool is_reply_class(const char *name)
+{
+	enum route_class class;
+
+	return route_class_parse(slice_str(name), &class);
+}
+
+/* What was said last is kept as status and text: the code is its first digit. */
+static bool was_told(const struct describe *d, uint32_t number, const char *class)
+{
+	struct route_reply reply = { .step = SMTP_CLIENT_STEP_RCPT };
+	struct spool_recipient known;
+	struct envelope_reason why;
+	struct buf detail;
+	bool is = false;
+
+	buf_init(&detail, 1024);
+	if (spool_recipient(d->sp, &d->info.id, number, &known, &detail) == 0 && !known.done &&
+	    envelope_get_reason(buf_slice(&detail), &why)) {
+		reply.code = why.status.n == 0 ? 0 : why.status.p[0] == '5' ? 550 : 450;
+		reply.enhanced = why.status;
+		reply.text = why.text;
+		is = !strcmp(route_classify(&reply, NULL, 0).name, class);
+	}
+	buf_done(&detail);
+	return is;
+}
+
+static bool matches_class(const struct describe *d, const char *class)
+{
+	if (is_message_class(class))
+		return d->readable && d->envelope.class < IPC_CLASSES &&
+		       !strcmp(message_classes[d->envelope.class], class);
+	for (uint32_t i = 0; i < d->info.recipients; i++)
+		if (was_told(d, i, class))
+			return true;
+	return false;
+}
+
+static bool matches_site(const struct describe *d, struct slice site)
+{
+	struct schedule_rcpt_view v;
+
+	for (uint32_t i = 0; d->scheduled && i < d->info.recipients; i++)
+		if (schedule_look_route(d->schedule, &d->info.id, i, &v) && v.state != SCHEDULE_DONE &&
+		    (slice_eq_nocase(v.site, site) || slice_eq_nocase(v.destination, site)))
+			return true;
+	return false;
+}
+
 const char *describe_filter_get(const json_t *ask, struct describe_filter *ret)
 {
 	const struct {
 		const char *name, **to;
-	} fields[] = { { "state", &ret->state },
-		       { "sender", &ret->sender },
-		       { "recipient", &ret->recipient },
-		       { "domain", &ret->domain },
-		       { "id", &ret->id } };
+	} fields[] = {
+		{ "state", &ret->state },   { "sender", &ret->sender }, { "recipient", &ret->recipient },
+		{ "domain", &ret->domain }, { "site", &ret->site },	{ "class", &ret->class },
+		{ "id", &ret->id }
+	};
 
 	*ret = (struct describe_filter){ 0 };
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -231,6 +294,9 @@ const char *describe_filter_get(const json_t *ask, struct describe_filter *ret)
 			return "a filter must be a string";
 		*fields[i].to = json_string_value(v);
 	}
+	if (ret->class && !is_message_class(ret->class) && !is_reply_class(ret->class))
+		return "no such class; messages are normal, bulk or urgent, answers greylist, rate-limit, "
+		       "mailbox-full ...";
 	if (!ret->state || !strcmp(ret->state, "damaged") || !strcmp(ret->state, "loading"))
 		return NULL;
 	for (unsigned s = 0; s < SCHEDULE_STATES; s++)
@@ -268,6 +334,10 @@ bool describe_matches(const struct describe *d, const struct describe_filter *f)
 	if (f->sender && !strcmp(f->sender, "<>"))
 		sender.n = 0;
 	if (f->sender && !(d->readable && slice_eq_nocase(d->envelope.sender, sender)))
+		return false;
+	if (f->site && !matches_site(d, slice_str(f->site)))
+		return false;
+	if (f->class && !matches_class(d, f->class))
 		return false;
 	return (!f->recipient && !f->domain) || matches_rcpt(d, f);
 }

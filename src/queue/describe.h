@@ -48,6 +48,8 @@ json_t *describe_text(struct slice s);
 /* What `queue list` and the others are asked to look at; an empty field means any. */
 struct describe_filter {
 	const char *state, *sender, *recipient, *domain, *id; /* id: how it begins */
+	const char *site;				      /* or destination, as it is called */
+	const char *class; /* of the message (bulk), or of what a recipient was last told (greylist) */
 };
 /* The strings stay the JSON's. NULL, or what is wrong with the question. */
 const char *describe_filter_get(const json_t *ask, struct describe_filter *ret);

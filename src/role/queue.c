@@ -246,6 +246,8 @@ static int queue_open(struct role *r)
 		err = queue_ask_new(r, q->sp, q->schedule, handout_lanes(q->handout), on_changed, &q->ask);
 	if (err == 0)
 		queue_ask_bounce(q->ask, q->bounce);
+	if (err == 0)
+		queue_ask_events(q->ask, &q->events);
 	return err;
 }
 

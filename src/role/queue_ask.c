@@ -7,7 +7,9 @@
 #include "base/log.h"
 #include "base/turn.h"
 #include "queue/bounce.h"
+#include "ipc/event.h"
 #include "queue/describe.h"
+#include "role/queue_summary.h"
 
 #define WALKS_MAX     16
 #define TURN_MESSAGES 32		/* acted upon in one turn */
@@ -45,6 +47,7 @@ struct queue_ask {
 	const struct lanes *lanes;
 	struct bounce *bounce;
 	void (*changed)(struct role *r);
+	struct event_sink *events;
 	uv_timer_t turn;
 	struct list walks;
 	unsigned n_walks;
@@ -132,7 +135,14 @@ static const char *past(const char *verb)
 static int act_and_log(struct queue_ask *a, const char *verb, const struct id *id)
 {
 	int r = act(a, verb, id);
+	unsigned kind = event_kind_find(slice_str(past(verb)));
 
+	if (r == 0 && kind) {
+		event_begin(a->events, (enum event_kind)kind, queue_now_ms(), id_slice(id),
+			    EVENT_NO_RECIPIENT);
+		event_text(a->events, EVENT_KEY_BY, SLICE_LIT("administrator"));
+		event_send(a->events);
+	}
 	if (r == 0)
 		LOG(LOG_NOTICE, past(verb), LOG_S("id", id_slice(id)));
 	else
@@ -219,13 +229,15 @@ static bool step_act(struct walk *w)
 		if (!next_match(w, &d))
 			break;
 		describe_done(&d);
-		if (act_and_log(w->ask, w->verb, &w->at) == 0)
+		/* Without a verb they are only counted. */
+		if (!w->verb || act_and_log(w->ask, w->verb, &w->at) == 0)
 			w->done++;
 		w->left--;
 	}
 	if (w->left > 0)
 		return true;
-	w->ask->changed(w->ask->role);
+	if (w->verb)
+		w->ask->changed(w->ask->role);
 	walk_end(w, json_pack("{s:I}", "done", (json_int_t)w->done));
 	return false;
 }
@@ -488,15 +500,21 @@ static void ask_act(struct queue_ask *a, struct role_request *req)
 			w->verb = *v;
 }
 
+static void ask_summary(struct queue_ask *a, struct role_request *req)
+{
+	queue_summary(a->schedule, queue_now_ms(), req);
+}
+
 void queue_ask(struct queue_ask *a, struct role_request *req)
 {
 	static const struct {
 		const char *ask;
 		void (*run)(struct queue_ask *a, struct role_request *req);
 	} rows[] = {
-		{ "queue.list", ask_list }, { "queue.show", ask_show },	  { "queue.cat", ask_cat },
-		{ "queue.hold", ask_act },  { "queue.release", ask_act }, { "queue.remove", ask_act },
-		{ "queue.retry", ask_act }, { "queue.bounce", ask_act },
+		{ "queue.list", ask_list },	  { "queue.show", ask_show },	{ "queue.cat", ask_cat },
+		{ "queue.hold", ask_act },	  { "queue.release", ask_act }, { "queue.remove", ask_act },
+		{ "queue.retry", ask_act },	  { "queue.bounce", ask_act },	{ "queue.count", ask_act },
+		{ "queue.summary", ask_summary },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -505,7 +523,7 @@ void queue_ask(struct queue_ask *a, struct role_request *req)
 			return;
 		}
 	role_answer_error(req, "the queue answers no such question",
-			  "queue.list, show, cat, hold, release, remove, retry, bounce");
+			  "queue.list, show, cat, summary, count, hold, release, remove, retry, bounce");
 }
 
 int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, const struct lanes *lanes,
@@ -530,6 +548,11 @@ int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, c
 void queue_ask_bounce(struct queue_ask *a, struct bounce *bounce)
 {
 	a->bounce = bounce;
+}
+
+void queue_ask_events(struct queue_ask *a, struct event_sink *events)
+{
+	a->events = events;
 }
 
 static void on_timer_closed(uv_handle_t *h)

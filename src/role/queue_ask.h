@@ -19,6 +19,9 @@ int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, c
 /* Who tells senders; before the first question. */
 struct bounce;
 void queue_ask_bounce(struct queue_ask *a, struct bounce *bounce);
+/* Where it is told what administrators do; lives longer. */
+struct event_sink;
+void queue_ask_events(struct queue_ask *a, struct event_sink *events);
 void queue_ask(struct queue_ask *a, struct role_request *req);
 /* Whoever still waits for an answer hears that the server stops.  NULL is fine. */
 void queue_ask_free(struct queue_ask *a);

@@ -106,7 +106,7 @@ def test_an_account_that_went_meanwhile(pair):
     finally:
         d.start()
     assert 'status=5.1.1' in s.wait_log('event=failed', begin=begin)
-    s.cli('queue', 'remove', '--all')
+    s.cli('queue', 'remove', '--all', '--yes')
 
 
 def test_aliases_and_plus_addresses(pair):
