@@ -236,7 +236,7 @@ static bool is_reply_class(const char *name)
 /* What was said last is kept as status and text: the code is its first digit. */
 static bool was_told(const struct describe *d, uint32_t number, const char *class)
 {
-	struct route_reply reply = { .step = SMTP_CLIENT_STEP_RCPT };
+	struct route_reply reply = { .step = SMTP_CLIENT_AT_RCPT };
 	struct spool_recipient known;
 	struct envelope_reason why;
 	struct buf detail;
