@@ -469,7 +469,7 @@ static void ask_act(struct queue_ask *a, struct role_request *req)
 	struct id id;
 	int r;
 
-	if (!json_is_true(json_object_get(req->json, "all"))) {
+	if (!json_is_true(json_object_get(req->json, "all")) && strcmp(verb, "count") != 0) {
 		if (!get_id(req, &id))
 			return;
 		r = act_and_log(a, verb, &id);

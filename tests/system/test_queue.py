@@ -135,7 +135,7 @@ def test_hold_release_and_retry(server, password, blocked):
 
 def test_filters_with_all(server, password):
     idents = [send(server, password, f'u{i}@example.net', f'many-{i}') for i in range(3)]
-    assert server.cli('queue', 'remove', '--sender', 'ann@example.org', check=False).returncode == 2
+    assert server.cli('queue', 'remove', check=False).returncode == 2
     assert server.json('queue', 'hold', '--all', '--recipient', 'u1@example.net') == {'done': 1}
     assert [r['id'] for r in server.json('queue', 'list', '--state', 'held')] == [idents[1]]
     assert server.json('queue', 'remove', '--all', '--domain', 'example.net') == {'done': 3}
