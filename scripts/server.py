@@ -52,8 +52,10 @@ def merged(base, more):
 
 
 class Server:
-    def __init__(self, binary, config=None, folder=None, env=None, args=()):
+    def __init__(self, binary, config=None, folder=None, env=None, args=(), within=None):
+        """within: a host of the tests' lab, where it runs with its usual ports."""
         self.binary = os.path.abspath(binary)
+        self.within = within
         self.own_folder = folder is None
         # Short: paths of Unix sockets have room for 107 bytes.
         self.folder = folder or tempfile.mkdtemp(prefix='postern-')
@@ -87,14 +89,14 @@ class Server:
     def choose_ports(self):
         ports = {name: listener.get('port', USUAL.get(name))
                  for name, listener in self.config['listeners'].items()}
-        self.offset = free_offset(ports.values())
+        self.offset = 0 if self.within else free_offset(ports.values())
         self.port = {name: port + self.offset for name, port in ports.items()}
 
     def start(self, timeout=30):
         self.log = open(self.log_file, 'ab')
         begin = self.log.tell()
         self.process = subprocess.Popen(
-            [self.binary, 'serve', '-c', self.config_file, '--port-offset', str(self.offset), *self.args],
+            [*(self.within.prefix() if self.within else []), self.binary, 'serve', '-c', self.config_file, '--port-offset', str(self.offset), *self.args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=self.env, start_new_session=True)
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

@@ -195,8 +195,9 @@ class Proxy:
 
 
 class Zones:
-    def __init__(self, address='127.0.0.1', ttl=1):
-        self.address, self.ttl = address, ttl
+    def __init__(self, address='127.0.0.1', ttl=1, port=0):
+        """port: where the asker is served; 0: one that is free."""
+        self.address, self.ttl, self.wanted = address, ttl, port
         self.zones = {}
         self.asked = []
         self.server = self.proxy = None
@@ -311,7 +312,7 @@ class Zones:
         try:
             self.write_all()
             self.start_server(free_port(self.address))
-            self.port = free_port(self.address)
+            self.port = self.wanted or free_port(self.address)
             self.proxy = Proxy(self, self.address, self.port, (self.address, self.nsd_port))
         except BaseException:
             self.close()

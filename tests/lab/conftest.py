@@ -1,0 +1,104 @@
+"""The lab: a network of its own for each module, with a name server, mail servers of others, and ours."""
+import contextlib
+import os
+import smtplib
+import ssl
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from net import Net  # noqa: E402
+from zones import Zones, unpacked  # noqa: E402
+
+US, DNS = '192.0.2.1', '192.0.2.53'
+
+
+class Lab:
+    """Hosts by name, their zones, and a Postern at mx.ours.test, 192.0.2.1."""
+
+    def __init__(self, net, make_server, folder):
+        self.net, self.make_server, self.folder = net, make_server, folder
+        self.dns = net.host('dns', DNS, '2001:db8::53')
+        self.us = net.host('us', US, '2001:db8::1', '192.0.2.2')
+        self.zones = Zones(DNS, port=53)
+        self.zones.add('ours.test', {'@': ['MX 10 mx'], 'mx': [f'A {US}', 'AAAA 2001:db8::1']})
+        self.stack = contextlib.ExitStack()
+        self.server = None
+
+    def zone(self, domain, hosts, kind='signed', more=None):
+        """hosts: of the lab, in the order of their preference."""
+        records = {'@': []}
+        for i, h in enumerate(hosts):
+            name = f'mx{i + 1}' if i else 'mx'
+            records['@'].append(f'MX {10 * (i + 1)} {name}')
+            records[name] = [f'A {a}' for a in h.v4] + [f'AAAA {a}' for a in h.v6]
+        self.zones.add(domain, {**records, **(more or {})}, kind)
+
+    def start_dns(self):
+        unpacked()  # from outside: nothing leads out of the lab
+        with self.dns.inside():
+            self.stack.enter_context(self.zones)
+
+    def start_server(self, config=None):
+        listeners = {name: {'addresses': ['0.0.0.0', '::']} for name in ('relay', 'submissions', 'submission', 'fallback')}
+        base = {'hostname': 'mx.ours.test', 'postmaster': 'postmaster@ours.test', 'listeners': listeners, **self.zones.config()}
+        self.server = self.stack.enter_context(self.make_server({**base, **(config or {})}, within=self.us))
+        self.server.cli('domain', 'add', 'ours.test')
+        for name in ('ann', 'bob', 'postmaster'):
+            self.server.account(f'{name}@ours.test', 'correct horse')
+        return self.server
+
+    def submit(self, sender, to, message, user=None):
+        """As an account of ours does: 587, STARTTLS, AUTH."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with self.us.inside(), smtplib.SMTP(US, 587, timeout=30) as s:
+            s.starttls(context=context)
+            s.login(user or sender, 'correct horse')
+            return s.sendmail(sender, to, message)
+
+    def certificate(self, *names):
+        """(PEM of the certificate, PEM of its key) of the lab's own authority, whose file is lab.ca."""
+        return make_certificate(self.folder, names)
+
+    @property
+    def ca(self):
+        return os.path.join(self.folder, 'ca.pem')
+
+    def close(self):
+        self.stack.close()
+
+
+def openssl(folder, *args):
+    subprocess.run(['openssl', *args], cwd=folder, check=True, capture_output=True)
+
+
+def make_certificate(folder, names):
+    if not os.path.exists(os.path.join(folder, 'ca.pem')):
+        openssl(folder, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2',
+                '-subj', '/CN=the authority of the lab', '-addext', 'basicConstraints=critical,CA:TRUE')
+        os.chmod(folder, 0o755)
+    openssl(folder, 'req', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'k.pem', '-out', 'r.pem', '-subj', '/CN=' + names[0])
+    with open(os.path.join(folder, 'ext'), 'w') as f:
+        f.write('subjectAltName=' + ','.join('DNS:' + n for n in names) + '\n')
+    openssl(folder, 'x509', '-req', '-in', 'r.pem', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2',
+            '-extfile', 'ext', '-out', 'c.pem')
+    out = []
+    for name in ('c.pem', 'k.pem'):
+        with open(os.path.join(folder, name)) as f:
+            out.append(f.read())
+    return tuple(out)
+
+
+@pytest.fixture(scope='module')
+def lab(make_server, tmp_path_factory):
+    with Net() as net:
+        one = Lab(net, make_server, str(tmp_path_factory.mktemp('lab')))
+        try:
+            yield one
+        finally:
+            one.close()
