@@ -211,7 +211,7 @@ static const struct {
 	{ "queue", IPC_QUEUE },	   { "owner", IPC_KEEPER },   { "domain", IPC_KEEPER },
 	{ "account", IPC_KEEPER }, { "alias", IPC_KEEPER },   { "key", IPC_KEEPER },
 	{ "lock", IPC_KEEPER },	   { "clients", IPC_LEDGER }, { "mailbox", IPC_LOCAL },
-	{ "limit", IPC_LEDGER },   { "events", IPC_LEDGER },
+	{ "limit", IPC_LEDGER },   { "events", IPC_LEDGER },  { "send", IPC_SMTP },
 };
 
 static void ask_everybody(struct client *c, uint64_t req)

@@ -9,7 +9,7 @@
 #include "net/tls_client.h"
 #include "receive/receive.h"
 #include "role/role.h"
-#include "send/send.h"
+#include "send/explain.h"
 
 struct smtp {
 	struct role *role;
@@ -213,6 +213,39 @@ static void smtp_message(struct role *r, enum ipc_role who, unsigned index, cons
 		role_peer_broken(r, who, index, broken);
 }
 
+/* ---- send.route: where would it go? ---- */
+
+static void on_explained(void *arg, json_t *what)
+{
+	if (what)
+		role_answer(arg, what, true);
+	else
+		role_answer_error(arg, "the process is being stopped, or out of memory", "Ask once more.");
+}
+
+static void smtp_request(struct role *r, struct role_request *req)
+{
+	const char *route = json_string_value(json_object_get(req->json, "route"));
+	const char *domain = json_string_value(json_object_get(req->json, "domain"));
+	bool relax = json_is_true(json_object_get(req->json, "relax"));
+	struct role_request *kept;
+	int err;
+
+	if (strcmp(req->ask, "send.route") != 0 || !route || !domain) {
+		role_answer_error(req, "smtp answers no such question", NULL);
+		return;
+	}
+	kept = role_request_keep(req);
+	if (!kept) {
+		role_answer_error(req, "out of memory", NULL);
+		return;
+	}
+	err = send_explain(tx_of(r), slice_str(route), slice_str(domain), relax, on_explained, kept);
+	if (err < 0)
+		role_answer_error(kept, err == -EBUSY ? "too many such questions at once" : "out of memory",
+				  "Ask once more in a moment.");
+}
+
 static void smtp_status(struct role *r, json_t *to)
 {
 	const struct smtp *s = r->state;
@@ -242,6 +275,7 @@ const struct role_ops role_smtp = {
 	.control = smtp_control,
 	.peer = smtp_peer,
 	.message = smtp_message,
+	.request = smtp_request,
 	.status = smtp_status,
 	.drain = smtp_drain,
 };

@@ -377,20 +377,23 @@ void lane_dial_tick(struct lane *l)
 }
 
 /* The one that worked last comes first, for an hour. */
-static void take_ports(const struct lane *l, struct dial_setup *to)
+size_t send_ports(const struct way *w, struct dial_port ret[static DIAL_PORTS_MAX])
 {
-	const struct way *w = l->way;
 	uint32_t worked = 0;
 	size_t n = 0;
 
-	(void)recall_get(&l->send->recall, RECALL_PORT, slice_str(w->route), now(l), &worked);
+	if (w->port.port != 0 || w->n_ports == 0) {
+		ret[0] = w->port;
+		return 1;
+	}
+	(void)recall_get(&w->send->recall, RECALL_PORT, slice_str(w->route), uv_now(w->send->loop), &worked);
 	for (size_t i = 0; i < w->n_ports; i++)
 		if (w->ports[i].port == worked)
-			to->ports[n++] = w->ports[i];
+			ret[n++] = w->ports[i];
 	for (size_t i = 0; i < w->n_ports; i++)
 		if (w->ports[i].port != worked)
-			to->ports[n++] = w->ports[i];
-	to->n_ports = n;
+			ret[n++] = w->ports[i];
+	return n;
 }
 
 void lane_dial_begin(struct lane *l)
@@ -399,14 +402,11 @@ void lane_dial_begin(struct lane *l)
 	struct dial_host hosts[DIAL_HOSTS_MAX];
 	struct dial_setup setup = { .hosts = hosts,
 				    .n_hosts = w->n_hosts < DIAL_HOSTS_MAX ? w->n_hosts : DIAL_HOSTS_MAX,
-				    .n_ports = 1,
-				    .ports = { w->port },
 				    .strict = w->via == CONF_VIA_SMARTHOST || w->login,
 				    .credentials = w->login,
 				    .connect_ms = l->connect_s * 1000 };
 
-	if (w->port.port == 0 && w->n_ports > 0)
-		take_ports(l, &setup);
+	setup.n_ports = send_ports(w, setup.ports);
 	for (size_t i = 0; i < setup.n_hosts; i++) {
 		char host[256];
 

@@ -50,11 +50,11 @@ struct send {
 	struct list lanes, jobs; /* all of them */
 	struct send_table lane_by, job_by;
 	struct map ways; /* kept */
-	struct list ways_kept, asks, secrets;
+	struct list ways_kept, asks, explains, secrets;
 	struct recall recall;
 	struct send_lost lost[SEND_LOST_MAX];
 	unsigned ipv6_losses; /* hosts in a row */
-	unsigned n_lanes, n_jobs, n_ways, n_asks, n_secrets;
+	unsigned n_lanes, n_jobs, n_ways, n_asks, n_explains, n_secrets;
 	uv_timer_t patience; /* while draining */
 	void (*drained)(void *arg);
 	void *drained_arg;
@@ -208,6 +208,8 @@ void lane_fail(struct lane *l, enum ipc_lane_end end, const char *enhanced, cons
 /* ---- send/lane_dial.c ---- */
 
 void lane_dial_begin(struct lane *l); /* its way is known */
+/* The ports that this way leads to, in the order in which they are tried now; how many. */
+size_t send_ports(const struct way *w, struct dial_port ret[static DIAL_PORTS_MAX]);
 void lane_dial_run(struct lane *l);
 void lane_dial_tick(struct lane *l);
 void lane_dial_end(struct lane *l); /* also in the middle of it */
@@ -253,6 +255,10 @@ void send_secrets_drop(struct send *s);
 
 const char *send_ask(struct send *s, const struct ipc_resolve *m);
 void send_asks_drop(struct send *s);
+
+/* ---- send/explain.c ---- */
+
+void send_explains_drop(struct send *s);
 
 /* ---- send/table.c ---- */
 

@@ -27,6 +27,7 @@ int send_new(const struct send_setup *setup, struct send **ret)
 	list_init(&s->jobs);
 	list_init(&s->ways_kept);
 	list_init(&s->asks);
+	list_init(&s->explains);
 	list_init(&s->secrets);
 	send_table_init(&s->lane_by);
 	send_table_init(&s->job_by);
@@ -39,6 +40,7 @@ int send_new(const struct send_setup *setup, struct send **ret)
 static void drop_all(struct send *s)
 {
 	send_asks_drop(s);
+	send_explains_drop(s);
 	while (!list_empty(&s->lanes))
 		lane_drop(container_of(s->lanes.next, struct lane, link));
 	while (!list_empty(&s->jobs))
