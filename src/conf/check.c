@@ -227,6 +227,31 @@ static void check_delivery(const struct check *c)
 			     (unsigned long long)conf->mail_quota);
 }
 
+bool conf_dns_server(struct slice text, struct endpoint *ret)
+{
+	struct endpoint e = { .port = CONF_DNS_PORT };
+
+	if (!ip_parse(text, &e.ip) && (!endpoint_parse(text, &e) || e.path[0]))
+		return false;
+	*ret = e;
+	return true;
+}
+
+static void check_dns(const struct check *c)
+{
+	const struct conf *conf = c->conf;
+	struct endpoint e;
+
+	for (size_t i = 0; i < conf->n_dns_servers; i++)
+		if (!conf_dns_server(slice_str(conf->dns_servers[i]), &e))
+			conf_error(c->f, line(c, 0, "dns.servers"),
+				   "dns.servers: '%s' is no address; 192.0.2.53 and 127.0.0.1:5353 are",
+				   conf->dns_servers[i]);
+	if (conf->n_dns_servers > 0 && conf->dns_recursion != CONF_RECURSION_AUTO)
+		conf_warning(c->f, line(c, 0, "dns.recursion"),
+			     "dns.recursion: has no effect, dns.servers are asked");
+}
+
 void conf_check(const struct conf *conf, const struct conf_lines *lines, struct conf_findings *f)
 {
 	const struct check c = { .conf = conf, .lines = lines, .f = f };
@@ -234,6 +259,7 @@ void conf_check(const struct conf *conf, const struct conf_lines *lines, struct 
 	check_names(&c);
 	check_listeners(&c);
 	check_delivery(&c);
+	check_dns(&c);
 	conf_check_routes(conf, f);
 	if (conf->guess_lock_max_s < conf->guess_lock_s)
 		conf_error(f, line(&c, 0, "guessing.lock_max"),

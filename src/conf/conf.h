@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/endpoint.h"
 #include "base/ip.h"
 
 enum conf_role { CONF_RELAY, CONF_SUBMISSION };
@@ -20,6 +21,8 @@ enum conf_tls_min { CONF_TLS_1_0, CONF_TLS_1_1, CONF_TLS_1_2, CONF_TLS_1_3 };
 enum conf_wrong_port { CONF_WRONG_PORT_SERVE, CONF_WRONG_PORT_EXPLAIN };
 enum conf_by { CONF_BY_MAILDIR, CONF_BY_LMTP };
 enum conf_full { CONF_FULL_DEFER, CONF_FULL_REFUSE };
+enum conf_recursion { CONF_RECURSION_AUTO, CONF_RECURSION_YES, CONF_RECURSION_NO };
+enum conf_validate { CONF_VALIDATE_AUTO, CONF_VALIDATE_YES, CONF_VALIDATE_NO };
 enum conf_bare { CONF_BARE_REFUSE, CONF_BARE_FIX };
 enum conf_via {
 	CONF_VIA_MX,
@@ -211,6 +214,13 @@ struct conf {
 	const char *relay_ca_file;	/* certificates to trust, "": those of the system */
 	bool relay_dane, relay_mta_sts;
 
+	char **dns_servers; /* as in base/endpoint.h, the port may be missing; none: see dns_recursion */
+	size_t n_dns_servers;
+	int dns_recursion, dns_validate; /* enum conf_recursion, conf_validate */
+	const char *dns_trust_anchors, *dns_resolv_conf, *dns_hosts;
+	uint64_t dns_cache; /* octets, in each process */
+	unsigned dns_queries, dns_timeout_s;
+
 	unsigned max_hops; /* Received headers; 100 */
 	unsigned hang_s;   /* a process whose loop stands still for so long is killed; 0: never */
 	unsigned drain_s;  /* SIGTERM: sessions may finish for so long */
@@ -270,6 +280,10 @@ bool conf_day(const char *text, uint64_t *ret_ms);
 
 /* How many processes speak SMTP.  Asks the system: not within a sandbox. */
 unsigned conf_smtp_processes(const struct conf *conf);
+
+#define CONF_DNS_PORT 53
+/* One of dns.servers; without a port it has CONF_DNS_PORT.  False: no address. */
+bool conf_dns_server(struct slice text, struct endpoint *ret);
 
 const struct conf_listener *conf_listener(const struct conf *conf, struct slice name); /* NULL if absent */
 

@@ -6,7 +6,7 @@
  * servers, those of resolv.conf.  resolve_status says which.
  *
  * No file is opened after resolve_new(): anchors, /etc/hosts and resolv.conf come as text
- * (resolve/system.h reads them).  No thread, no blocking call.  One a loop; questions with the same name and
+ * (role/dns.h reads them).  No thread, no blocking call.  One a loop; questions with the same name and
  * type share what is on the way.
  *
  * done() is never called from within resolve_ask(), and exactly once unless the query is

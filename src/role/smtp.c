@@ -8,6 +8,7 @@
 #include "ipc/event.h"
 #include "net/tls_client.h"
 #include "receive/receive.h"
+#include "role/dns.h"
 #include "role/role.h"
 #include "send/explain.h"
 
@@ -16,6 +17,7 @@ struct smtp {
 	struct receive *rx;
 	struct send *tx;
 	struct tls_client *trust;
+	struct resolve *resolve;
 	struct event_sink events; /* of both */
 	unsigned draining;	  /* of the two, how many are not through */
 };
@@ -92,6 +94,9 @@ static int open_send(struct role *r, struct smtp *s)
 	struct send_setup setup = { .loop = r->loop, .events = &s->events, .stale = on_stale, .arg = r };
 	int err = read_authorities(r, s);
 
+	if (err == 0)
+		err = dns_open(r->loop, r->conf, r->index == 0, &s->resolve);
+	setup.resolve = s->resolve;
 	if (err == 0)
 		err = send_new(&setup, &s->tx);
 	if (err == 0)
@@ -252,6 +257,7 @@ static void smtp_status(struct role *r, json_t *to)
 
 	json_object_set_new(to, "events_sent", json_integer((json_int_t)s->events.sent));
 	json_object_set_new(to, "events_dropped", json_integer((json_int_t)s->events.dropped));
+	dns_status(s->resolve, to);
 	receive_status(rx_of(r), to);
 	send_status(tx_of(r), to);
 }

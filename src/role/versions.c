@@ -7,6 +7,7 @@
 #include <seccomp.h>
 #include <sodium.h>
 #include <sqlite3.h>
+#include <unbound.h>
 #include <uv.h>
 #include <yaml.h>
 
@@ -28,6 +29,7 @@ size_t versions(struct version ret[static VERSIONS_MAX])
 	ADD("GNU SASL", "%s", gsasl_check_version(NULL));
 	ADD("libyaml", "%s", yaml_get_version_string());
 	ADD("jansson", "%s", jansson_version_str());
+	ADD("libunbound", "%s", ub_version());
 	ADD("libidn2", "%s", idn2_check_version(NULL));
 	if (sc)
 		ADD("libseccomp", "%u.%u.%u", sc->major, sc->minor, sc->micro);

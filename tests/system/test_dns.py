@@ -180,3 +180,18 @@ def test_search_list(ask, tmp_path):
                   args=['-r', str(conf)])
     assert [(a['status'], a['canonical']) for a in answers] == [
         ('ok', 'mx.a.test'), ('nxdomain', 'nowhere'), ('ok', 'mx.a.test'), ('nxdomain', 'mx')]
+
+
+def test_a_server_tells_whom_it_asks(make_server, zones):
+    with make_server(zones.config()) as s:
+        assert 'signatures are checked' in s.wait_log('event=dns')
+        smtp = [r for r in s.json('status')['roles'] if r['role'] == 'smtp']
+        assert all((r['dns']['asked'], r['dns']['validates']) == ('servers', True) for r in smtp)
+        assert s.log_text().count('event=dns ') == 1
+
+
+def test_a_server_without_its_files_starts(make_server):
+    config = {'dns': {'trust_anchors': '/nonexistent/anchors', 'hosts': '/nonexistent/hosts', 'servers': ['127.0.0.1:9']}}
+    with make_server(config) as s:
+        assert 'no DANE' in s.wait_log('event=dns ')
+        assert s.log_text().count('event=dns-file-unreadable') >= 2
