@@ -235,8 +235,8 @@ static bool is_canonical(struct session *s, enum count_stage stage, const struct
 }
 
 /* A client may always ask for less; for more only where the listener is not for bulk, else the
- * priority is lowered, and the client told so (RFC 6710 4.1: X.3.6).  What lies between is the
- * listener's own class. */
+ * priority is lowered, and the client told so (X.3.6, and the new one in front; RFC 6710 4.1).  What lies
+ * between is the listener's own class. */
 static uint8_t class_of(const struct session *s, uint8_t *mt_priority)
 {
 	int value = *mt_priority > 0 ? *mt_priority - 10 : 0;
@@ -260,7 +260,7 @@ static void mail_taken(struct session *s, const struct smtp_server_ask *ask)
 		smtp_server_answer(s->engine, 250, NULL, NULL);
 	else
 		smtp_server_answer(s->engine, 250, "2.3.6",
-				   "OK, with priority 0: this listener is for bulk mail");
+				   "0 is its priority now: this listener is for bulk mail");
 }
 
 bool session_mail(struct session *s, const struct smtp_server_ask *ask)
