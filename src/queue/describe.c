@@ -137,6 +137,8 @@ json_t *describe_rcpt(const struct describe *d, uint32_t number, const struct en
 		json_object_set_new(j, "mailbox", describe_text(r->mailbox));
 	if (r->orcpt.n > 0)
 		json_object_set_new(j, "orcpt", describe_text(r->orcpt));
+	if (r->sender.n > 0)
+		json_object_set_new(j, "sender", describe_text(r->sender));
 	json_object_set_new(j, "notify", json_integer(r->notify));
 	json_object_set_new(j, "state", json_string(rcpt_state(d, number)));
 	add_route(d, number, j);
