@@ -149,6 +149,18 @@ static void wrong_port(const json_t *e, struct buf *to)
 		buf_str(to, "; served all the same");
 }
 
+static void limit(const json_t *e, struct buf *to)
+{
+	put(to, e, "", "what", "");
+	put(to, e, " of ", "account", "");
+	put(to, e, " of uid ", "uid", "");
+	put(to, e, " of owner ", "owner", "");
+	put(to, e, " of ", "ip", "");
+	put(to, e, " on ", "listener", "");
+	put(to, e, ": ", "count", "");
+	put(to, e, " of ", "max", ", refused for now");
+}
+
 /* Whatever it has, in the order it came. */
 static void anything(const json_t *event, struct buf *to)
 {
@@ -181,7 +193,7 @@ void cli_event_words(const json_t *event, struct buf *to)
 		{ "accepted", accepted },     { "attempted", attempted }, { "deferred", outcome },
 		{ "delivered", outcome },     { "relayed", outcome },	  { "failed", outcome },
 		{ "expired", outcome },	      { "discarded", outcome },	  { "forwarded", outcome },
-		{ "wrong-port", wrong_port },
+		{ "wrong-port", wrong_port }, { "limit", limit },
 	};
 	const char *kind = cli_member_text(event, "kind");
 

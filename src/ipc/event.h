@@ -103,7 +103,9 @@
 	F(50, RULE, "rule", 64)                                                               \
 	F(51, ORIGINAL, "original", 1024) /* the recipient as the client wrote it */          \
 	F(52, MX, "mx", 512)		/* hosts that were found, by preference */            \
-	F(53, PROVIDER, "provider", 64)
+	F(53, PROVIDER, "provider", 64)                                                       \
+	F(54, OWNER, "owner", 64)                                                             \
+	F(55, MAX, "max", 0)		/* of a limit */
 /* clang-format on */
 
 #define EVENT_KIND_ENUM(number, NAME, name)	EVENT_##NAME = number,

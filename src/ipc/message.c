@@ -203,3 +203,12 @@ const char *ipc_mishap_name(unsigned kind)
 
 	return kind < IPC_MISHAP_KINDS && names[kind] ? names[kind] : "unknown";
 }
+
+const char *ipc_class_name(unsigned class)
+{
+	static const char *const names[IPC_CLASSES] = {
+		[IPC_CLASS_NORMAL] = "normal", [IPC_CLASS_BULK] = "bulk", [IPC_CLASS_URGENT] = "urgent"
+	};
+
+	return class < IPC_CLASSES ? names[class] : "unknown";
+}

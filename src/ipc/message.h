@@ -308,6 +308,7 @@ enum ipc_lane_end {
 
 /* How urgent a message is. */
 enum ipc_class { IPC_CLASS_NORMAL, IPC_CLASS_BULK, IPC_CLASS_URGENT, IPC_CLASSES };
+const char *ipc_class_name(unsigned class); /* "bulk"; "unknown" */
 
 enum ipc_job_result_kind { IPC_JOB_DELIVERED = 1, IPC_JOB_DEFERRED = 2, IPC_JOB_FAILED = 3 };
 

@@ -23,6 +23,7 @@ struct entry {
 struct claims {
 	struct map map;
 	struct list all;
+	struct entry *met; /* newly refused, by the last claim */
 };
 
 int claims_new(struct claims **ret)
@@ -40,6 +41,8 @@ int claims_new(struct claims **ret)
 
 static void forget(struct claims *c, struct entry *e)
 {
+	if (c->met == e)
+		c->met = NULL;
 	map_remove(&c->map, &e->node);
 	list_remove(&e->link);
 	free(e->of);
@@ -117,6 +120,7 @@ uint32_t claims_claim(struct claims *c, uint64_t now_ms, unsigned process, const
 	uint32_t granted;
 
 	*ret_full = false;
+	c->met = NULL;
 	if (!e && claim->want == 0 && claim->have == 0 && claim->refused_s == 0)
 		return 0;
 	if (!e)
@@ -136,8 +140,11 @@ uint32_t claims_claim(struct claims *c, uint64_t now_ms, unsigned process, const
 		granted = claim->have;
 	e->of[process] = (struct of_process){ .claim = granted, .use = claim->use };
 	e->limit = claim->limit;
-	if (claim->refused_s > 0)
+	if (claim->refused_s > 0) {
+		if (e->refused_ms == 0 || e->refused_ms + LISTED_MS < now_ms)
+			c->met = e;
 		e->refused_ms = now_ms + (uint64_t)claim->refused_s * 1000;
+	}
 	forget_if_idle(c, e, now_ms);
 	return granted;
 }
@@ -164,31 +171,43 @@ void claims_sweep(struct claims *c, uint64_t now_ms)
 		forget_if_idle(c, container_of(at, struct entry, link), now_ms);
 }
 
+static bool show(const struct entry *e, uint64_t now_ms,
+		 bool (*each)(void *arg, const struct claims_row *row), void *arg)
+{
+	struct claims_row row = { .limit = e->limit };
+	uint64_t use = 0;
+	struct buf who;
+	bool more = true;
+
+	for (unsigned i = 0; i < e->processes; i++)
+		use += e->of[i].use;
+	row.use = use < UINT32_MAX ? (uint32_t)use : UINT32_MAX;
+	row.refused_ms = e->refused_ms + LISTED_MS > now_ms ? e->refused_ms : 0;
+	buf_init(&who, 4 * LIMIT_KEY_MAX);
+	if (limit_key_show(slice_of(e->key, e->n), &row.kind, &row.listener, &who)) {
+		row.who = buf_slice(&who);
+		more = each(arg, &row);
+	}
+	buf_done(&who);
+	return more;
+}
+
 void claims_each(struct claims *c, uint64_t now_ms, bool (*each)(void *arg, const struct claims_row *row),
 		 void *arg)
 {
 	struct list *at, *after;
 	bool more = true;
 
-	LIST_EACH (&c->all, at, after) {
-		struct entry *e = container_of(at, struct entry, link);
-		struct claims_row row = { .limit = e->limit };
-		uint64_t use = 0;
-		struct buf who;
+	LIST_EACH (&c->all, at, after)
+		more = more && show(container_of(at, struct entry, link), now_ms, each, arg);
+}
 
-		if (!more)
-			return;
-		for (unsigned i = 0; i < e->processes; i++)
-			use += e->of[i].use;
-		row.use = use < UINT32_MAX ? (uint32_t)use : UINT32_MAX;
-		row.refused_ms = e->refused_ms + LISTED_MS > now_ms ? e->refused_ms : 0;
-		buf_init(&who, 4 * LIMIT_KEY_MAX);
-		if (limit_key_show(slice_of(e->key, e->n), &row.kind, &row.listener, &who)) {
-			row.who = buf_slice(&who);
-			more = each(arg, &row);
-		}
-		buf_done(&who);
-	}
+void claims_met(struct claims *c, uint64_t now_ms, bool (*each)(void *arg, const struct claims_row *row),
+		void *arg)
+{
+	if (c->met)
+		show(c->met, now_ms, each, arg);
+	c->met = NULL;
 }
 
 size_t claims_clear(struct claims *c, struct slice who)

@@ -38,6 +38,9 @@ struct claims_row {
 };
 void claims_each(struct claims *c, uint64_t now_ms, bool (*each)(void *arg, const struct claims_row *row),
 		 void *arg);
+/* Of the last claim: whom it told of as refused who had not been for a minute.  At most one. */
+void claims_met(struct claims *c, uint64_t now_ms, bool (*each)(void *arg, const struct claims_row *row),
+		void *arg);
 /* How many count for that text of who; "": all.  They are forgotten where nothing is in use at once. */
 size_t claims_clear(struct claims *c, struct slice who);
 size_t claims_size(const struct claims *c);

@@ -206,6 +206,7 @@ json_t *describe_full(const struct describe *d)
 		return j;
 	json_object_set_new(j, "listener", describe_text(d->envelope.listener));
 	json_object_set_new(j, "account", json_integer((json_int_t)d->envelope.account));
+	json_object_set_new(j, "class", json_string(ipc_class_name(d->envelope.class)));
 	json_object_set_new(j, "smtputf8", json_boolean(d->envelope.smtputf8));
 	json_object_set_new(j, "eightbit", json_boolean(d->envelope.eightbit));
 	json_object_set_new(j, "ret", json_integer(d->envelope.ret));
@@ -249,14 +250,10 @@ json_t *describe_headers(const struct describe *d)
 
 /* ---- which ones ---- */
 
-static const char *const message_classes[] = {
-	[IPC_CLASS_NORMAL] = "normal", [IPC_CLASS_BULK] = "bulk", [IPC_CLASS_URGENT] = "urgent"
-};
-
 static bool is_message_class(const char *name)
 {
-	for (size_t i = 0; i < sizeof(message_classes) / sizeof(message_classes[0]); i++)
-		if (!strcmp(name, message_classes[i]))
+	for (unsigned i = 0; i < IPC_CLASSES; i++)
+		if (!strcmp(name, ipc_class_name(i)))
 			return true;
 	return false;
 }
@@ -292,8 +289,7 @@ static bool was_told(const struct describe *d, uint32_t number, const char *clas
 static bool matches_class(const struct describe *d, const char *class)
 {
 	if (is_message_class(class))
-		return d->readable && d->envelope.class < IPC_CLASSES &&
-		       !strcmp(message_classes[d->envelope.class], class);
+		return d->readable && !strcmp(ipc_class_name(d->envelope.class), class);
 	for (uint32_t i = 0; i < d->info.recipients; i++)
 		if (was_told(d, i, class))
 			return true;

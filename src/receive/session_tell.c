@@ -74,6 +74,8 @@ void session_tell_accepted(struct session *s)
 		event_text(events, EVENT_KEY_AUTH, slice_str(s->mech));
 	event_text(events, EVENT_KEY_PROTO, slice_str(smtp_server_protocol(s->engine)));
 	event_text(events, EVENT_KEY_HELO, smtp_server_helo(s->engine));
+	if (s->tx.class != IPC_CLASS_NORMAL)
+		event_text(events, EVENT_KEY_PRIORITY, slice_str(ipc_class_name(s->tx.class)));
 	event_text(events, EVENT_KEY_TLS, slice_str(tls.version));
 	event_text(events, EVENT_KEY_CIPHER, slice_str(tls.cipher));
 	tell_recipients(s, events);

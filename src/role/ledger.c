@@ -109,6 +109,29 @@ static void tell_mishap(const struct mishap *what)
 	ledger_events_tell(self.events);
 }
 
+static bool tell_limit(void *arg, const struct claims_row *row)
+{
+	struct event_sink *e = ledger_events_sink(self.events);
+	bool of_account = row->kind == LIMIT_ACCOUNT_MESSAGES || row->kind == LIMIT_ACCOUNT_RECIPIENTS;
+	bool of_uid = row->kind == LIMIT_UID_MESSAGES || row->kind == LIMIT_UID_RECIPIENTS;
+	bool of_owner = row->kind == LIMIT_OWNER_MESSAGES || row->kind == LIMIT_OWNER_RECIPIENTS;
+
+	(void)arg;
+	event_begin(e, EVENT_LIMIT, ledger_events_now_ms(), SLICE_LIT(""), EVENT_NO_RECIPIENT);
+	event_text(e, EVENT_KEY_WHAT, slice_str(limit_kind_name(row->kind)));
+	event_text(e, EVENT_KEY_LISTENER, row->listener);
+	event_text(e,
+		   of_account ? EVENT_KEY_ACCOUNT
+		   : of_uid   ? EVENT_KEY_UID
+		   : of_owner ? EVENT_KEY_OWNER
+			      : EVENT_KEY_IP,
+		   row->who);
+	event_number(e, EVENT_KEY_COUNT, row->use);
+	event_number(e, EVENT_KEY_MAX, row->limit);
+	ledger_events_tell(self.events);
+	return true;
+}
+
 static void ledger_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
 			   int *fd)
 {
@@ -117,6 +140,7 @@ static void ledger_message(struct role *r, enum ipc_role who, unsigned index, co
 	(void)fd;
 	if (who == IPC_SMTP && m->type == IPC_TYPE_claim) {
 		ledger_claim(r, self.claims, index, &m->claim);
+		claims_met(self.claims, uv_now(r->loop), tell_limit, NULL);
 		return;
 	}
 	if ((who == IPC_SMTP || who == IPC_QUEUE) && m->type == IPC_TYPE_event && event_is_sound(&m->event)) {

@@ -390,6 +390,16 @@ static void ask_list(struct queue_ask *a, struct role_request *req)
 	w->left = limit ? (uint64_t)json_integer_value(limit) : LIST_DEFAULT;
 }
 
+/* When what is left of it is given up: its life begins when it is let go (RFC 4865). */
+static uint64_t expires(const struct queue_ask *a, const struct describe *d)
+{
+	uint64_t from = d->info.time_ms;
+
+	if (d->readable && d->envelope.hold_until_ms > from)
+		from = d->envelope.hold_until_ms;
+	return from + a->role->conf->relay_lifetime_s * UINT64_C(1000);
+}
+
 static void ask_show(struct queue_ask *a, struct role_request *req)
 {
 	struct describe d;
@@ -401,6 +411,8 @@ static void ask_show(struct queue_ask *a, struct role_request *req)
 		return;
 	if (describe_init(&d, a->sp, a->schedule, &id)) {
 		full = describe_full(&d);
+		if (full && d.info.time_ms > 0)
+			json_object_set_new(full, "expires", json_integer((json_int_t)expires(a, &d)));
 		headers = describe_headers(&d);
 	}
 	describe_done(&d);

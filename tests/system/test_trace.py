@@ -117,7 +117,7 @@ def test_what_is_deferred_and_then_removed(server, password, blocked):  # noqa: 
     assert d['status'].startswith('4.') and d['reason'] and d['next_ms'] > d['time_ms'] and d['attempts'] == 1
     assert m['queue']['state'] == 'deferred' and m['queue']['to'][0]['next'] == d['next_ms']
     text = server.cli('trace', ident).stdout
-    assert 'Now: deferred in the queue' in text and 'next try' in text
+    assert 'Now: deferred in the queue' in text and 'next try' in text and 'given up at' in text
 
 
 def test_nothing_is_known(server):
@@ -202,3 +202,22 @@ def test_a_ledger_that_hangs_slows_no_mail(server, password):
         os.kill(pid, signal.SIGCONT)
     # Once it goes on it hears of all that waited.
     wait_kinds(server, ids[-1], 'accepted', 'delivered', timeout=20)
+
+
+def test_who_meets_a_limit_is_an_event(make_server, password):
+    with make_server({'limits': {'account_messages': 2}}) as s:
+        s.cli('domain', 'add', 'example.org')
+        s.account('ann@example.org', password)
+        f = Follower(s, '--kind', 'limit')
+        try:
+            time.sleep(0.5)
+            for i in range(2):
+                send(s, password, 'ann@example.org', str(i))
+            for _ in range(3):
+                with pytest.raises(AssertionError):
+                    send(s, password, 'ann@example.org', 'too many')
+            e = f.wait('limit')
+            assert [(x['what'], x['account'], x['max']) for x in e] == [('account-messages', 'ann@example.org', 2)]
+        finally:
+            f.close()
+        assert 'account-messages of ann@example.org' in s.cli('events', '--kind', 'limit').stdout
