@@ -22,6 +22,9 @@ Names in none of the zones do not exist.
 
 Between the asker and NSD stands a little proxy of ours, which makes the last two, and knows what was
 asked: zones.asked is a list of (name, type). Time to live is one second, so that a change is seen soon.
+
+With top='' the zone at the top is the root itself, served at an address of a root server in a network
+namespace of the test's own (port=53), and at more of them: then there is no proxy, and none of its kinds.
 """
 import fcntl
 import glob
@@ -98,12 +101,12 @@ class Zone:
         self.key = self.ds = None
         self.serial = 0
 
-    def text(self, delegated, ttl):
+    def text(self, delegated, ttl, top, address):
         self.serial += 1
         origin = self.name + '.' if self.name else '.'
         lines = [f'$ORIGIN {origin}', f'$TTL {ttl}', '@ ' + SOA.format(serial=self.serial), '@ NS ns.test.']
-        if self.name == 'test':
-            lines.append('ns A 127.0.0.1')
+        if self.name in (top, 'test'):
+            lines.append(f'ns.test. A {address}')
         for owner, records in self.records.items():
             lines += [f'{owner} {record}' for record in records]
         for child in delegated:
@@ -195,13 +198,13 @@ class Proxy:
 
 
 class Zones:
-    def __init__(self, address='127.0.0.1', ttl=1, port=0):
+    def __init__(self, address='127.0.0.1', ttl=1, port=0, top='test', more=()):
         """port: where the asker is served; 0: one that is free."""
-        self.address, self.ttl, self.wanted = address, ttl, port
+        self.address, self.ttl, self.wanted, self.top, self.more = address, ttl, port, top, more
         self.zones = {}
         self.asked = []
         self.server = self.proxy = None
-        self.add('test', {})
+        self.add(top, {})
 
     def add(self, name, records, kind='signed'):
         assert not self.server, 'zones are added before the start; change() afterwards'
@@ -210,7 +213,7 @@ class Zones:
 
     def parent(self, zone):
         """The zone that delegates this one; None at the top."""
-        over = [z for z in self.zones.values() if z is not zone and (zone.name + '.').endswith('.' + z.name + '.')]
+        over = [z for z in self.zones.values() if z is not zone and (not z.name or zone.name.endswith('.' + z.name))]
         return max(over, key=lambda z: len(z.name), default=None)
 
     def fate(self, name):
@@ -232,7 +235,7 @@ class Zones:
         children = [z for z in self.zones.values() if self.parent(z) is zone]
         plain = os.path.join(self.folder, f'zone.{zone.name}')
         with open(plain, 'w') as f:
-            f.write(zone.text(children, self.ttl))
+            f.write(zone.text(children, self.ttl, self.top, self.address))
         if not zone.key:
             shutil.copy(plain, plain + '.served')
             return
@@ -288,7 +291,7 @@ class Zones:
 
     def start_server(self, port):
         self.nsd_port = port
-        lines = ['server:', f' ip-address: {self.address}@{port}', ' server-count: 1', ' database: ""', ' username: ""',
+        lines = ['server:', *(f' ip-address: {a}@{port}' for a in (self.address, *self.more)), ' server-count: 1', ' database: ""', ' username: ""',
                  f' zonesdir: {self.folder}', f' pidfile: {self.folder}/nsd.pid', f' xfrdfile: {self.folder}/xfrd',
                  f' zonelistfile: {self.folder}/zonelist', f' logfile: {self.folder}/nsd.log', ' xfrd-reload-timeout: 0',
                  ' rrl-ratelimit: 0', 'remote-control:', ' control-enable: no']
@@ -300,7 +303,7 @@ class Zones:
         self.server = subprocess.Popen([os.path.join(unpacked(), 'usr/sbin/nsd'), '-d', '-c', config], env=environment(),
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
-        while self.served_serial('test' if 'test' in self.zones else '') is None:
+        while self.served_serial(self.top) is None:
             if self.server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError('NSD does not start:\n' + self.log())
             time.sleep(0.02)
@@ -311,6 +314,9 @@ class Zones:
         os.chmod(self.folder, 0o755)
         try:
             self.write_all()
+            if not self.top:
+                self.start_server(self.wanted)
+                return self
             self.start_server(free_port(self.address))
             self.port = self.wanted or free_port(self.address)
             self.proxy = Proxy(self, self.address, self.port, (self.address, self.nsd_port))

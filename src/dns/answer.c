@@ -123,7 +123,12 @@ static bool take_rr(struct slice msg, size_t *at, struct rr *ret)
 /* A name that is the rest of the rdata, which ends at end. */
 static bool last_name(struct slice msg, size_t at, size_t end, struct dns_name *ret)
 {
-	return take_name(msg, &at, ret) && at == end;
+	struct dns_name n;
+
+	if (!take_name(msg, &at, &n) || at != end)
+		return false;
+	*ret = n;
+	return true;
 }
 
 static bool read_address(struct slice rdata, uint8_t family, struct dns_record *ret)

@@ -111,6 +111,7 @@ static const struct {
 	{ "a.test", DNS_TXT, "an a.test TXT-RAW ", "servfail ttl=0" },
 	{ "a.test", DNS_TLSA, "an a.test TLSA-RAW abc", "servfail ttl=0" },
 	{ "a.test", DNS_MX, "an a.test MX-RAW ab\x01m\x04testX", "servfail ttl=0" },
+	{ "a.test", DNS_A, "an a.test CNAME-RAW \x01x\x04test", "servfail ttl=0" },
 	/* Octets that a text cannot hold */
 	{ "a.test", DNS_CNAME, "an a.test CNAME x y\tz.test", "ok ttl=300 x?y?z.test" },
 	/* More than is taken */

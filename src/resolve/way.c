@@ -43,6 +43,7 @@ static void anchored(const struct resolve *r, struct dns_name *ret)
 		text = slice_tail(text, line.n + 1);
 		line = slice_trim(slice_head(line, slice_find(line, ';')));
 		if (line.n > 0) {
+			line = slice_head(line, slice_find(line, '\t'));
 			dns_name_parse(slice_head(line, slice_find(line, ' ')), ret);
 			return;
 		}

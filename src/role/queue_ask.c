@@ -9,7 +9,6 @@
 #include "queue/bounce.h"
 #include "ipc/event.h"
 #include "queue/describe.h"
-#include "role/queue_relay.h"
 #include "role/queue_summary.h"
 
 #define WALKS_MAX     16
@@ -45,7 +44,7 @@ struct queue_ask {
 	struct role *role;
 	struct spool *sp;
 	struct schedule *schedule;
-	struct handout *handout;
+	const struct lanes *lanes;
 	struct bounce *bounce;
 	void (*changed)(struct role *r);
 	struct event_sink *events;
@@ -86,7 +85,7 @@ static int retry(struct queue_ask *a, const struct id *id, const struct spool_in
 			r = spool_mark(a->sp, id, i, SPOOL_MARK_DEFERRED, buf_slice(&detail));
 	}
 	buf_done(&detail);
-	return r < 0 ? r : schedule_retry_now(a->schedule, id, now);
+	return r < 0 ? r : schedule_retry(a->schedule, id, now);
 }
 
 static int act(struct queue_ask *a, const char *verb, const struct id *id)
@@ -161,6 +160,20 @@ static void walk_end(struct walk *w, json_t *last)
 	free(w);
 }
 
+/* As describe_init(), with what only the lanes know. */
+static bool look(const struct queue_ask *a, struct describe *d, const struct id *id)
+{
+	bool there = describe_init(d, a->sp, a->schedule, id);
+	struct lanes_trouble t;
+
+	lanes_trouble(a->lanes, &t);
+	if (lanes_setup(a->lanes)->on && t.until_ms > 0) {
+		d->trouble = t.text;
+		d->trouble_until_ms = t.until_ms;
+	}
+	return there;
+}
+
 /* False at the end of the turn, and with w->left 0 at the end of the queue. */
 static bool next_match(struct walk *w, struct describe *d)
 {
@@ -173,8 +186,7 @@ static bool next_match(struct walk *w, struct describe *d)
 		}
 		w->begun = true;
 		w->at = info.id;
-		if (describe_init(d, w->ask->sp, w->ask->schedule, &info.id) &&
-		    describe_matches(d, &w->filter))
+		if (look(w->ask, d, &info.id) && describe_matches(d, &w->filter))
 			return true;
 		describe_done(d);
 	}
@@ -240,7 +252,7 @@ static bool step_show(struct walk *w)
 	size_t octets = 0;
 	uint32_t i = 0, n;
 
-	if (!rows || !describe_init(&d, w->ask->sp, w->ask->schedule, &w->at)) {
+	if (!rows || !look(w->ask, &d, &w->at)) {
 		if (rows)
 			describe_done(&d);
 		walk_end(w, json_pack("{s:o}", "recipients", rows));
@@ -409,7 +421,7 @@ static void ask_show(struct queue_ask *a, struct role_request *req)
 
 	if (!get_id(req, &id))
 		return;
-	if (describe_init(&d, a->sp, a->schedule, &id)) {
+	if (look(a, &d, &id)) {
 		full = describe_full(&d);
 		if (full && d.info.time_ms > 0)
 			json_object_set_new(full, "expires", json_integer((json_int_t)expires(a, &d)));
@@ -505,11 +517,6 @@ static void ask_summary(struct queue_ask *a, struct role_request *req)
 	queue_summary(a->schedule, queue_now_ms(), req);
 }
 
-static void ask_relay(struct queue_ask *a, struct role_request *req)
-{
-	queue_relay_ask(a->schedule, a->handout, req, queue_now_ms());
-}
-
 void queue_ask(struct queue_ask *a, struct role_request *req)
 {
 	static const struct {
@@ -519,7 +526,7 @@ void queue_ask(struct queue_ask *a, struct role_request *req)
 		{ "queue.list", ask_list },	  { "queue.show", ask_show },	{ "queue.cat", ask_cat },
 		{ "queue.hold", ask_act },	  { "queue.release", ask_act }, { "queue.remove", ask_act },
 		{ "queue.retry", ask_act },	  { "queue.bounce", ask_act },	{ "queue.count", ask_act },
-		{ "queue.summary", ask_summary }, { "queue.relay", ask_relay },
+		{ "queue.summary", ask_summary },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -527,12 +534,11 @@ void queue_ask(struct queue_ask *a, struct role_request *req)
 			rows[i].run(a, req);
 			return;
 		}
-	role_answer_error(
-		req, "the queue answers no such question",
-		"queue.list, show, cat, summary, count, hold, release, remove, retry, bounce, relay");
+	role_answer_error(req, "the queue answers no such question",
+			  "queue.list, show, cat, summary, count, hold, release, remove, retry, bounce");
 }
 
-int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, struct handout *handout,
+int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, const struct lanes *lanes,
 		  void (*changed)(struct role *r), struct queue_ask **ret)
 {
 	struct queue_ask *a = calloc(1, sizeof(*a));
@@ -542,7 +548,7 @@ int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, s
 	a->role = r;
 	a->sp = sp;
 	a->schedule = schedule;
-	a->handout = handout;
+	a->lanes = lanes;
 	a->changed = changed;
 	list_init(&a->walks);
 	uv_timer_init(r->loop, &a->turn);

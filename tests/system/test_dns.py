@@ -195,3 +195,50 @@ def test_a_server_without_its_files_starts(make_server):
     with make_server(config) as s:
         assert 'no DANE' in s.wait_log('event=dns ')
         assert s.log_text().count('event=dns-file-unreadable') >= 2
+
+
+# ---- where to ask: each in a network namespace of its own ----
+
+full = pytest.mark.skipif('POSTERN_FULL' not in os.environ, reason='takes its time: make test-full')
+
+
+def in_namespace(binary, case):
+    if os.getuid() != 0:
+        pytest.skip('needs root')
+    p = subprocess.run(['unshare', '-n', sys.executable, os.path.join(TOP, 'tests/dns/namespace.py'), case,
+                        os.path.join(os.path.dirname(os.path.abspath(binary)), 'dns-ask')],
+                       capture_output=True, text=True, timeout=120)
+    assert p.returncode == 0, p.stderr[-3000:]
+    *answers, status = [json.loads(line) for line in p.stdout.splitlines()]
+    return {a['name']: (a['status'], a['secure']) for a in answers}, (status['way'], status['validates'])
+
+
+def test_recursion_from_the_root(binary):
+    answers, way = in_namespace(binary, 'recursion')
+    assert way == ('recursion', True)
+    assert answers == {'a.example': ('ok', True), 'mx.b.example': ('ok', False), 'out.a.example': ('ok', False),
+                       'bad.example': ('bogus', False), 'none.example': ('nxdomain', True)}
+
+
+def test_port_53_is_blocked(binary):
+    """Found out behind the walls, and the server of resolv.conf is asked, signatures included."""
+    answers, way = in_namespace(binary, 'blocked')
+    assert way == ('blocked', True)
+    assert answers == {'a.test': ('ok', True), 'bad.test': ('bogus', False)}
+
+
+def test_port_53_is_blocked_and_signatures_are_kept_from_us(binary):
+    answers, way = in_namespace(binary, 'stripped')
+    assert way == ('blocked', False) and answers == {'a.test': ('ok', False)}
+
+
+@full
+def test_unless_they_must_be_checked(binary):
+    answers, way = in_namespace(binary, 'stripped_strict')
+    assert way == ('blocked', True) and answers == {'a.test': ('bogus', False)}
+
+
+@full
+def test_a_network_that_is_down_is_not_one_that_blocks(binary):
+    answers, way = in_namespace(binary, 'down')
+    assert way == ('recursion', True) and answers == {'a.example': ('timeout', False)}
