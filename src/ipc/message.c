@@ -176,7 +176,7 @@ const char *ipc_role_name(unsigned role)
 	static const char *const names[IPC_ROLES] = {
 		[IPC_MAIN] = "main",	 [IPC_SMTP] = "smtp",	  [IPC_QUEUE] = "queue",
 		[IPC_KEEPER] = "keeper", [IPC_LEDGER] = "ledger", [IPC_LOCAL] = "local",
-		[IPC_ADMIN] = "admin",
+		[IPC_ADMIN] = "admin",	 [IPC_FETCH] = "fetch",
 	};
 
 	return role < IPC_ROLES && names[role] ? names[role] : "unknown";

@@ -30,6 +30,7 @@ enum ipc_role {
 	IPC_LEDGER,
 	IPC_LOCAL,
 	IPC_ADMIN,
+	IPC_FETCH,
 	IPC_ROLES, /* one past the last */
 };
 const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
@@ -101,7 +102,15 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(82, grant)                                                                          \
 	M(83, forget) /* an administrator clears what is counted for somebody */              \
 	/* smtp and queue to ledger: no answer, may be lost */                                \
-	M(84, event) /* something happened: ipc/event.h */                                    \
+	M(84, event)	  /* something happened: ipc/event.h */                               \
+	M(86, tls_result) /* smtp: how encryption with a server of another domain went */     \
+	/* smtp to fetch, and back: policies of MTA-STS */                                    \
+	M(90, fetch)                                                                          \
+	M(91, fetched)                                                                        \
+	/* smtp to ledger, and back: what is known of them over restarts */                   \
+	M(92, sts_ask)                                                                        \
+	M(93, sts_is)                                                                         \
+	M(94, sts_keep) /* no answer, may be lost */                                          \
 	/* main to smtp, and back */                                                          \
 	M(96, credential)	/* a route's password or token */                             \
 	M(97, credential_stale) /* it was refused: is there another one? */
@@ -252,6 +261,24 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
  * fields: as event.h writes them. */
 #define IPC_FIELDS_event(U8, U16, U32, U64, B) \
 	U8(kind) U64(time_ms) B(id, IPC_ID_LEN) U32(recipient) U32(lost) B(fields, IPC_EVENT_MAX)
+
+/* policy: enum tls_result_policy; result: enum tls_result; host: the MX host that was tried, ip its
+ * address ("" if it was not connected to); text: what was wrong, for people. */
+#define IPC_FIELDS_tls_result(U8, U16, U32, U64, B) \
+	B(domain, 255) U8(policy) U8(result) B(host, 255) B(ip, 16) B(text, IPC_TEXT_MAX)
+
+/* host: "mta-sts.example.org", whose addresses are one behind the other, each an octet (4 or 16)
+ * and so many more.  The path is fetch's own affair. */
+#define IPC_FIELDS_fetch(U8, U16, U32, U64, B) U64(req) B(host, 255) U16(port) B(addresses, 512)
+/* end: enum ipc_fetch_end; more: another message with what follows in the body; text: what was wrong. */
+#define IPC_FIELDS_fetched(U8, U16, U32, U64, B) \
+	U64(req) U8(end) U8(more) B(data, IPC_CHUNK_MAX) B(text, IPC_TEXT_MAX)
+#define IPC_FIELDS_sts_ask(U8, U16, U32, U64, B) U64(req) B(domain, 255)
+/* known 0: nothing; fetched: seconds since 1970; policy: as route/sts.h writes it. */
+#define IPC_FIELDS_sts_is(U8, U16, U32, U64, B) U64(req) U8(known) U64(fetched) B(id, 32) B(policy, 8192)
+/* expires: seconds since 1970; then the ledger may forget it. */
+#define IPC_FIELDS_sts_keep(U8, U16, U32, U64, B) \
+	B(domain, 255) U64(fetched) U64(expires) B(id, 32) B(policy, 8192)
 /* clang-format on */
 
 enum ipc_complaint {
@@ -306,6 +333,13 @@ enum ipc_class { IPC_CLASS_NORMAL, IPC_CLASS_BULK, IPC_CLASS_URGENT, IPC_CLASSES
 const char *ipc_class_name(unsigned class); /* "bulk"; "unknown" */
 
 enum ipc_job_result_kind { IPC_JOB_DELIVERED = 1, IPC_JOB_DEFERRED = 2, IPC_JOB_FAILED = 3 };
+
+enum ipc_fetch_end {
+	IPC_FETCH_OK = 1,
+	IPC_FETCH_FAILED = 2,	   /* not reached, no answer in time, or another one than 200 */
+	IPC_FETCH_CERTIFICATE = 3, /* not trusted, or not for that host */
+	IPC_FETCH_INVALID = 4,	   /* it is there, but too large or of another type */
+};
 
 enum ipc_mishap_kind {
 	IPC_MISHAP_TLS_ON_STARTTLS = 1, /* ClientHello where STARTTLS is the custom: 587, 2525 */

@@ -212,6 +212,7 @@ static const struct {
 	{ "account", IPC_KEEPER }, { "alias", IPC_KEEPER },   { "key", IPC_KEEPER },
 	{ "lock", IPC_KEEPER },	   { "clients", IPC_LEDGER }, { "mailbox", IPC_LOCAL },
 	{ "limit", IPC_LEDGER },   { "events", IPC_LEDGER },  { "send", IPC_SMTP },
+	{ "tls", IPC_LEDGER },
 };
 
 static void ask_everybody(struct client *c, uint64_t req)

@@ -10,6 +10,7 @@
 #include "ipc/event.h"
 #include "role/ledger_events.h"
 #include "role/ledger_limits.h"
+#include "role/ledger_tls.h"
 #include "role/role.h"
 
 #define FLUSH_MS     1000
@@ -48,6 +49,7 @@ static int ledger_open(struct role *r)
 		LOG(LOG_ERR, "start-failed", LOG_ERRNO(err));
 		return err;
 	}
+	ledger_tls_open(r);
 	snprintf(path, sizeof(path), "%s/ledger/mishaps.db", r->conf->state_dir);
 	err = mishaps_open(path, ROWS_MAX, &self.mishaps, why, sizeof(why));
 	/* No reason to stay away: the counters still work, and mail never waits for this. */
@@ -60,6 +62,8 @@ static int ledger_start(struct role *r)
 {
 	int err = uv_timer_init(r->loop, &self.flush);
 
+	if (err == 0)
+		err = ledger_tls_start(r);
 	return err < 0 ? err : ledger_events_start(self.events);
 }
 
@@ -135,9 +139,16 @@ static bool tell_limit(void *arg, const struct claims_row *row)
 static void ledger_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
 			   int *fd)
 {
+	const char *broken;
 	struct mishap what;
 
 	(void)fd;
+	if (who == IPC_SMTP && ledger_tls_is_for(m)) {
+		broken = ledger_tls_message(r, index, m);
+		if (broken)
+			role_peer_broken(r, who, index, broken);
+		return;
+	}
 	if (who == IPC_SMTP && m->type == IPC_TYPE_claim) {
 		ledger_claim(r, self.claims, index, &m->claim);
 		claims_met(self.claims, uv_now(r->loop), tell_limit, NULL);
@@ -299,6 +310,8 @@ static void ledger_request(struct role *r, struct role_request *req)
 		ledger_limits_request(r, self.claims, req);
 	else if (strncmp(req->ask, "events.", 7) == 0)
 		ledger_events_request(self.events, req);
+	else if (strncmp(req->ask, "tls.", 4) == 0)
+		ledger_tls_request(r, req);
 	else if (strcmp(req->ask, "clients.list") == 0)
 		clients_list(r, req);
 	else
@@ -321,6 +334,7 @@ static void ledger_status(struct role *r, json_t *to)
 	json_object_set_new(to, "rows", json_integer((json_int_t)n.rows));
 	json_object_set_new(to, "rows_max", json_integer(ROWS_MAX));
 	json_object_set_new(to, "rows_taken_out", json_integer((json_int_t)n.taken_out));
+	ledger_tls_status(to);
 }
 
 static void on_leave(uv_timer_t *t)
@@ -329,6 +343,7 @@ static void on_leave(uv_timer_t *t)
 	flush();
 	mishaps_free(self.mishaps);
 	self.mishaps = NULL;
+	ledger_tls_leave();
 	ledger_events_close(self.events, role_exit);
 }
 
