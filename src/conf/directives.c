@@ -247,7 +247,7 @@ const struct conf_directive conf_directives[] = {
 		  "Empty: those of the system." },
 	{ TOP("relay.dane", CONF_T_BOOL, relay_dane), .def = "yes",
 	  .help = "Whether servers that publish signed TLSA records are held to them (DANE)." },
-	{ TOP("relay.mta_sts", CONF_T_BOOL, relay_mta_sts), .def = "yes",
+	{ TOP("relay.mta_sts", CONF_T_BOOL, relay_mta_sts), .fixed = true, .def = "yes",
 	  .help = "Whether domains that publish a policy (MTA-STS) are held to it." },
 
 	{ TOP_N("dns.servers", CONF_T_STRINGS, dns_servers), .fixed = true, .def = "", .max = 8,

@@ -40,9 +40,8 @@ static const char *const reasons[] = {
 /* Who is tried first: whose loss costs no mail, then who is nearer to strangers. */
 static int exposure(enum ipc_role role)
 {
-	static const int order[IPC_ROLES] = {
-		[IPC_LEDGER] = 5, [IPC_ADMIN] = 4, [IPC_SMTP] = 3, [IPC_LOCAL] = 2, [IPC_KEEPER] = 1
-	};
+	static const int order[IPC_ROLES] = { [IPC_FETCH] = 6, [IPC_LEDGER] = 5, [IPC_ADMIN] = 4,
+					      [IPC_SMTP] = 3,  [IPC_LOCAL] = 2,	 [IPC_KEEPER] = 1 };
 
 	return order[role];
 }

@@ -23,7 +23,13 @@
 
 /* ---- the plan ---- */
 
-static const enum ipc_role order[] = { IPC_KEEPER, IPC_LEDGER, IPC_LOCAL, IPC_QUEUE, IPC_SMTP, IPC_ADMIN };
+static const enum ipc_role order[] = { IPC_KEEPER, IPC_LEDGER, IPC_LOCAL, IPC_QUEUE,
+				       IPC_FETCH,  IPC_SMTP,   IPC_ADMIN };
+
+static bool is_needed(const struct server *s, enum ipc_role role)
+{
+	return role_ops_of(role) && (role != IPC_FETCH || s->conf->relay_mta_sts);
+}
 
 /* The user that a role runs as; what lacks is told. */
 static int account_for(struct server *s, enum ipc_role role, struct account *ret)
@@ -65,7 +71,7 @@ int children_plan(struct server *s)
 		struct account as;
 		int err;
 
-		if (!role_ops_of(order[i]))
+		if (!is_needed(s, order[i]))
 			continue;
 		err = account_for(s, order[i], &as);
 		if (err < 0) {
@@ -193,7 +199,7 @@ bool children_talk(enum ipc_role a, enum ipc_role b)
 	} pairs[] = {
 		{ IPC_SMTP, IPC_QUEUE },   { IPC_SMTP, IPC_KEEPER },  { IPC_SMTP, IPC_LEDGER },
 		{ IPC_QUEUE, IPC_LOCAL },  { IPC_QUEUE, IPC_KEEPER }, { IPC_LOCAL, IPC_KEEPER },
-		{ IPC_QUEUE, IPC_LEDGER },
+		{ IPC_QUEUE, IPC_LEDGER }, { IPC_SMTP, IPC_FETCH },
 	};
 
 	if (a == IPC_ADMIN || b == IPC_ADMIN)

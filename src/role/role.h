@@ -107,7 +107,8 @@ struct role_request *role_request_keep(struct role_request *req); /* NULL: out o
 /* Octets of answer that the way back takes now; 0 when nobody waits for it any more. */
 size_t role_answer_room(const struct role_request *req);
 
-extern const struct role_ops role_smtp, role_queue, role_keeper, role_ledger, role_local, role_admin;
+extern const struct role_ops role_smtp, role_queue, role_keeper, role_ledger, role_local, role_admin,
+	role_fetch;
 /* By id, from the table in roles.c; NULL if there is none. */
 const struct role_ops *role_ops_of(enum ipc_role id);
 

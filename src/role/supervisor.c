@@ -274,9 +274,8 @@ void server_child_ready(struct server *s, struct child *c)
 	}
 }
 
-static const enum ipc_role end_order[] = {
-	IPC_SMTP, IPC_QUEUE, IPC_LOCAL, IPC_KEEPER, IPC_LEDGER, IPC_ADMIN
-};
+static const enum ipc_role end_order[] = { IPC_SMTP,  IPC_QUEUE,  IPC_LOCAL, IPC_KEEPER,
+					   IPC_FETCH, IPC_LEDGER, IPC_ADMIN };
 
 /* The next kind of role to end; the loop stops when none is left. */
 static void drain_next(struct server *s)

@@ -10,10 +10,10 @@ static char walls[80];
 static int memory_fd = -1;
 
 /* Those that start threads while they open; all they need lies in their folder.  The
- * others read files of the system first: users and groups, OpenSSL's configuration. */
+ * others read files of the system first: users and groups, OpenSSL's configuration, libcurl. */
 bool walls_before_open(const struct role *r)
 {
-	return r->ops->id != IPC_SMTP && r->ops->id != IPC_ADMIN;
+	return r->ops->id != IPC_SMTP && r->ops->id != IPC_ADMIN && r->ops->id != IPC_FETCH;
 }
 
 const char *walls_text(void)
@@ -45,8 +45,10 @@ int walls_enter(struct role *r, bool sandboxed)
 	char folder[1024];
 	const char *folders[] = { folder };
 	struct sandbox_rules rules = { .folders = folders,
-				       .moves = r->ops->id == IPC_LOCAL,    /* tmp/ to new/ */
-				       .connects = r->ops->id == IPC_SMTP,  /* lanes */
+				       .moves = r->ops->id == IPC_LOCAL, /* tmp/ to new/ */
+				       /* lanes; HTTPS */
+				       .connects = r->ops->id == IPC_SMTP || r->ops->id == IPC_FETCH,
+				       .tcp_only = r->ops->id == IPC_FETCH,
 				       .datagrams = r->ops->id == IPC_SMTP, /* the DNS */
 				       .log_sockets = r->conf->log_to == LOG_TO_SYSLOG };
 	struct sandbox_report report;

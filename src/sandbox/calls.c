@@ -138,11 +138,14 @@ static int add_client_sockets(scmp_filter_ctx f, const struct sandbox_rules *rul
 	const struct scmp_arg_cmp not_unix = { 0, SCMP_CMP_NE, AF_UNIX, 0 };
 	/* Their own protocols: MPTCP is none that Landlock knows. */
 	const struct scmp_arg_cmp other = { 2, SCMP_CMP_GT, IPPROTO_UDP, 0 };
+	const struct scmp_arg_cmp unix_stream[] = { is_unix, { 1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM } };
 	const uint32_t no = SCMP_ACT_ERRNO(EACCES);
 	int r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &beyond);
 
 	if (r == 0)
 		r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 1, &other);
+	if (r == 0 && rules->tcp_only)
+		r = seccomp_rule_add_array(f, no, SCMP_SYS(socket), 2, unix_stream);
 
 	for (scmp_datum_t protocol = 1; protocol < IPPROTO_UDP && r == 0; protocol++) {
 		const struct scmp_arg_cmp is_it = { 2, SCMP_CMP_EQ, protocol, 0 };

@@ -31,6 +31,7 @@ struct sandbox_rules {
 	size_t n_folders;
 	bool moves;	  /* files are renamed from one folder below them to another */
 	bool connects;	  /* to other servers: TCP, and Unix sockets by stream */
+	bool tcp_only;	  /* with connects: no Unix sockets */
 	bool datagrams;	  /* and UDP, which the DNS is asked by; only with connects.  It may bind then, but no
 			   * TCP port of its choice: lanes choose the address that they send from */
 	bool log_sockets; /* Unix sockets may be opened and connected: syslog reconnects */

@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.join(TOP, 'scripts'))
 
 from server import Server  # noqa: E402
 
-ROLES = ['main', 'smtp', 'queue', 'keeper', 'ledger', 'local', 'admin']
+ROLES = ['main', 'smtp', 'queue', 'keeper', 'ledger', 'local', 'admin', 'fetch']
 SLOT, SLOTS = 128, 16
 # struct slot of fault.c
 FIELDS = {'memory_ppm': (0, 'I'), 'memory_min': (4, 'I'), 'memory_nth': (8, 'Q'), 'seed': (16, 'Q'),

@@ -35,6 +35,7 @@ extern struct attempt_at {
 #define BIT(role) (1U << (role))
 #define OWNERS	  (BIT(IPC_QUEUE) | BIT(IPC_KEEPER) | BIT(IPC_LEDGER) | BIT(IPC_LOCAL))
 #define BUT(role) (~BIT(role))
+#define OUT	  (BIT(IPC_SMTP) | BIT(IPC_FETCH)) /* they connect to other servers */
 #define ALL	  (~0U)
 /* Only where main is root: else it is no matter of ours. */
 #define WITH_ROOT 1U

@@ -330,15 +330,15 @@ const struct attempt attempts_at_more[] = {
 	{ "clone() into a user namespace", clone_user, NO, ALL, HURTS },
 	{ "clone3()", clone_3, ABSENT, ALL, 0 },
 
-	{ "TCP socket, IPv4", tcp4, NO, BUT(IPC_SMTP), 0 },
-	{ "TCP socket, IPv4", tcp4, YES, BIT(IPC_SMTP), 0 }, /* lanes */
+	{ "TCP socket, IPv4", tcp4, NO, ~OUT, 0 },
+	{ "TCP socket, IPv4", tcp4, YES, OUT, 0 }, /* lanes, HTTPS */
 	{ "UDP socket, IPv4", udp4, NO, BUT(IPC_SMTP), 0 },
 	{ "UDP socket, IPv4", udp4, YES, BIT(IPC_SMTP), 0 }, /* the DNS */
 	{ "raw socket, IPv4", raw4, NO, ALL, 0 },
 	{ "ping socket, IPv4", ping, NO, ALL, 0 },
 	{ "MPTCP socket", mptcp, NO, ALL, 0 },
-	{ "TCP socket, IPv6", tcp6, NO, BUT(IPC_SMTP), 0 },
-	{ "TCP socket, IPv6", tcp6, YES, BIT(IPC_SMTP), 0 }, /* lanes */
+	{ "TCP socket, IPv6", tcp6, NO, ~OUT, 0 },
+	{ "TCP socket, IPv6", tcp6, YES, OUT, 0 }, /* lanes, HTTPS */
 	{ "UDP socket, IPv6", udp6, NO, BUT(IPC_SMTP), 0 },
 	{ "UDP socket, IPv6", udp6, YES, BIT(IPC_SMTP), 0 },
 	{ "Unix socket", unix_stream, NO, BUT(IPC_SMTP), 0 },
@@ -351,7 +351,7 @@ const struct attempt attempts_at_more[] = {
 	{ "XDP socket", xdp, NO, ALL, 0 },
 	{ "a family with bits above", odd_family, NO, ALL, 0 },
 	{ "socketpair()", pair, NO, ALL, 0 },
-	{ "connect a socket that it has", connect_held, NO, BUT(IPC_SMTP), 0 },
+	{ "connect a socket that it has", connect_held, NO, ~OUT, 0 },
 	{ "bind a socket that it has", bind_held, NO, ALL, 0 },
 	{ "bind it to any port", bind_any, NO, BUT(IPC_SMTP), 0 },
 	{ "bind it to any port", bind_any, YES, BIT(IPC_SMTP), 0 }, /* lanes, by the address they send from */

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-ROLES = ['smtp', 'queue', 'keeper', 'local', 'ledger', 'admin'] if os.environ.get('POSTERN_FULL') else ['smtp', 'queue']
+ROLES = ['smtp', 'queue', 'keeper', 'local', 'ledger', 'admin', 'fetch'] if os.environ.get('POSTERN_FULL') else ['smtp', 'queue']
 HANG = {'hang_timeout': '2s', 'smtp_processes': 2}
 
 

@@ -19,7 +19,7 @@ import pytest
 from test_walls import descriptors, pids, plan, status
 
 FULL = 'POSTERN_FULL' in os.environ
-ROLES = ['smtp', 'queue', 'keeper', 'ledger', 'local', 'admin']
+ROLES = ['smtp', 'queue', 'keeper', 'ledger', 'local', 'admin', 'fetch']
 TO_PEERS = ['garbage', 'empty', 'wrong', 'cut', 'huge', 'shut']  # found out by whom they are sent to
 TO_MAIN = ['garbage-to-main', 'empty-to-main', 'wrong-to-main', 'shut-to-main']
 QUIET = ['expected', 'expected-to-main', 'flood', 'flood-to-main', 'descriptors', 'deaf', 'die', 'leave']
@@ -141,6 +141,6 @@ def test_a_rogue_role(make_server, rogue, role, mode):
         if mode in TO_PEERS + ['garbage-to-main', 'wrong-to-main']:
             assert re.search(rf'event=(role-broken role={role}|message-unexpected from={role})', log), log[-3000:]
         # Mail to it is refused while it is away, at worst; all else goes on.
-        if role in ('admin', 'ledger'):
+        if role in ('admin', 'ledger', 'fetch'):
             assert not during.refused, during.refused
         assert not missing(s, accepted)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-ROLES = ('smtp', 'queue', 'keeper', 'ledger', 'local', 'admin')
+ROLES = ('smtp', 'queue', 'keeper', 'ledger', 'local', 'admin', 'fetch')
 NOBODY = 65534
 
 
