@@ -11,6 +11,9 @@
 #include "role/dns.h"
 #include "role/role.h"
 #include "send/explain.h"
+#include "send/sts.h"
+
+#define HTTPS_PORT 443
 
 struct smtp {
 	struct role *role;
@@ -18,6 +21,7 @@ struct smtp {
 	struct send *tx;
 	struct tls_client *trust;
 	struct resolve *resolve;
+	struct sts *sts;	  /* NULL: switched off */
 	struct event_sink events; /* of both */
 	unsigned draining;	  /* of the two, how many are not through */
 };
@@ -97,6 +101,9 @@ static int open_send(struct role *r, struct smtp *s)
 	if (err == 0)
 		err = dns_open(r->loop, r->conf, r->index == 0, &s->resolve);
 	setup.resolve = s->resolve;
+	if (err == 0 && r->conf->relay_mta_sts)
+		err = sts_new(r->loop, s->resolve, HTTPS_PORT, &s->sts);
+	setup.sts = s->sts;
 	if (err == 0)
 		err = send_new(&setup, &s->tx);
 	if (err == 0)
@@ -198,6 +205,8 @@ static void smtp_peer(struct role *r, enum ipc_role who, unsigned index, struct 
 	receive_peer(rx_of(r), who, ch);
 	if (who == IPC_LEDGER)
 		((struct smtp *)r->state)->events.ledger = ch;
+	if (((struct smtp *)r->state)->sts)
+		sts_peer(((struct smtp *)r->state)->sts, who, ch);
 	if (who == IPC_QUEUE)
 		send_peer(tx_of(r), ch);
 }
@@ -205,15 +214,19 @@ static void smtp_peer(struct role *r, enum ipc_role who, unsigned index, struct 
 static void smtp_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
 			 int *fd)
 {
+	struct smtp *s = r->state;
 	const char *broken;
 
 	if (index != 0)
 		return;
-	if (who != IPC_QUEUE || !send_is_for(m)) {
-		receive_message(rx_of(r), r->conf, who, m);
+	if (who == IPC_FETCH || sts_is_for(m)) {
+		broken = s->sts && sts_is_for(m) ? sts_message(s->sts, who, m) : "nothing was asked of it";
+	} else if (who == IPC_QUEUE && send_is_for(m)) {
+		broken = send_message(s->tx, m, fd);
+	} else {
+		receive_message(s->rx, r->conf, who, m);
 		return;
 	}
-	broken = send_message(tx_of(r), m, fd);
 	if (broken)
 		role_peer_broken(r, who, index, broken);
 }
@@ -258,6 +271,8 @@ static void smtp_status(struct role *r, json_t *to)
 	json_object_set_new(to, "events_sent", json_integer((json_int_t)s->events.sent));
 	json_object_set_new(to, "events_dropped", json_integer((json_int_t)s->events.dropped));
 	dns_status(s->resolve, to);
+	if (s->sts)
+		sts_status(s->sts, to);
 	receive_status(rx_of(r), to);
 	send_status(tx_of(r), to);
 }

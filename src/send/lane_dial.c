@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "ipc/event.h"
 #include "send/private.h"
+#include "send/report.h"
 
 #define INPUT_MAX    (16U << 10)
 #define OUTPUT_MAX   (64U << 10)
@@ -156,6 +157,7 @@ static void host_known(struct lane *l)
 	if (h->policy.use != TLS_POLICY_USE) {
 		snprintf(text, sizeof(text), "%s: %s", host, h->policy.words);
 		note(l, DIAL_CERTIFICATE, 0, h->policy.enhanced, slice_str(text));
+		report_forbidden(l, h->host);
 		dial_skip(&l->dial, DIAL_CERTIFICATE);
 		return;
 	}

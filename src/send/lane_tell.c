@@ -2,6 +2,7 @@
 
 #include "ipc/event.h"
 #include "send/private.h"
+#include "send/report.h"
 
 static void tell_queue(const struct lane *l, const struct ipc_message *m)
 {
@@ -51,6 +52,7 @@ void lane_tell_ready(struct lane *l)
 	m.lane_ready.tls = slice_str(tls);
 	l->send->count.fell_back += m.lane_ready.fell_back;
 	tell_queue(l, &m);
+	report_ready(l);
 }
 
 void lane_tell_closed(const struct lane *l, enum ipc_lane_end end, const char *enhanced, struct slice text,
@@ -101,6 +103,7 @@ void lane_tell_attempt(const struct lane *l, const struct dial_try *t, enum dial
 	bool talked = l->engine && l->conn && t->number == l->try.number;
 	char host[256], ip[IP_TEXT_MAX];
 
+	report_failed(l, t, how);
 	event_begin(e, EVENT_ATTEMPTED, wall_ms(), j ? id_slice(&j->id) : SLICE_LIT(""), EVENT_NO_RECIPIENT);
 	event_text(e, EVENT_KEY_ROUTE, slice_str(l->way->route));
 	event_text(e, EVENT_KEY_DOMAIN, slice_str(l->way->domain));

@@ -20,11 +20,13 @@
 struct event_sink;
 struct resolve;
 struct send;
+struct sts;
 struct tls_client;
 
 struct send_setup {
 	uv_loop_t *loop;
 	struct resolve *resolve;   /* NULL: no names, only addresses */
+	struct sts *sts;	   /* NULL: no MTA-STS */
 	struct event_sink *events; /* where attempts are told; NULL: nowhere */
 	/* A token was refused: main is to get another one. May be NULL. */
 	void (*stale)(void *arg, struct slice route, uint64_t generation);

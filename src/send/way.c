@@ -9,6 +9,8 @@
 #include "route/providers.h"
 #include "route/tls_policy.h"
 #include "send/private.h"
+#include "send/report.h"
+#include "send/sts.h"
 
 #define TTL_MIN_S 60
 #define TTL_MAX_S 3600
@@ -21,6 +23,7 @@
 static void way_free(struct way *w)
 {
 	resolve_cancel(w->query);
+	sts_cancel(w->sts_ask);
 	free(w->mx);
 	free(w->host);
 	free(w->user);
@@ -144,6 +147,31 @@ static void name_site(struct way *w)
 
 /* ---- hosts by MX ---- */
 
+static void on_sts(void *arg, const struct sts_answer *a)
+{
+	struct way *w = arg;
+
+	w->sts_ask = NULL;
+	report_policy(w, a->result, a->words);
+	if (a->policy)
+		w->sts =
+			a->policy->mode == STS_MODE_ENFORCE ? TLS_POLICY_STS_ENFORCE : TLS_POLICY_STS_TESTING;
+	for (size_t i = 0; a->policy && i < w->n_hosts; i++)
+		w->host[i].sts_listed = sts_policy_lists(a->policy, dns_name_slice(&w->host[i].name));
+	w->state = WAY_OK;
+	name_site(w);
+	done(w);
+}
+
+/* Not where an administrator or the sender has said something else. */
+static bool wants_sts(const struct way *w)
+{
+	const struct send *s = w->send;
+
+	return s->setup.sts && s->conf && s->conf->relay_mta_sts && !w->mx->literal && !w->relax &&
+	       !w->n_fingerprints && w->tls != CONF_ROUTE_TLS_OFF;
+}
+
 static void found(struct way *w)
 {
 	const struct mx *mx = w->mx;
@@ -158,8 +186,13 @@ static void found(struct way *w)
 		w->host[i] = (struct way_host){ .name = mx->host[i].name,
 						.ip = mx->host[i].ip,
 						.preference = mx->host[i].preference };
-	w->state = WAY_OK;
 	w->ttl_s = mx->ttl;
+	if (wants_sts(w)) {
+		if (sts_find(w->send->setup.sts, &mx->domain, on_sts, w, &w->sts_ask) < 0)
+			fail(w, WAY_TEMPORARY, "4.3.0", "too much is being looked up at once");
+		return;
+	}
+	w->state = WAY_OK;
 	name_site(w);
 }
 
