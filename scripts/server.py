@@ -70,6 +70,8 @@ class Server:
             'mailboxes': {'dir': self.mail_dir},
             'postmaster': 'postmaster@example.org',
             'listeners': {name: {'addresses': ['127.0.0.1']} for name in USUAL},
+            # Nobody listens there: what is sent to it waits in the queue, and no name is looked up.
+            'routes': {'nowhere': {'to': ['example.net'], 'via': 'host', 'hosts': ['127.0.0.1'], 'port': 1}},
         }, config or {})
         # Started as root, the roles still run as somebody else.
         if os.getuid() == 0 and 'user' not in self.config:

@@ -66,6 +66,8 @@ static void pop(struct walk *w)
 static void add_target(struct walk *w, bool remote, struct slice address, struct slice place,
 		       struct slice mailbox)
 {
+	struct slice key = w->depth > 0 ? slice_str(w->path[w->depth - 1]) : slice_of(NULL, 0);
+	struct slice domain = slice_tail(key, slice_rfind(key, '@') + 1);
 	struct account_target *t;
 	char *text;
 
@@ -75,7 +77,7 @@ static void add_target(struct walk *w, bool remote, struct slice address, struct
 		w->over = true;
 		return;
 	}
-	t = calloc(1, sizeof(*t) + address.n + mailbox.n + place.n + 3);
+	t = calloc(1, sizeof(*t) + address.n + mailbox.n + domain.n + place.n + 4);
 	if (!t) {
 		w->failed = true;
 		return;
@@ -86,6 +88,8 @@ static void add_target(struct walk *w, bool remote, struct slice address, struct
 	text += address.n + 1;
 	t->mailbox = mailbox.n ? memcpy(text, mailbox.p, mailbox.n) : text;
 	text += mailbox.n + 1;
+	t->domain = remote && domain.n > 0 ? memcpy(text, domain.p, domain.n) : text;
+	text += domain.n + 1;
 	memcpy(text, place.p, place.n);
 	map_insert(&w->to->by_place, &t->by_place, slice_of(text, place.n));
 	*w->to->last = t;

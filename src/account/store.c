@@ -205,6 +205,7 @@ const char *account_verdict_name(enum account_verdict v)
 		[ACCOUNT_DISABLED] = "disabled",
 		[ACCOUNT_NOT_YOURS] = "not-yours",
 		[ACCOUNT_LOOP] = "loop",
+		[ACCOUNT_REPORTS_ONLY] = "reports-only",
 		[ACCOUNT_TRY_LATER] = "try-later",
 	};
 

@@ -53,7 +53,8 @@ enum account_verdict {
 	ACCOUNT_DISABLED,
 	ACCOUNT_NOT_YOURS,
 	ACCOUNT_LOOP,
-	ACCOUNT_TRY_LATER, /* the database failed; db_error() has the words */
+	ACCOUNT_REPORTS_ONLY, /* a rewritten sender, and this is no report: forward.h */
+	ACCOUNT_TRY_LATER,    /* the database failed; db_error() has the words */
 };
 const char *account_verdict_name(enum account_verdict v); /* "no-such-user" */
 
@@ -65,6 +66,7 @@ struct account_target {
 	bool remote;
 	const char *address; /* canonical */
 	const char *mailbox; /* below the mail root; "" when remote */
+	const char *domain;  /* of ours, whose alias led there when remote; else "" */
 };
 
 struct account_targets {

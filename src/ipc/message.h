@@ -152,10 +152,14 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_exposed(U8, U16, U32, U64, B) \
 	B(mech, 32) U8(has_initial) B(data, IPC_SECRET_MAX * 3) B(listener, 64) B(ip, 16)
 #define IPC_FIELDS_sender(U8, U16, U32, U64, B)	   U64(req) U64(account) U64(key) B(address, IPC_ADDRESS_MAX)
-#define IPC_FIELDS_recipient(U8, U16, U32, U64, B) U64(req) B(address, IPC_ADDRESS_MAX)
+/* sender: of the envelope, as the client wrote it; "": null */
+#define IPC_FIELDS_recipient(U8, U16, U32, U64, B) \
+	U64(req) B(address, IPC_ADDRESS_MAX) B(sender, IPC_ADDRESS_MAX)
 /* what: enum ipc_verdict_kind */
 #define IPC_FIELDS_verdict(U8, U16, U32, U64, B) U64(req) U8(what)
-#define IPC_FIELDS_target(U8, U16, U32, U64, B)	 U64(req) U8(kind) B(address, IPC_ADDRESS_MAX) B(mailbox, 512)
+/* sender: of the envelope from here on, where the address is forwarded; "": the message's */
+#define IPC_FIELDS_target(U8, U16, U32, U64, B) \
+	U64(req) U8(kind) B(address, IPC_ADDRESS_MAX) B(mailbox, 512) B(sender, IPC_ADDRESS_MAX)
 
 /* Names with blanks between; mechs_tls: added where TLS allows channel binding. */
 #define IPC_FIELDS_mechs(U8, U16, U32, U64, B) B(mechs, 256) B(mechs_tls, 256)
@@ -298,6 +302,7 @@ enum ipc_verdict_kind {
 	IPC_VERDICT_NOT_YOURS,	  /* sender: not an address of this account */
 	IPC_VERDICT_LOOP,	  /* recipient: its aliases lead in a circle, or to too many */
 	IPC_VERDICT_TRY_LATER,	  /* the database did not answer */
+	IPC_VERDICT_REPORTS_ONLY, /* recipient: leads back to a sender, and this is no report */
 };
 
 enum ipc_lane_protocol { IPC_LANE_LMTP = 1, IPC_LANE_SMTP = 2 };

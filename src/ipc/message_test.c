@@ -108,7 +108,7 @@ static void fields_have_ceilings(void **state)
 		{ { .type = IPC_TYPE_body, .body = { .data = { filler, IPC_CHUNK_MAX + 1 } } },
 		  IPC_CHUNK_MAX },
 		{ { .type = IPC_TYPE_ticket_secret, .ticket_secret = { { filler, 33 } } }, 32 },
-		{ { .type = IPC_TYPE_recipient, .recipient = { .address = { filler, IPC_ADDRESS_MAX + 1 } } },
+		{ { .type = IPC_TYPE_account, .account = { .name = { filler, IPC_ADDRESS_MAX + 1 } } },
 		  IPC_ADDRESS_MAX },
 	};
 

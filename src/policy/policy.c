@@ -108,6 +108,11 @@ static enum result check_recipient_loop(const struct policy_check *c)
 	return c->verdict == POLICY_VERDICT_LOOP ? REFUSE : OK;
 }
 
+static enum result check_reports_only(const struct policy_check *c)
+{
+	return c->verdict == POLICY_VERDICT_REPORTS_ONLY ? REFUSE : OK;
+}
+
 /* A verdict that does not belong here counts as "no such user" rather than as leave. */
 static enum result check_recipient(const struct policy_check *c)
 {
@@ -231,6 +236,7 @@ static const struct row rows[] = {
 	{ "keeper",     POLICY_RCPT,    POLICY_ASKS_RECIPIENT, check_recipient_later,    451, "4.3.0", QUESTION_LATER, NULL },
 	{ "relay",      POLICY_RCPT,    POLICY_ASKS_NOTHING,   check_relay,              554, "5.7.1", NULL, write_relay_denied },
 	{ "disabled",   POLICY_RCPT,    POLICY_ASKS_NOTHING,   check_recipient_disabled, 550, "5.2.1", NULL, write_disabled },
+	{ "reports-only", POLICY_RCPT,  POLICY_ASKS_NOTHING,   check_reports_only,       550, "5.7.1", "this address takes only reports of delivery, which have the null sender; write to the sender's own address", NULL },
 	{ "loop",       POLICY_RCPT,    POLICY_ASKS_NOTHING,   check_recipient_loop,     550, "5.4.6", NULL, write_loop },
 	{ "recipient",  POLICY_RCPT,    POLICY_ASKS_NOTHING,   check_recipient,          550, "5.1.1", NULL, write_no_such_user },
 	{ "queue-away", POLICY_DATA,    POLICY_ASKS_NOTHING,   check_queue_away,         451, "4.3.0", "the queue is being restarted, please try again in a minute", NULL },

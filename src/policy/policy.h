@@ -43,6 +43,7 @@ enum policy_verdict {
 	POLICY_VERDICT_NOT_YOURS,
 	POLICY_VERDICT_LOOP,
 	POLICY_VERDICT_TRY_LATER, /* also: keeper is away, or did not answer in time */
+	POLICY_VERDICT_REPORTS_ONLY,
 };
 
 struct policy_facts {

@@ -4,16 +4,25 @@
 
 #define JOB_ROOM (3U << 20) /* that the channel must have before a job is begun */
 
-void carrier_init(struct carrier *c)
+int carrier_init(struct carrier *c)
 {
 	*c = (struct carrier){ 0 };
-	list_init(&c->jobs);
+	return map_init(&c->jobs);
+}
+
+void carrier_done(struct carrier *c)
+{
+	if (c->jobs.bucket)
+		carrier_peer(c, NULL);
+	map_done(&c->jobs);
 }
 
 void carrier_peer(struct carrier *c, struct channel *ch)
 {
-	while (!list_empty(&c->jobs))
-		carrier_job_free(container_of(c->jobs.next, struct carrier_job, link));
+	struct map_node *node;
+
+	while ((node = map_next(&c->jobs, NULL)))
+		carrier_job_free(container_of(node, struct carrier_job, node));
 	c->ch = ch;
 	c->credit = 0; /* it says how much it takes */
 }
@@ -25,7 +34,7 @@ bool carrier_ready(const struct carrier *c)
 
 bool carrier_has_room(const struct carrier *c)
 {
-	return carrier_ready(c) && channel_room(c->ch) >= JOB_ROOM;
+	return carrier_ready(c) && c->jobs.n < CARRIER_JOBS && channel_room(c->ch) >= JOB_ROOM;
 }
 
 /* ---- jobs ---- */
@@ -36,7 +45,7 @@ struct carrier_job *carrier_job_new(const struct schedule_job *due)
 
 	if (!j)
 		return NULL;
-	list_init(&j->link);
+	list_init(&j->in_lane);
 	buf_init(&j->envelope, ENVELOPE_MAX);
 	j->number = due->number;
 	j->id = due->id;
@@ -47,23 +56,17 @@ struct carrier_job *carrier_job_new(const struct schedule_job *due)
 void carrier_job_free(struct carrier_job *j)
 {
 	if (j->carrier)
-		j->carrier->n_jobs--;
-	list_remove(&j->link);
+		map_remove(&j->carrier->jobs, &j->node);
+	list_remove(&j->in_lane);
 	buf_done(&j->envelope);
 	free(j);
 }
 
 struct carrier_job *carrier_find(struct carrier *c, uint64_t number)
 {
-	struct list *at, *after;
+	struct map_node *node = map_find(&c->jobs, slice_of(&number, sizeof(number)));
 
-	LIST_EACH (&c->jobs, at, after) {
-		struct carrier_job *j = container_of(at, struct carrier_job, link);
-
-		if (j->number == number)
-			return j;
-	}
-	return NULL;
+	return node ? container_of(node, struct carrier_job, node) : NULL;
 }
 
 bool carrier_job_take(struct carrier_job *j, uint32_t recipient, struct carrier_rcpt *ret)
@@ -77,21 +80,33 @@ bool carrier_job_take(struct carrier_job *j, uint32_t recipient, struct carrier_
 	return false;
 }
 
-bool carrier_job_names(struct carrier_job *j, const struct carrier_load *load)
+bool carrier_job_names(struct carrier_job *j, struct carrier_load *load)
 {
-	struct slice cur = load->recipients;
+	struct slice cur = load->recipients, sender = load->e.sender;
 	struct envelope_rcpt r;
+	uint32_t at = 0;
 
 	/* The job's recipients are in order, as those of the envelope. */
-	for (uint32_t i = 0; i < load->e.recipients && j->n < load->due->n; i++) {
+	for (uint32_t i = 0; i < load->e.recipients && at < load->due->n; i++) {
 		if (!envelope_get_rcpt(&cur, &r))
 			return false;
-		if (load->due->rcpt[j->n] == i)
-			j->out[j->n++] = (struct carrier_rcpt){
-				.n = i, .address = r.address, .mailbox = r.mailbox, .notify = r.notify
-			};
+		if (load->due->rcpt[at] != i)
+			continue;
+		at++;
+		if (j->n == 0 && r.sender.n > 0)
+			sender = r.sender;
+		if (!load->any_sender && !slice_eq(r.sender.n > 0 ? r.sender : load->e.sender, sender))
+			load->other[load->others++] = i;
+		else
+			j->out[j->n++] = (struct carrier_rcpt){ .n = i,
+								.address = r.address,
+								.mailbox = r.mailbox,
+								.original = r.original,
+								.orcpt = r.orcpt,
+								.notify = r.notify };
 	}
-	return j->n == load->due->n;
+	load->e.sender = sender;
+	return at == load->due->n;
 }
 
 /* ---- handing over ---- */
@@ -109,16 +124,33 @@ static void put_mailbox(struct carrier *c, struct carrier_job *j, const struct e
 	channel_send(c->ch, &m, -1);
 }
 
-static void put_rcpt(struct carrier *c, struct carrier_job *j, const struct envelope_rcpt *r, uint32_t n)
+/* Another server that writes our mailboxes may sort by what stands behind the name: it gets the address
+ * as the client wrote it, if that leads to the same account by itself (ann+list@ for ann@, but no
+ * alias). */
+static struct slice with_detail(const struct envelope_rcpt *r, char delimiter)
 {
+	size_t at = slice_rfind(r->address, '@'), was = slice_rfind(r->original, '@');
+
+	if (at >= r->address.n || was >= r->original.n || was <= at ||
+	    !slice_eq_nocase(slice_tail(r->address, at), slice_tail(r->original, was)) ||
+	    !slice_eq_nocase(slice_head(r->address, at), slice_head(r->original, at)) || delimiter == '\0' ||
+	    r->original.p[at] != (unsigned char)delimiter)
+		return r->address;
+	return r->original;
+}
+
+static void put_rcpt(struct carrier *c, struct carrier_job *j, const struct carrier_load *load,
+		     const struct envelope_rcpt *r, uint32_t n)
+{
+	struct slice to = j->way == CARRIER_LMTP ? with_detail(r, load->delimiter) : r->address;
 	struct ipc_message m = { .type = IPC_TYPE_job_rcpt,
 				 .job_rcpt = { .job = j->number,
 					       .recipient = n,
 					       .notify = r->notify,
-					       .address = r->address,
+					       .address = to,
 					       .orcpt = r->orcpt } };
 
-	j->cost += r->address.n + r->orcpt.n;
+	j->cost += to.n + r->orcpt.n;
 	channel_send(c->ch, &m, -1);
 }
 
@@ -131,13 +163,15 @@ static void put_head(struct carrier *c, struct carrier_job *j, const struct carr
 					  .sender = load->e.sender,
 					  .body_size = j->size,
 					  .headers = load->headers,
-					  .lane = j->lane } };
+					  .lane = j->way == CARRIER_LOCAL ? 0 : j->lane } };
 
-	if (j->lane) {
+	if (j->way != CARRIER_LOCAL) {
 		m.job.smtputf8 = load->e.smtputf8;
 		m.job.eightbit = load->e.eightbit;
 		m.job.ret = load->e.ret;
 		m.job.envid = load->e.envid;
+		m.job.requiretls = load->e.requiretls;
+		m.job.mt_priority = load->e.mt_priority;
 	}
 	j->cost = m.job.sender.n + m.job.headers.n + m.job.envid.n;
 	channel_send(c->ch, &m, -1);
@@ -168,8 +202,8 @@ void carrier_send(struct carrier *c, struct carrier_job *j, const struct carrier
 	for (uint32_t i = 0; at < j->n && envelope_get_rcpt(&cur, &r); i++) {
 		if (j->out[at].n != i)
 			continue;
-		if (j->lane)
-			put_rcpt(c, j, &r, i);
+		if (j->way != CARRIER_LOCAL)
+			put_rcpt(c, j, load, &r, i);
 		else
 			put_mailbox(c, j, &r, i);
 		at++;
@@ -178,8 +212,7 @@ void carrier_send(struct carrier *c, struct carrier_job *j, const struct carrier
 	channel_send(c->ch, &end, -1);
 	c->credit -= (int64_t)j->cost;
 	j->carrier = c;
-	c->n_jobs++;
-	list_push_back(&c->jobs, &j->link);
+	map_insert(&c->jobs, &j->node, slice_of(&j->number, sizeof(j->number)));
 }
 
 const char *carrier_credit(struct carrier *c, const struct ipc_job_credit *m, struct carrier_job **ret_over)
@@ -191,7 +224,7 @@ const char *carrier_credit(struct carrier *c, const struct ipc_job_credit *m, st
 		return c->credit <= UINT32_MAX ? NULL : "too much credit";
 	}
 	j = carrier_find(c, m->job);
-	if (!j || j->n > 0 || m->octets != j->cost)
+	if (!j || (j->n > 0 && !j->lost) || m->octets != j->cost)
 		return "credit for a job that is not over, or another one";
 	c->credit += m->octets;
 	c->losses = 0;

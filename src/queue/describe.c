@@ -3,12 +3,13 @@
 #include <errno.h>
 
 #include "ipc/message.h"
+#include "queue/port25.h"
 #include "route/classify.h"
 
 #define BRIEF_TO	 5 /* recipients named in a row */
 #define HEADERS_MAX	 32768
 #define HEADERS_JSON_MAX 45000
-#define WAITING_TEXT	 "no relay yet: remote delivery is not part of this version"
+#define WAITING_TEXT	 "no route of the configuration leads there"
 
 bool describe_init(struct describe *d, struct spool *sp, const struct schedule *schedule, const struct id *id)
 {
@@ -66,6 +67,38 @@ static const char *rcpt_state(const struct describe *d, uint32_t number)
 	return names[schedule_look_rcpt(d->schedule, &d->info.id, number)];
 }
 
+/* Its site, or its whole network, is waited for. */
+static bool add_trouble(const struct describe *d, uint32_t number, json_t *to)
+{
+	struct schedule_rcpt_view v;
+
+	if (!schedule_look_route(d->schedule, &d->info.id, number, &v) ||
+	    (v.waits_until_ms == 0 && !v.blocked))
+		return false;
+	if (v.blocked) {
+		json_object_set_new(to, "reason", json_string(PORT25_TEXT));
+	} else {
+		json_object_set_new(to, "status", describe_text(v.status));
+		json_object_set_new(to, "reason", describe_text(v.text));
+	}
+	if (v.waits_until_ms > 0)
+		json_object_set_new(to, "next", json_integer((json_int_t)v.waits_until_ms));
+	return true;
+}
+
+static void add_route(const struct describe *d, uint32_t number, json_t *to)
+{
+	struct schedule_rcpt_view v;
+
+	if (!d->scheduled || !schedule_look_route(d->schedule, &d->info.id, number, &v) ||
+	    v.state == SCHEDULE_DONE)
+		return;
+	if (v.destination.n > 0)
+		json_object_set_new(to, "destination", describe_text(v.destination));
+	if (v.site.n > 0)
+		json_object_set_new(to, "site", describe_text(v.site));
+}
+
 /* Why it is where it is, as far as anybody said so. */
 static void add_reason(const struct describe *d, uint32_t number, json_t *to)
 {
@@ -77,9 +110,8 @@ static void add_reason(const struct describe *d, uint32_t number, json_t *to)
 	buf_init(&detail, 1024);
 	if (!strcmp(state, "waiting")) {
 		json_object_set_new(to, "reason", json_string(WAITING_TEXT));
-	} else if (!strcmp(state, "queued") && d->trouble) {
-		json_object_set_new(to, "reason", describe_text(slice_str(d->trouble)));
-		json_object_set_new(to, "next", json_integer((json_int_t)d->trouble_until_ms));
+	} else if (!strcmp(state, "queued") && add_trouble(d, number, to)) {
+		;
 	} else if (spool_recipient(d->sp, &d->info.id, number, &known, &detail) == 0 && !known.done &&
 		   envelope_get_reason(buf_slice(&detail), &why)) {
 		json_object_set_new(to, "status", describe_text(why.status));
@@ -105,8 +137,11 @@ json_t *describe_rcpt(const struct describe *d, uint32_t number, const struct en
 		json_object_set_new(j, "mailbox", describe_text(r->mailbox));
 	if (r->orcpt.n > 0)
 		json_object_set_new(j, "orcpt", describe_text(r->orcpt));
+	if (r->sender.n > 0)
+		json_object_set_new(j, "sender", describe_text(r->sender));
 	json_object_set_new(j, "notify", json_integer(r->notify));
 	json_object_set_new(j, "state", json_string(rcpt_state(d, number)));
+	add_route(d, number, j);
 	add_reason(d, number, j);
 	return j;
 }

@@ -22,9 +22,6 @@ struct describe {
 	bool readable;
 	struct envelope envelope;
 	struct slice recipients; /* encoded, in bytes */
-	/* Why nothing goes out to mailboxes at the moment, and until when; NULL: it does. */
-	const char *trouble;
-	uint64_t trouble_until_ms;
 	struct buf bytes, headers;
 };
 

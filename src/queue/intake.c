@@ -5,7 +5,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "queue/envelope.h"
+#include "queue/admit.h"
 
 #define CREDIT_AT 32768 /* octets taken before credit for them goes back */
 
@@ -14,7 +14,7 @@ struct transaction {
 	uint64_t tx; /* the map's key */
 	struct spool_body *body;
 	struct buf recipients; /* encoded */
-	struct buf states;     /* enum schedule_rcpt, an octet each */
+	uint32_t n;	       /* of them */
 	uint32_t owed;	       /* credit not given back yet */
 	int failed;	       /* 0, or the errno that its commit is answered with */
 };
@@ -26,7 +26,7 @@ struct commit {
 	unsigned peer;
 	uint64_t link, tx;
 	uint64_t time_ms, size;
-	struct buf states;
+	struct buf envelope; /* by which it is planned when it is on the disk */
 };
 
 struct peer {
@@ -39,6 +39,7 @@ struct peer {
 struct intake {
 	struct spool *sp;
 	struct schedule *schedule;
+	const struct ways *ways;
 	struct peer peer[INTAKE_PEERS + 1]; /* the last one: what queue itself writes */
 	void (*own)(void *arg, uint64_t tx, int error);
 	void *own_arg;
@@ -56,7 +57,7 @@ static void log_refusing(int error)
 				      : "the spool's disk failed: look into the kernel's log, then restart"));
 }
 
-int intake_new(struct spool *sp, struct schedule *schedule, struct intake **ret)
+int intake_new(struct spool *sp, struct schedule *schedule, const struct ways *ways, struct intake **ret)
 {
 	struct intake *in = calloc(1, sizeof(*in));
 	int r = in ? map_init(&in->committing) : -ENOMEM;
@@ -69,6 +70,7 @@ int intake_new(struct spool *sp, struct schedule *schedule, struct intake **ret)
 	}
 	in->sp = sp;
 	in->schedule = schedule;
+	in->ways = ways;
 	in->accepting = -spool_accepting(sp);
 	if (in->accepting)
 		log_refusing(in->accepting);
@@ -80,10 +82,9 @@ static void close_transaction(struct intake *in, struct peer *p, struct transact
 {
 	map_remove(&p->open, &t->node);
 	in->count.transactions--;
-	in->count.memory -= t->recipients.n + t->states.n;
+	in->count.memory -= t->recipients.n;
 	spool_body_drop(t->body);
 	buf_done(&t->recipients);
-	buf_done(&t->states);
 	free(t);
 }
 
@@ -91,7 +92,8 @@ static void commit_free(struct intake *in, struct commit *c)
 {
 	map_remove(&in->committing, &c->node);
 	in->count.committing--;
-	buf_done(&c->states);
+	in->count.memory -= c->envelope.n;
+	buf_done(&c->envelope);
 	free(c);
 }
 
@@ -187,7 +189,6 @@ static struct transaction *open_transaction(struct intake *in, struct peer *p, u
 	}
 	t->tx = tx;
 	buf_init(&t->recipients, ENVELOPE_MAX);
-	buf_init(&t->states, ENVELOPE_RECIPIENTS_MAX);
 	t->failed = -spool_body_new(in->sp, &t->body);
 	map_insert(&p->open, &t->node, slice_of(&t->tx, sizeof(t->tx)));
 	in->count.transactions++;
@@ -198,9 +199,8 @@ static struct transaction *open_transaction(struct intake *in, struct peer *p, u
 static void fail(struct intake *in, struct transaction *t, int error)
 {
 	t->failed = error;
-	in->count.memory -= t->recipients.n + t->states.n;
+	in->count.memory -= t->recipients.n;
 	buf_done(&t->recipients);
-	buf_done(&t->states);
 	spool_body_drop(t->body);
 	t->body = NULL;
 }
@@ -253,11 +253,11 @@ static const char *on_rcpt(struct intake *in, struct peer *p, const struct ipc_r
 	t = open_transaction(in, p, m->tx);
 	if (!t || t->failed)
 		return NULL;
-	in->count.memory -= t->recipients.n + t->states.n;
+	in->count.memory -= t->recipients.n;
 	envelope_put_rcpt(&r, &t->recipients);
-	buf_byte(&t->states, here ? SCHEDULE_READY : SCHEDULE_WAITING);
-	in->count.memory += t->recipients.n + t->states.n;
-	if (!buf_ok(&t->recipients) || !buf_ok(&t->states) || in->count.memory > INTAKE_MEMORY)
+	t->n++;
+	in->count.memory += t->recipients.n;
+	if (!buf_ok(&t->recipients) || t->n > ENVELOPE_RECIPIENTS_MAX || in->count.memory > INTAKE_MEMORY)
 		fail(in, t, ENOBUFS);
 	return NULL;
 }
@@ -287,7 +287,7 @@ static int check(struct intake *in, const struct peer *p, const struct transacti
 		return m->tx <= p->refused ? ENOMEM : EPROTO;
 	if (t->failed)
 		return t->failed;
-	if (t->states.n == 0 || spool_body_size(t->body) != m->body_size)
+	if (t->n == 0 || spool_body_size(t->body) != m->body_size)
 		return EPROTO;
 	if (map_find(&in->committing, id_slice(id)) || spool_info(in->sp, id, &info) == 0)
 		return EEXIST;
@@ -311,7 +311,7 @@ static int put_envelope(const struct transaction *t, const struct ipc_commit *m,
 		.hold_until_ms = m->hold_until_ms,
 		.requiretls = m->requiretls,
 		.relax = m->relax,
-		.recipients = (uint32_t)t->states.n,
+		.recipients = t->n,
 	};
 
 	envelope_put(&e, to);
@@ -323,7 +323,7 @@ static int commit(struct intake *in, struct peer *p, struct transaction *t, cons
 		  const struct id *id)
 {
 	struct spool_message sm = {
-		.id = *id, .time_ms = m->time_ms, .recipients = (uint32_t)t->states.n, .headers = m->headers
+		.id = *id, .time_ms = m->time_ms, .recipients = t->n, .headers = m->headers
 	};
 	struct commit *c = calloc(1, sizeof(*c));
 	struct spool_body *body = t->body;
@@ -347,14 +347,13 @@ static int commit(struct intake *in, struct peer *p, struct transaction *t, cons
 			      .size = m->body_size };
 	t->body = NULL; /* the spool's, whatever it answers */
 	r = -spool_commit(in->sp, body, &sm, (uint64_t)(uintptr_t)c);
-	buf_done(&envelope);
 	if (r != 0) {
+		buf_done(&envelope);
 		free(c);
 		return r;
 	}
-	in->count.memory -= t->states.n;
-	c->states = t->states;
-	buf_init(&t->states, 0);
+	c->envelope = envelope;
+	in->count.memory += c->envelope.n;
 	map_insert(&in->committing, &c->node, id_slice(&c->id));
 	in->count.committing++;
 	return 0;
@@ -406,14 +405,25 @@ const char *intake_message(struct intake *in, unsigned index, const struct ipc_m
 	}
 }
 
+/* On the disk: from now on it is handed out. */
+static void plan(struct intake *in, const struct commit *c, uint64_t now_ms)
+{
+	struct envelope e;
+	struct admit a = {
+		.id = c->id, .accepted_ms = c->time_ms, .envelope = &e, .recipients = buf_slice(&c->envelope)
+	};
+	int r = envelope_get(&a.recipients, &e) ? admit(in->schedule, in->ways, &a, now_ms) : -EBADMSG;
+
+	LOG(LOG_DEBUG, "queued", LOG_S("id", id_slice(&c->id)), LOG_U("size", c->size),
+	    LOG_U("recipients", e.recipients));
+	in->count.unscheduled += r < 0;
+	if (r < 0) /* it is safe on the disk, and looked for there: see load.h */
+		LOG(LOG_ERR, "not-scheduled", LOG_S("id", id_slice(&c->id)), LOG_ERRNO(r));
+}
+
 static void commit_over(struct intake *in, struct commit *c, int error, uint64_t now_ms)
 {
 	struct peer *p = &in->peer[c->peer];
-	struct schedule_message m = { .id = c->id,
-				      .accepted_ms = c->time_ms,
-				      .rcpt = buf_slice(&c->states).p,
-				      .recipients = (uint32_t)c->states.n };
-	int r;
 
 	if (p->link == c->link)
 		answer(in, p, c->tx, error);
@@ -421,12 +431,7 @@ static void commit_over(struct intake *in, struct commit *c, int error, uint64_t
 		LOG(LOG_ERR, "not-stored", LOG_S("id", id_slice(&c->id)), LOG_ERRNO(error));
 		intake_accepting(in);
 	} else {
-		LOG(LOG_DEBUG, "queued", LOG_S("id", id_slice(&c->id)), LOG_U("size", c->size),
-		    LOG_U("recipients", c->states.n));
-		r = schedule_add(in->schedule, &m, now_ms);
-		in->count.unscheduled += r < 0;
-		if (r < 0) /* it is safe on the disk, and looked for there: see load.h */
-			LOG(LOG_ERR, "not-scheduled", LOG_S("id", id_slice(&c->id)), LOG_ERRNO(r));
+		plan(in, c, now_ms);
 	}
 	commit_free(in, c);
 }

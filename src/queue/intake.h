@@ -11,7 +11,7 @@
 #define POSTERN_QUEUE_INTAKE_H
 
 #include "ipc/channel.h"
-#include "queue/schedule.h"
+#include "queue/ways.h"
 #include "spool/spool.h"
 
 #define INTAKE_PEERS	    64
@@ -20,7 +20,8 @@
 
 struct intake;
 
-int intake_new(struct spool *sp, struct schedule *schedule, struct intake **ret);
+/* ways: outlive it, and may change meanwhile. */
+int intake_new(struct spool *sp, struct schedule *schedule, const struct ways *ways, struct intake **ret);
 void intake_free(struct intake *in); /* NULL is fine */
 
 /* A channel came (it is told whether mail is accepted), or went (NULL). */

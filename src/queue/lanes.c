@@ -2,337 +2,156 @@
 
 #include <stdlib.h>
 
-#include "base/log.h"
-#include "queue/describe.h"
-
-struct lane {
-	struct list link;
-	uint64_t number;
-	unsigned at;	  /* of which carrier */
-	uint64_t job;	  /* 0: none */
-	uint64_t free_ms; /* since when */
-	bool closing;	  /* lane_close was said */
-	bool old;	  /* to where the configuration leads no more */
-};
-
-struct lanes {
-	struct carrier *carriers;
-	struct lanes_setup setup;
-	struct list all;
-	unsigned n; /* without the closing ones */
-	uint64_t last_number;
-	unsigned losses; /* in a row */
-	uint64_t until_ms;
-	char status[16], text[IPC_TEXT_MAX + 1];
-	uint64_t opened, failures;
-};
-
-struct lanes *lanes_new(struct carrier carriers[LANES_CARRIERS])
+int lanes_init(struct lanes *l, struct carrier *carriers)
 {
-	struct lanes *l = calloc(1, sizeof(*l));
-
-	if (!l)
-		return NULL;
-	l->carriers = carriers;
-	list_init(&l->all);
-	return l;
+	*l = (struct lanes){ .carriers = carriers };
+	return map_init(&l->all);
 }
 
-static void lane_free(struct lanes *l, struct lane *lane)
+void lanes_done(struct lanes *l)
 {
-	if (!lane->closing)
-		l->n--;
-	list_remove(&lane->link);
-	free(lane);
+	struct map_node *node;
+
+	while (l->all.bucket && (node = map_take_any(&l->all)))
+		free(container_of(node, struct lane, node));
+	map_done(&l->all);
 }
 
-void lanes_free(struct lanes *l)
+unsigned lanes_best_carrier(const struct lanes *l)
 {
-	if (!l)
-		return;
-	while (!list_empty(&l->all))
-		lane_free(l, container_of(l->all.next, struct lane, link));
-	free(l);
-}
+	unsigned best = LANES_CARRIERS;
 
-static struct lane *find(const struct lanes *l, uint64_t number)
-{
-	struct list *at, *after;
-
-	LIST_EACH (&l->all, at, after) {
-		struct lane *lane = container_of(at, struct lane, link);
-
-		if (lane->number == number)
-			return lane;
-	}
-	return NULL;
-}
-
-static void close_lane(struct lanes *l, struct lane *lane)
-{
-	struct ipc_message m = { .type = IPC_TYPE_lane_close, .lane_close = { .lane = lane->number } };
-
-	lane->closing = true;
-	l->n--;
-	channel_send(l->carriers[lane->at].ch, &m, -1);
-}
-
-static bool is_free(const struct lane *lane)
-{
-	return lane->job == 0 && !lane->closing;
-}
-
-const struct lanes_setup *lanes_setup(const struct lanes *l)
-{
-	return &l->setup;
-}
-
-static bool same_way(const struct lanes_setup *a, const struct lanes_setup *b)
-{
-	return a->on == b->on && !strcmp(a->to.path, b->to.path) && ip_eq(&a->to.ip, &b->to.ip) &&
-	       a->to.port == b->to.port && a->connect_s == b->connect_s && a->command_s == b->command_s &&
-	       a->final_s == b->final_s;
-}
-
-void lanes_configure(struct lanes *l, const struct lanes_setup *setup, uint64_t now_ms)
-{
-	bool other = !same_way(&l->setup, setup);
-	struct list *at, *after;
-
-	l->setup = *setup;
-	if (other) {
-		l->losses = 0;
-		l->until_ms = 0;
-	}
-	LIST_EACH (&l->all, at, after) {
-		struct lane *lane = container_of(at, struct lane, link);
-
-		lane->old |= other;
-	}
-	(void)lanes_tick(l, now_ms);
-}
-
-void lanes_carrier_gone(struct lanes *l, unsigned index)
-{
-	struct list *at, *after;
-
-	LIST_EACH (&l->all, at, after) {
-		struct lane *lane = container_of(at, struct lane, link);
-
-		if (lane->at == index)
-			lane_free(l, lane);
-	}
-}
-
-/* ---- a lane for a job ---- */
-
-static struct lane *find_free(const struct lanes *l)
-{
-	struct list *at, *after;
-
-	LIST_EACH (&l->all, at, after) {
-		struct lane *lane = container_of(at, struct lane, link);
-
-		if (is_free(lane) && !lane->old && carrier_has_room(&l->carriers[lane->at]))
-			return lane;
-	}
-	return NULL;
-}
-
-static unsigned lanes_of(const struct lanes *l, unsigned index)
-{
-	struct list *at, *after;
-	unsigned n = 0;
-
-	LIST_EACH (&l->all, at, after)
-		n += container_of(at, struct lane, link)->at == index;
-	return n;
-}
-
-/* The carrier with the fewest lanes; LANES_CARRIERS if none has room. */
-static unsigned best_carrier(const struct lanes *l)
-{
-	unsigned best = LANES_CARRIERS, fewest = 0;
-
-	for (unsigned i = 0; i < LANES_CARRIERS; i++) {
-		unsigned n;
-
-		if (!carrier_has_room(&l->carriers[i]))
-			continue;
-		n = lanes_of(l, i);
-		if (best == LANES_CARRIERS || n < fewest) {
+	for (unsigned i = 0; i < LANES_CARRIERS; i++)
+		if (carrier_has_room(&l->carriers[i]) && l->each[i] < LANES_EACH &&
+		    (best == LANES_CARRIERS || l->each[i] < l->each[best]))
 			best = i;
-			fewest = n;
-		}
-	}
 	return best;
 }
 
-static unsigned limit(const struct lanes *l)
+static void say_open(struct lanes *l, const struct lane *lane, const struct schedule_lane *what,
+		     const struct way *way, const struct ways *ways)
 {
-	return l->losses > 0 ? 1 : l->setup.connections;
+	const struct conf *conf = ways->conf;
+	char endpoint[ENDPOINT_TEXT_MAX];
+	struct ipc_message m = { .type = IPC_TYPE_lane_open, .lane_open = { .lane = lane->number } };
+	struct ipc_lane_open *o = &m.lane_open;
+
+	if (lane->way == CARRIER_LMTP) {
+		o->protocol = IPC_LANE_LMTP;
+		o->endpoint = slice_str(endpoint_format(&ways->lmtp, endpoint));
+		o->connect_s = conf->delivery_connect_s;
+		o->command_s = conf->delivery_command_s;
+		o->final_s = conf->delivery_final_s;
+	} else {
+		o->protocol = way->route->via == CONF_VIA_LMTP ? IPC_LANE_LMTP : IPC_LANE_SMTP;
+		o->connect_s = conf->relay_connect_s;
+		o->command_s = conf->relay_command_s;
+		o->final_s = conf->relay_final_s;
+		o->route = slice_str(way->route->name);
+		o->domain = way->domain;
+		o->relax = way->relax;
+		o->key = slice_of(what->key, SCHEDULE_KEY);
+		o->source = what->source;
+		o->helo = way->route->helo[0] ? slice_str(way->route->helo) : what->helo;
+	}
+	channel_send(l->carriers[lane->carrier].ch, &m, -1);
 }
 
-static bool any_carrier(const struct lanes *l)
+struct lane *lanes_open(struct lanes *l, unsigned carrier, const struct schedule_lane *what,
+			const struct way *way, const struct ways *ways)
 {
-	for (unsigned i = 0; i < LANES_CARRIERS; i++)
-		if (l->carriers[i].ch)
-			return true;
-	return false;
-}
-
-enum lanes_state lanes_look(const struct lanes *l, uint64_t now_ms)
-{
-	bool may_open = l->n < limit(l);
-
-	if (!l->setup.on || !any_carrier(l))
-		return LANES_FULL;
-	if (now_ms < l->until_ms)
-		return LANES_WAIT;
-	if (find_free(l) || (may_open && best_carrier(l) < LANES_CARRIERS))
-		return LANES_FREE;
-	return may_open ? LANES_NO_ROOM : LANES_FULL;
-}
-
-static struct lane *open_lane(struct lanes *l)
-{
-	const struct lanes_setup *s = &l->setup;
 	struct lane *lane = calloc(1, sizeof(*lane));
-	char text[ENDPOINT_TEXT_MAX];
-	struct ipc_message m = { .type = IPC_TYPE_lane_open,
-				 .lane_open = { .protocol = IPC_LANE_LMTP,
-						.endpoint = slice_str(endpoint_format(&s->to, text)),
-						.connect_s = s->connect_s,
-						.command_s = s->command_s,
-						.final_s = s->final_s } };
 
 	if (!lane)
 		return NULL;
-	lane->at = best_carrier(l);
-	lane->number = m.lane_open.lane = ++l->last_number;
-	list_push_back(&l->all, &lane->link);
-	l->n++;
+	lane->number = what->number;
+	lane->carrier = carrier;
+	lane->way = way->kind == WAY_LMTP ? CARRIER_LMTP : CARRIER_RELAY;
+	lane->needs_25 = way->needs_25;
+	lane->probe = what->probe;
+	list_init(&lane->jobs);
+	slice_copy(what->destination, lane->destination, sizeof(lane->destination));
+	slice_copy(what->site, lane->site, sizeof(lane->site));
+	slice_copy(what->source, lane->source, sizeof(lane->source));
+	map_insert(&l->all, &lane->node, slice_of(&lane->number, sizeof(lane->number)));
+	l->each[carrier]++;
 	l->opened++;
-	channel_send(l->carriers[lane->at].ch, &m, -1);
+	say_open(l, lane, what, way, ways);
 	return lane;
 }
 
-uint64_t lanes_take(struct lanes *l, uint64_t job, struct carrier **ret, uint64_t now_ms)
+struct lane *lanes_find(const struct lanes *l, uint64_t number)
 {
-	struct lane *lane = lanes_look(l, now_ms) == LANES_FREE ? find_free(l) : NULL;
+	struct map_node *node = map_find(&l->all, slice_of(&number, sizeof(number)));
 
-	if (!lane && lanes_look(l, now_ms) == LANES_FREE)
-		lane = open_lane(l);
-	if (!lane)
-		return 0;
-	lane->job = job;
-	*ret = &l->carriers[lane->at];
-	return lane->number;
+	return node ? container_of(node, struct lane, node) : NULL;
 }
 
-void lanes_job_over(struct lanes *l, uint64_t number, bool done, uint64_t now_ms)
+bool lanes_ip(struct slice octets, struct ip *ret)
 {
-	struct lane *lane = find(l, number);
+	struct ip ip = { .family = octets.n == 4 ? 4 : octets.n == 16 ? 6 : 0 };
 
-	if (!lane)
+	if (octets.n != 0 && ip.family == 0)
+		return false;
+	if (octets.n > 0)
+		memcpy(ip.byte, octets.p, octets.n);
+	*ret = ip;
+	return true;
+}
+
+void lanes_ready(struct lane *lane, const struct ipc_lane_ready *m)
+{
+	lane->ready = true;
+	slice_copy(m->host, lane->host, sizeof(lane->host));
+	slice_copy(m->tls, lane->tls, sizeof(lane->tls));
+	lanes_ip(m->ip, &lane->ip);
+	lane->port = m->port;
+	lane->security = m->security;
+	lane->fell_back = m->fell_back;
+}
+
+void lanes_close(struct lanes *l, struct lane *lane)
+{
+	struct ipc_message m = { .type = IPC_TYPE_lane_close, .lane_close = { .lane = lane->number } };
+
+	if (lane->closing)
 		return;
-	lane->job = 0;
-	lane->free_ms = now_ms;
-	if (done && l->losses > 0 && !lane->old) {
-		char text[ENDPOINT_TEXT_MAX];
-
-		LOG(LOG_NOTICE, "site-back", LOG_STR("site", endpoint_format(&l->setup.to, text)));
-		l->losses = 0;
-		l->until_ms = 0;
-	}
+	lane->closing = true;
+	channel_send(l->carriers[lane->carrier].ch, &m, -1);
 }
 
-const char *lanes_closed(struct lanes *l, unsigned index, const struct ipc_lane_closed *m, uint64_t now_ms)
+void lanes_forget(struct lanes *l, struct lane *lane)
 {
-	struct lane *lane = find(l, m->lane);
-	char text[ENDPOINT_TEXT_MAX];
-	bool old;
+	struct list *at, *after;
 
-	if (!lane || lane->at != index)
-		return "the end of a lane that there is not";
-	old = lane->old;
-	lane_free(l, lane);
-	if (!m->failed || old)
+	LIST_EACH (&lane->jobs, at, after)
+		list_remove(at);
+	map_remove(&l->all, &lane->node);
+	l->each[lane->carrier]--;
+	free(lane);
+}
+
+struct lane *lanes_any_of(const struct lanes *l, unsigned carrier)
+{
+	struct map_node *node = NULL;
+
+	if (l->each[carrier] == 0)
 		return NULL;
-	l->failures++;
-	l->until_ms = now_ms + schedule_pause_ms(l->losses++);
-	if (!slice_copy(m->enhanced, l->status, sizeof(l->status)))
-		l->status[0] = '\0';
-	if (!slice_copy(m->text, l->text, sizeof(l->text)))
-		l->text[0] = '\0';
-	LOG(LOG_WARNING, "site-trouble", LOG_STR("site", endpoint_format(&l->setup.to, text)),
-	    LOG_S("status", m->enhanced), LOG_S("reason", m->text), LOG_U("failures", l->losses),
-	    LOG_U("next_s", (l->until_ms - now_ms) / 1000));
+	while ((node = map_next(&l->all, node))) {
+		struct lane *lane = container_of(node, struct lane, node);
+
+		if (lane->carrier == carrier)
+			return lane;
+	}
 	return NULL;
 }
 
-/* ---- time ---- */
-
-uint64_t lanes_tick(struct lanes *l, uint64_t now_ms)
+const char *lanes_security(uint8_t security)
 {
-	uint64_t next = UINT64_MAX, idle_ms = l->setup.idle_s * UINT64_C(1000);
-	struct list *at, *after;
+	static const char *const names[] = { [IPC_SECURITY_CLEAR] = "clear",
+					     [IPC_SECURITY_ENCRYPTED] = "encrypted",
+					     [IPC_SECURITY_VERIFIED] = "verified",
+					     [IPC_SECURITY_DANE] = "dane" };
 
-	LIST_EACH (&l->all, at, after) {
-		struct lane *lane = container_of(at, struct lane, link);
-		uint64_t until = lane->free_ms + idle_ms;
-
-		if (!is_free(lane))
-			continue;
-		if (lane->old || until <= now_ms || l->n > l->setup.connections)
-			close_lane(l, lane);
-		else if (until < next)
-			next = until;
-	}
-	return next;
-}
-
-void lanes_wait_no_more(struct lanes *l)
-{
-	l->until_ms = 0;
-}
-
-void lanes_shift(struct lanes *l, int64_t by_ms)
-{
-	struct list *at, *after;
-
-	if (l->until_ms > 0)
-		l->until_ms += (uint64_t)by_ms;
-	LIST_EACH (&l->all, at, after)
-		container_of(at, struct lane, link)->free_ms += (uint64_t)by_ms;
-}
-
-/* ---- looking ---- */
-
-void lanes_trouble(const struct lanes *l, struct lanes_trouble *ret)
-{
-	*ret = (struct lanes_trouble){ .until_ms = l->until_ms, .status = l->status, .text = l->text };
-}
-
-json_t *lanes_json(const struct lanes *l, uint64_t now_ms)
-{
-	char text[ENDPOINT_TEXT_MAX];
-	struct list *at, *after;
-	unsigned busy = 0;
-	json_t *j;
-
-	LIST_EACH (&l->all, at, after)
-		busy += container_of(at, struct lane, link)->job > 0;
-	j = json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "protocol", "lmtp", "to",
-		      endpoint_format(&l->setup.to, text), "connections", (int)l->setup.connections, "lanes",
-		      (int)l->n, "busy", (int)busy, "opened", (json_int_t)l->opened, "failures",
-		      (json_int_t)l->failures);
-	if (j && l->losses > 0) {
-		json_object_set_new(j, "trouble", describe_text(slice_str(l->text)));
-		json_object_set_new(j, "next_s",
-				    json_integer(l->until_ms > now_ms
-							 ? (json_int_t)((l->until_ms - now_ms) / 1000)
-							 : 0));
-	}
-	return j;
+	return security < sizeof(names) / sizeof(names[0]) ? names[security] : "unknown";
 }

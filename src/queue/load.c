@@ -1,96 +1,134 @@
 #include "queue/load.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "ipc/message.h"
-#include "queue/envelope.h"
+#include "queue/admit.h"
 
-void load_init(struct load *l, struct spool *sp, struct schedule *schedule)
+void load_init(struct load *l, struct spool *sp, struct schedule *schedule, const struct ways *ways)
 {
-	*l = (struct load){ .sp = sp, .schedule = schedule };
+	*l = (struct load){ .sp = sp, .schedule = schedule, .ways = ways };
 }
 
 /* Where one recipient stands, by what the spool remembers of it. */
-static enum schedule_rcpt state_of(struct load *l, const struct id *id, uint32_t n,
-				   const struct envelope_rcpt *r, struct schedule_message *m)
+static void look_at(struct load *l, const struct id *id, uint32_t n, const struct envelope_rcpt *r,
+		    struct admit_rcpt *ret)
 {
 	struct envelope_reason why = { 0 };
 	struct spool_recipient known;
-	enum schedule_rcpt state;
 	unsigned char room[1024];
 	struct buf detail;
 
 	buf_init_in(&detail, room, sizeof(room));
 	if (spool_recipient(l->sp, id, n, &known, &detail) < 0)
 		known = (struct spool_recipient){ 0 };
-	if (envelope_get_reason(buf_slice(&detail), &why) && why.attempts > m->attempts)
-		m->attempts = why.attempts;
+	*ret = (struct admit_rcpt){ .state = SCHEDULE_READY };
+	if (envelope_get_reason(buf_slice(&detail), &why))
+		ret->attempts = why.attempts;
 	if (known.done || why.delivered) { /* the latter is only to be told of */
-		state = SCHEDULE_DONE;
-	} else if (why.failed && !known.attempted) {
-		state = SCHEDULE_FAILED;
-	} else if (r->kind == IPC_TARGET_REMOTE) {
-		state = SCHEDULE_WAITING;
-	} else if (known.attempted) {
+		ret->state = SCHEDULE_DONE;
+	} else if (known.attempted && !l->reroute) {
 		LOG(LOG_NOTICE, "possibly-twice", LOG_S("id", id_slice(id)), LOG_S("to", r->address));
 		l->possibly_twice++;
-		state = SCHEDULE_READY;
-	} else if (known.deferred) {
-		state = SCHEDULE_DEFERRED;
-		if (m->due_ms == 0 || why.next_ms < m->due_ms)
-			m->due_ms = why.next_ms;
-	} else {
-		state = SCHEDULE_READY;
+	} else if (known.deferred && !known.attempted) {
+		ret->state = why.failed ? SCHEDULE_FAILED : SCHEDULE_DEFERRED;
+		ret->due_ms = why.next_ms;
 	}
-	return state;
 }
 
 /* Delivered, and only to be told of: nothing to hand out. */
-static bool all_done(struct slice states)
+static bool all_done(const struct admit_rcpt *known, uint32_t n)
 {
-	for (size_t i = 0; i < states.n; i++)
-		if (states.p[i] != SCHEDULE_DONE)
+	for (uint32_t i = 0; i < n; i++)
+		if (known[i].state != SCHEDULE_DONE)
 			return false;
 	return true;
 }
 
+/* Written while the clock was wrong: nothing waits for a time that we never meant. */
+static void mend_times(struct admit *a, struct admit_rcpt *known, uint32_t n, uint64_t now_ms)
+{
+	if (a->accepted_ms > now_ms)
+		a->accepted_ms = now_ms;
+	for (uint32_t i = 0; i < n; i++)
+		if (known[i].due_ms > schedule_retry_at(UINT32_MAX, now_ms))
+			known[i].due_ms = schedule_retry_at(UINT32_MAX, now_ms);
+}
+
+static int admit_one(struct load *l, const struct spool_info *info, struct slice bytes, uint64_t now_ms)
+{
+	struct admit a = {
+		.id = info->id, .accepted_ms = info->time_ms, .held = info->held, .restart = true
+	};
+	struct admit_rcpt *known;
+	struct envelope_rcpt rcpt;
+	struct envelope e;
+	struct slice cur;
+	int r = 0;
+
+	if (!envelope_get(&bytes, &e) || e.recipients != info->recipients)
+		return -EBADMSG;
+	known = calloc(e.recipients + 1, sizeof(*known));
+	if (!known)
+		return -ENOMEM;
+	cur = bytes;
+	for (uint32_t i = 0; r == 0 && i < e.recipients; i++) {
+		if (envelope_get_rcpt(&cur, &rcpt))
+			look_at(l, &info->id, i, &rcpt, &known[i]);
+		else
+			r = -EBADMSG;
+	}
+	a.envelope = &e;
+	a.recipients = bytes;
+	a.known = known;
+	mend_times(&a, known, e.recipients, now_ms);
+	if (r == 0 && !all_done(known, e.recipients))
+		r = admit(l->schedule, l->ways, &a, now_ms);
+	free(known);
+	return r;
+}
+
 static int load_one(struct load *l, const struct spool_info *info, uint64_t now_ms)
 {
-	struct schedule_message m = { .id = info->id, .accepted_ms = info->time_ms, .held = info->held };
-	struct buf bytes, headers, states;
-	struct envelope_rcpt rcpt;
+	struct buf bytes, headers;
+	int r;
+
+	buf_init(&bytes, ENVELOPE_MAX);
+	buf_init(&headers, 65536);
+	r = info->damaged ? -EBADMSG : spool_read_meta(l->sp, &info->id, &bytes, &headers);
+	if (r == 0)
+		r = admit_one(l, info, buf_slice(&bytes), now_ms);
+	buf_done(&bytes);
+	buf_done(&headers);
+	return r;
+}
+
+/* In the schedule already: does it still lead where it did? */
+static int reroute_one(struct load *l, const struct spool_info *info, const struct schedule_view *v,
+		       uint64_t now_ms)
+{
+	struct buf bytes, headers;
 	struct envelope e;
 	struct slice cur;
 	int r;
 
 	buf_init(&bytes, ENVELOPE_MAX);
 	buf_init(&headers, 65536);
-	buf_init(&states, ENVELOPE_RECIPIENTS_MAX);
-	r = info->damaged ? -EBADMSG : spool_read_meta(l->sp, &info->id, &bytes, &headers);
+	r = spool_read_meta(l->sp, &info->id, &bytes, &headers);
 	cur = buf_slice(&bytes);
-	if (r == 0 && (!envelope_get(&cur, &e) || e.recipients != info->recipients))
-		r = -EBADMSG;
-	for (uint32_t i = 0; r == 0 && i < e.recipients; i++) {
-		if (envelope_get_rcpt(&cur, &rcpt))
-			buf_byte(&states, (unsigned char)state_of(l, &info->id, i, &rcpt, &m));
-		else
-			r = -EBADMSG;
+	if (r == 0 && envelope_get(&cur, &e) && admit_differs(l->schedule, l->ways, &info->id, &e, cur)) {
+		if (v->count[SCHEDULE_ACTIVE] > 0) {
+			l->again = true;
+		} else {
+			schedule_remove(l->schedule, &info->id);
+			r = admit_one(l, info, buf_slice(&bytes), now_ms);
+			l->rerouted += r == 0;
+		}
 	}
-	if (r == 0 && !buf_ok(&states))
-		r = -ENOMEM;
-	m.rcpt = buf_slice(&states).p;
-	m.recipients = (uint32_t)states.n;
-	/* Written while the clock was wrong: nothing waits for a time that we never meant. */
-	if (m.accepted_ms > now_ms)
-		m.accepted_ms = now_ms;
-	if (m.due_ms > schedule_retry_at(UINT32_MAX, now_ms))
-		m.due_ms = schedule_retry_at(UINT32_MAX, now_ms);
-	if (r == 0 && !all_done(buf_slice(&states)))
-		r = schedule_add(l->schedule, &m, now_ms);
 	buf_done(&bytes);
 	buf_done(&headers);
-	buf_done(&states);
 	return r;
 }
 
@@ -110,6 +148,8 @@ bool load_step(struct load *l, unsigned messages, uint64_t now_ms)
 		l->at = info.id;
 		if (!schedule_look(l->schedule, &info.id, &known))
 			r = load_one(l, &info, now_ms);
+		else if (l->reroute)
+			r = reroute_one(l, &info, &known, now_ms);
 		if (r == 0) {
 			l->loaded++;
 			continue;
@@ -127,7 +167,15 @@ bool load_restart(struct load *l)
 {
 	if (!l->done)
 		return false;
+	l->reroute &= l->again; /* the last pass met some that were under way */
 	l->begun = l->done = l->again = false;
 	l->loaded = l->damaged = 0;
 	return true;
+}
+
+void load_reroute(struct load *l)
+{
+	l->reroute = true;
+	l->begun = l->done = l->again = false;
+	l->loaded = l->damaged = l->rerouted = 0;
 }

@@ -8,23 +8,28 @@
 #ifndef POSTERN_QUEUE_LOAD_H
 #define POSTERN_QUEUE_LOAD_H
 
-#include "queue/schedule.h"
+#include "queue/ways.h"
 #include "spool/spool.h"
 
 struct load {
 	struct spool *sp;
 	struct schedule *schedule;
+	const struct ways *ways;
 	struct id at; /* the last one done */
 	bool begun, done;
-	bool again; /* memory was lacking for some: to be gone through once more */
-	uint64_t loaded, damaged, possibly_twice;
+	bool again;   /* memory was lacking for some: to be gone through once more */
+	bool reroute; /* after a reload: what is in the schedule is looked at too */
+	uint64_t loaded, damaged, possibly_twice, rerouted;
 };
 
-void load_init(struct load *l, struct spool *sp, struct schedule *schedule);
+void load_init(struct load *l, struct spool *sp, struct schedule *schedule, const struct ways *ways);
 /* Up to that many messages; false when all are done. */
 bool load_step(struct load *l, unsigned messages, uint64_t now_ms);
 /* Something is in the spool and not in the schedule.  If the last pass is over, a new
  * one begins, and true is returned. */
 bool load_restart(struct load *l);
+/* The configuration leads elsewhere: from the first message on, destinations are found anew.  A message
+ * that is under way at that moment finishes its attempt as it began, and is looked at again after it. */
+void load_reroute(struct load *l);
 
 #endif

@@ -232,6 +232,25 @@ static bool take_answer(struct job *j, uint32_t recipient)
 	return false;
 }
 
+void schedule_put_back(struct schedule *s, uint64_t number, uint32_t recipient, uint64_t now_ms)
+{
+	struct job *j = slots_get(&s->jobs, number);
+	uint64_t now = plan_now(s, now_ms);
+	struct message *m = j ? j->message : NULL;
+
+	if (!j || !take_answer(j, recipient))
+		return;
+	if (!m->removed && plan_states(m)[recipient] == SCHEDULE_ACTIVE) {
+		struct part *p = &m->part[j->part];
+
+		plan_turn_rcpt(m, p, recipient, SCHEDULE_READY);
+		plan_part(s, m, p, plan_part_due(p), now);
+		plan_message_changed(s, m);
+	}
+	if (j->left == 0)
+		plan_job_end(s, j, now);
+}
+
 /* *due: when the part's deferred recipients are tried again. */
 static void defer(struct schedule *s, const struct message *m, const struct part *p, uint64_t now,
 		  uint64_t *due, struct schedule_answer *a)

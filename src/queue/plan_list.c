@@ -100,3 +100,20 @@ bool schedule_next_site(const struct schedule *s, uint64_t *cursor, uint64_t now
 	}
 	return false;
 }
+
+bool schedule_look_destination(const struct schedule *s, struct slice text, uint64_t now_ms,
+			       struct schedule_site_view *ret)
+{
+	struct map_node *node = map_find(&s->destinations, text);
+	const struct destination *d = node ? container_of(node, struct destination, node) : NULL;
+	uint64_t now = plan_in(s, now_ms);
+
+	if (!d)
+		return false;
+	if (d->site)
+		view_site(s, d->site, now, ret);
+	else
+		view_destination(s, d, now, ret);
+	ret->parts = ret->ready + ret->active + ret->deferred;
+	return true;
+}

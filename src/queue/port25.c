@@ -29,16 +29,9 @@ static bool says_nothing(const struct ip *ip)
 	       (ip->family == 6 && b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
-void port25_restore(struct port25 *p, uint64_t since_ms, uint64_t now_ms)
+void port25_restore(struct port25 *p, uint64_t since_ms)
 {
-	*p = (struct port25){ .blocked = true, .since_ms = since_ms, .probe_ms = now_ms };
-}
-
-static uint64_t pause_ms(unsigned probes)
-{
-	uint64_t ms = (uint64_t)PORT25_PROBE_MS * (probes + 1);
-
-	return ms < PORT25_PROBE_MAX_MS ? ms : PORT25_PROBE_MAX_MS;
+	*p = (struct port25){ .blocked = true, .since_ms = since_ms };
 }
 
 static void drop_old(struct port25 *p, uint64_t now_ms)
@@ -68,8 +61,6 @@ bool port25_timed_out(struct port25 *p, const struct ip *ip, uint64_t now_ms)
 		return false;
 	p->blocked = true;
 	p->since_ms = now_ms;
-	p->probes = 0;
-	p->probe_ms = now_ms + pause_ms(0);
 	return true;
 }
 
@@ -92,28 +83,9 @@ bool port25_connected(struct port25 *p, const struct ip *ip)
 	return true;
 }
 
-bool port25_probe(struct port25 *p, uint64_t now_ms)
-{
-	if (!p->blocked || now_ms < p->probe_ms)
-		return false;
-	p->probe_ms = now_ms + pause_ms(++p->probes);
-	return true;
-}
-
-uint64_t port25_next_ms(const struct port25 *p)
-{
-	return p->blocked ? p->probe_ms : UINT64_MAX;
-}
-
-void port25_look_now(struct port25 *p)
-{
-	p->probe_ms = 0;
-}
-
 void port25_shift(struct port25 *p, int64_t by_ms)
 {
 	for (unsigned i = 0; i < p->n; i++)
 		p->seen[i].at_ms += (uint64_t)by_ms;
 	p->since_ms += (uint64_t)by_ms;
-	p->probe_ms += (uint64_t)by_ms;
 }

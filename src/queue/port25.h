@@ -14,10 +14,8 @@
 
 #include "base/ip.h"
 
-#define PORT25_NETWORKS	    3		     /* that time out, of different owners */
-#define PORT25_WINDOW_MS    (30 * 60 * 1000) /* within which they do */
-#define PORT25_PROBE_MS	    (5 * 60 * 1000)  /* between the first probes; later each takes longer */
-#define PORT25_PROBE_MAX_MS (30 * 60 * 1000)
+#define PORT25_NETWORKS	 3		  /* that time out, of different owners */
+#define PORT25_WINDOW_MS (30 * 60 * 1000) /* within which they do */
 
 #define PORT25_TEXT                                                                           \
 	"this network blocks outbound port 25; set a smart host on 587, 465 or 2525, or ask " \
@@ -31,23 +29,16 @@ struct port25 {
 	} seen[PORT25_NETWORKS]; /* timed out, since something connected */
 	unsigned n;
 	bool blocked;
-	uint64_t since_ms, probe_ms; /* when it began; when one connection may be tried */
-	unsigned probes;	     /* that timed out since */
+	uint64_t since_ms; /* when that was first seen */
 };
 
-/* After a restart, with what is remembered: still blocked, but to be looked at soon. */
-void port25_restore(struct port25 *p, uint64_t since_ms, uint64_t now_ms);
+/* After a restart, with what is remembered. */
+void port25_restore(struct port25 *p, uint64_t since_ms);
 
 /* Both true when the verdict has changed by it. */
 bool port25_timed_out(struct port25 *p, const struct ip *ip, uint64_t now_ms);
 bool port25_connected(struct port25 *p, const struct ip *ip);
 
-/* While it is blocked: one connection may be tried now, to see.  The next after that one is to
- * wait. */
-bool port25_probe(struct port25 *p, uint64_t now_ms);
-/* When the next probe may be; UINT64_MAX when nothing is blocked. */
-uint64_t port25_next_ms(const struct port25 *p);
-void port25_look_now(struct port25 *p); /* an operator asked */
 void port25_shift(struct port25 *p, int64_t by_ms);
 
 #endif

@@ -76,42 +76,13 @@ static void test_window(void **state)
 	assert_true(port25_timed_out(&p, &b, NOW + PORT25_WINDOW_MS));
 }
 
-static void test_probes(void **state)
-{
-	struct ip a = at("192.0.2.1"), b = at("198.51.100.1"), c = at("203.0.113.1");
-	struct port25 p = { 0 };
-	uint64_t now = NOW, last = NOW;
-
-	(void)state;
-	assert_false(port25_probe(&p, now));
-	assert_int_equal(port25_next_ms(&p), UINT64_MAX);
-	port25_timed_out(&p, &a, now);
-	port25_timed_out(&p, &b, now);
-	assert_true(port25_timed_out(&p, &c, now));
-	for (unsigned i = 1; i < 20; i++) {
-		now = port25_next_ms(&p);
-		assert_true(now - last >= PORT25_PROBE_MS && now - last <= PORT25_PROBE_MAX_MS);
-		assert_false(port25_probe(&p, now - 1));
-		assert_true(port25_probe(&p, now));
-		assert_false(port25_probe(&p, now)); /* one, not one a message */
-		port25_timed_out(&p, &a, now);
-		last = now;
-	}
-	port25_look_now(&p);
-	assert_true(port25_probe(&p, now));
-	assert_true(port25_connected(&p, &b));
-	assert_false(port25_connected(&p, &b));
-	assert_int_equal(port25_next_ms(&p), UINT64_MAX);
-}
-
 static void test_restored(void **state)
 {
 	struct ip inside = at("10.0.0.1"), outside = at("192.0.2.1");
 	struct port25 p;
 
 	(void)state;
-	port25_restore(&p, NOW - 1000, NOW);
-	assert_true(port25_probe(&p, NOW));
+	port25_restore(&p, NOW - 1000);
 	assert_false(port25_timed_out(&p, &outside, NOW)); /* it is said already */
 	assert_false(port25_connected(&p, &inside));
 	assert_true(port25_connected(&p, &outside));
@@ -122,7 +93,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_window),
-		cmocka_unit_test(test_probes),
 		cmocka_unit_test(test_restored),
 	};
 

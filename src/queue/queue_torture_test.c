@@ -32,6 +32,7 @@ static struct world {
 	struct schedule *schedule;
 	struct intake *intake;
 	struct handout *handout;
+	struct conf *conf;
 	struct channel *to_smtp, *to_local;
 	int smtp, local; /* their ends */
 	struct id_source ids;
@@ -86,12 +87,15 @@ static int open_spool(void)
 static void begin(void)
 {
 	struct ipc_message credit = { .type = IPC_TYPE_job_credit, .job_credit = { 0, CREDIT } };
-	struct lanes_setup by_local = { .on = false };
+	struct conf_setup setup = { .file = "test.conf" };
+	struct conf_finding *findings = NULL;
 
 	assert_int_equal(schedule_new(HANDOUT_JOBS, &w.schedule), 0);
-	assert_int_equal(intake_new(w.sp, w.schedule, &w.intake), 0);
+	assert_int_equal(conf_parse(SLICE_LIT("hostname: mx.test\n"), &setup, &w.conf, &findings), 0);
+	conf_findings_free(findings);
 	assert_int_equal(handout_new(w.sp, w.schedule, &w.handout), 0);
-	handout_configure(w.handout, &by_local, NOW);
+	assert_int_equal(intake_new(w.sp, w.schedule, handout_ways(w.handout), &w.intake), 0);
+	assert_int_equal(handout_configure(w.handout, w.conf, NOW), 0);
 	w.to_smtp = channel_to(&w.smtp);
 	w.to_local = channel_to(&w.local);
 	intake_peer(w.intake, 0, w.to_smtp);
@@ -110,6 +114,7 @@ static void end(void)
 	handout_free(w.handout);
 	intake_free(w.intake);
 	schedule_free(w.schedule);
+	conf_free(w.conf);
 	uv_run(&w.loop, UV_RUN_DEFAULT);
 }
 
@@ -311,7 +316,7 @@ static void look_again(void)
 {
 	struct load l;
 
-	load_init(&l, w.sp, w.schedule);
+	load_init(&l, w.sp, w.schedule, handout_ways(w.handout));
 	for (int pass = 0; pass < 2; pass++) {
 		torture_in();
 		while (load_step(&l, 10, NOW))
@@ -450,7 +455,7 @@ static void test_found_again(void **state)
 	intake_count(w.intake, &in);
 	assert_int_equal(in.unscheduled, 1);
 
-	load_init(&l, w.sp, w.schedule);
+	load_init(&l, w.sp, w.schedule, handout_ways(w.handout));
 	torture_all_but(0);
 	torture_in();
 	assert_false(load_step(&l, 10, NOW));

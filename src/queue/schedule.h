@@ -234,6 +234,9 @@ bool schedule_next_doomed(struct schedule *s, uint64_t now_ms, struct schedule_j
  * earliest. */
 void schedule_give_back(struct schedule *s, uint64_t job, uint64_t due_ms);
 
+/* One recipient of a job cannot go with the others: it is ready again, and was not tried. */
+void schedule_put_back(struct schedule *s, uint64_t job, uint32_t recipient, uint64_t now_ms);
+
 enum schedule_result {
 	SCHEDULE_SAID_DELIVERED,
 	SCHEDULE_SAID_DEFERRED,
@@ -339,6 +342,11 @@ struct schedule_site_view {
  */
 bool schedule_next_site(const struct schedule *s, uint64_t *cursor, uint64_t now_ms,
 			struct schedule_site_view *ret);
+
+/* The same of the site that this destination leads to, or of itself while it leads nowhere.  False: nothing
+ * is known of it. */
+bool schedule_look_destination(const struct schedule *s, struct slice text, uint64_t now_ms,
+			       struct schedule_site_view *ret);
 
 /* ---- mailboxes only, as before: for the callers that know no sites yet ---- */
 

@@ -14,7 +14,8 @@ struct told {
 	uint8_t kind;
 	size_t n_address;
 	size_t n_mailbox;
-	unsigned char text[]; /* both */
+	size_t n_sender;
+	unsigned char text[]; /* all three */
 };
 
 void session_forget_targets(struct session *s)
@@ -189,7 +190,9 @@ static bool ask_keeper(struct session *s, const struct smtp_path *path)
 						.address = buf_slice(&address) };
 	} else {
 		m.type = IPC_TYPE_recipient;
-		m.recipient = (struct ipc_recipient){ .req = s->ask.number, .address = buf_slice(&address) };
+		m.recipient = (struct ipc_recipient){ .req = s->ask.number,
+						      .address = buf_slice(&address),
+						      .sender = buf_slice(&s->tx.sender) };
 	}
 	return send_to_keeper(s, &m);
 }
@@ -235,8 +238,8 @@ static bool is_canonical(struct session *s, enum count_stage stage, const struct
 }
 
 /* A client may always ask for less; for more only where the listener is not for bulk, else the
- * priority is lowered, and the client told so (RFC 6710 4.1: X.3.6).  What lies between is the
- * listener's own class. */
+ * priority is lowered, and the client told so (X.3.6, and the new one in front; RFC 6710 4.1).  What lies
+ * between is the listener's own class. */
 static uint8_t class_of(const struct session *s, uint8_t *mt_priority)
 {
 	int value = *mt_priority > 0 ? *mt_priority - 10 : 0;
@@ -260,7 +263,7 @@ static void mail_taken(struct session *s, const struct smtp_server_ask *ask)
 		smtp_server_answer(s->engine, 250, NULL, NULL);
 	else
 		smtp_server_answer(s->engine, 250, "2.3.6",
-				   "OK, with priority 0: this listener is for bulk mail");
+				   "0 is its priority now: this listener is for bulk mail");
 }
 
 bool session_mail(struct session *s, const struct smtp_server_ask *ask)
@@ -314,7 +317,9 @@ static void on_target(struct session *s, const struct ipc_target *m)
 
 	if (s->wait != SESSION_WAITS_FOR_KEEPER)
 		return;
-	t = s->n_targets < ADDRESS_TARGETS_MAX ? malloc(sizeof(*t) + m->address.n + m->mailbox.n) : NULL;
+	t = s->n_targets < ADDRESS_TARGETS_MAX
+		    ? malloc(sizeof(*t) + m->address.n + m->mailbox.n + m->sender.n)
+		    : NULL;
 	if (!t) {
 		s->targets_lost = true;
 		return;
@@ -322,10 +327,13 @@ static void on_target(struct session *s, const struct ipc_target *m)
 	t->kind = m->kind;
 	t->n_address = m->address.n;
 	t->n_mailbox = m->mailbox.n;
+	t->n_sender = m->sender.n;
 	if (m->address.n > 0)
 		memcpy(t->text, m->address.p, m->address.n);
 	if (m->mailbox.n > 0)
 		memcpy(t->text + m->address.n, m->mailbox.p, m->mailbox.n);
+	if (m->sender.n > 0)
+		memcpy(t->text + m->address.n + m->mailbox.n, m->sender.p, m->sender.n);
 	list_push_back(&s->targets, &t->link);
 	s->n_targets++;
 }
@@ -354,7 +362,9 @@ static int take_targets(struct session *s, const struct smtp_server_ask *ask, bo
 		const struct told *told = container_of(at, struct told, link);
 		struct ipc_target t = { .kind = told->kind,
 					.address = { told->text, told->n_address },
-					.mailbox = { told->text + told->n_address, told->n_mailbox } };
+					.mailbox = { told->text + told->n_address, told->n_mailbox },
+					.sender = { told->text + told->n_address + told->n_mailbox,
+						    told->n_sender } };
 
 		if (r == 0 && !remote)
 			r = transaction_add(&s->tx, &t, buf_slice(&original), &ask->rcpt);
@@ -409,9 +419,10 @@ static enum policy_verdict verdict_of(uint8_t what)
 		[IPC_VERDICT_NOT_YOURS] = POLICY_VERDICT_NOT_YOURS,
 		[IPC_VERDICT_LOOP] = POLICY_VERDICT_LOOP,
 		[IPC_VERDICT_TRY_LATER] = POLICY_VERDICT_TRY_LATER,
+		[IPC_VERDICT_REPORTS_ONLY] = POLICY_VERDICT_REPORTS_ONLY,
 	};
 
-	if (what < IPC_VERDICT_OK || what > IPC_VERDICT_TRY_LATER)
+	if (what < IPC_VERDICT_OK || what > IPC_VERDICT_REPORTS_ONLY)
 		return POLICY_VERDICT_TRY_LATER;
 	return verdicts[what];
 }

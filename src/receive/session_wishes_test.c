@@ -12,7 +12,7 @@
 
 static const struct {
 	const char *what;
-	int port;
+	unsigned port;
 	const char *script, *wishes;
 } dialogs[] = {
 	{ "nothing asked for", SUBMISSIONS, "T\nS: 220\n" LOGIN MAIL "\nS: 250 2.1.0\n" TO_X BODY, NORMAL },
@@ -25,7 +25,7 @@ static const struct {
 	{ "a listener for bulk", FALLBACK, STARTTLS LOGIN MAIL "\nS: 250 2.1.0\n" TO_X BODY,
 	  "class 1 priority 0 hold 0" },
 	{ "urgent on a listener for bulk", FALLBACK,
-	  STARTTLS LOGIN MAIL " MT-PRIORITY=9\nS: 250 2.3.6 OK, with priority 0\n" TO_X BODY,
+	  STARTTLS LOGIN MAIL " MT-PRIORITY=9\nS: 250 2.3.6 0 is its priority\n" TO_X BODY,
 	  "class 1 priority 0 hold 0" },
 	{ "held", FALLBACK, STARTTLS LOGIN MAIL " HOLDFOR=3600\nS: 250 2.1.0\n" TO_X BODY,
 	  "class 1 priority 0 hold 3600" },

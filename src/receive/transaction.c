@@ -89,7 +89,8 @@ int transaction_add(struct transaction *t, const struct ipc_target *target, stru
 		return 0;
 	if (t->targets.n >= TRANSACTION_TARGETS_MAX)
 		return -E2BIG;
-	e = calloc(1, sizeof(*e) + target->address.n + target->mailbox.n + original.n + params->orcpt.n);
+	e = calloc(1, sizeof(*e) + target->address.n + target->mailbox.n + target->sender.n + original.n +
+			      params->orcpt.n);
 	if (!e)
 		return -ENOMEM;
 	at = e->text;
@@ -97,6 +98,7 @@ int transaction_add(struct transaction *t, const struct ipc_target *target, stru
 	e->notify = params->notify;
 	e->address = keep(target->address, &at);
 	e->mailbox = keep(target->mailbox, &at);
+	e->sender = keep(target->sender, &at);
 	e->original = keep(original, &at);
 	e->orcpt = keep(params->orcpt, &at);
 	map_insert(&t->targets, &e->node, mailbox ? e->mailbox : e->address);
@@ -186,7 +188,8 @@ static int send_targets(struct transaction *t, struct receive *rx)
 						   .address = e->address,
 						   .original = e->original,
 						   .orcpt = e->orcpt,
-						   .mailbox = e->mailbox } };
+						   .mailbox = e->mailbox,
+						   .sender = e->sender } };
 
 		r = channel_send(rx->queue, &m, -1);
 		if (r < 0)

@@ -36,7 +36,7 @@ struct target {
 	struct list link;
 	uint8_t kind; /* enum ipc_target_kind */
 	unsigned notify;
-	struct slice address, original, orcpt, mailbox; /* in text */
+	struct slice address, original, orcpt, mailbox, sender; /* in text */
 	unsigned char text[];
 };
 

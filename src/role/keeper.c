@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/turn.h"
+#include "role/keeper_recipient.h"
 #include "role/locks.h"
 #include "role/role.h"
 
@@ -35,7 +36,7 @@ static struct {
 	uint64_t last_token; /* odd: see auth.h */
 	int quotas;	     /* whether local was told that there are any; -1: nothing was told */
 	int scram;	     /* whether smtp was told of it; -1: nothing was told */
-	uint64_t senders, recipients, mailboxes, exposed, broken;
+	uint64_t senders, mailboxes, exposed, broken;
 } self = { .last_token = 1, .quotas = -1, .scram = -1 };
 
 static int64_t now(void)
@@ -51,14 +52,6 @@ static void set_clock(struct role *r)
 
 /* ---- to smtp ---- */
 
-static void send_to(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m)
-{
-	struct channel *ch = role_peer(r, who, index);
-
-	if (ch) /* else its sessions are gone, too */
-		channel_send(ch, m, -1);
-}
-
 static void send_mechs(struct role *r, unsigned index)
 {
 	struct ipc_message m = { .type = IPC_TYPE_mechs, .mechs = { .mechs = SLICE_LIT("PLAIN LOGIN") } };
@@ -67,7 +60,7 @@ static void send_mechs(struct role *r, unsigned index)
 		m.mechs.mechs = SLICE_LIT("PLAIN LOGIN SCRAM-SHA-256");
 		m.mechs.mechs_tls = SLICE_LIT("SCRAM-SHA-256-PLUS");
 	}
-	send_to(r, IPC_SMTP, index, &m);
+	keeper_send(r, IPC_SMTP, index, &m);
 }
 
 /* EHLO names SCRAM only while some domain has it on. */
@@ -129,7 +122,7 @@ static void send_event(struct role *r, const struct account_auth_event *e)
 		log_login(e);
 		locks_log(e);
 	}
-	send_to(r, IPC_SMTP, e->peer, &m);
+	keeper_send(r, IPC_SMTP, e->peer, &m);
 }
 
 static void send_events(struct role *r)
@@ -198,57 +191,11 @@ static void on_exposed(const struct ipc_exposed *m)
 
 /* ---- senders and recipients ---- */
 
-static uint8_t verdict_kind(enum account_verdict v)
-{
-	static const uint8_t kinds[] = {
-		[ACCOUNT_OK] = IPC_VERDICT_OK,
-		[ACCOUNT_NOT_LOCAL] = IPC_VERDICT_NOT_LOCAL,
-		[ACCOUNT_NO_SUCH_USER] = IPC_VERDICT_NO_SUCH_USER,
-		[ACCOUNT_DISABLED] = IPC_VERDICT_DISABLED,
-		[ACCOUNT_NOT_YOURS] = IPC_VERDICT_NOT_YOURS,
-		[ACCOUNT_LOOP] = IPC_VERDICT_LOOP,
-		[ACCOUNT_TRY_LATER] = IPC_VERDICT_TRY_LATER,
-	};
-
-	return kinds[v];
-}
-
-static void send_verdict(struct role *r, enum ipc_role who, unsigned index, uint64_t req,
-			 enum account_verdict v)
-{
-	struct ipc_message m = { .type = IPC_TYPE_verdict,
-				 .verdict = { .req = req, .what = verdict_kind(v) } };
-
-	if (v == ACCOUNT_TRY_LATER)
-		LOG(LOG_ERR, "accounts-failed", LOG_STR("why", db_error(account_store_db(self.store))));
-	send_to(r, who, index, &m);
-}
-
 static void on_sender(struct role *r, unsigned index, const struct ipc_sender *m)
 {
 	self.senders++;
-	send_verdict(r, IPC_SMTP, index, m->req,
-		     account_may_send(self.store, m->account, m->key, m->address));
-}
-
-static void on_recipient(struct role *r, enum ipc_role who, unsigned index, const struct ipc_recipient *m)
-{
-	struct account_targets targets;
-	enum account_verdict v = account_resolve(self.store, m->address, &targets);
-
-	self.recipients++;
-	for (const struct account_target *t = targets.first; t; t = t->next) {
-		struct ipc_message out = { .type = IPC_TYPE_target,
-					   .target = { .req = m->req,
-						       .kind = t->remote ? IPC_TARGET_REMOTE
-									 : IPC_TARGET_MAILBOX,
-						       .address = slice_str(t->address),
-						       .mailbox = slice_str(t->mailbox) } };
-
-		send_to(r, who, index, &out);
-	}
-	account_targets_done(&targets);
-	send_verdict(r, who, index, m->req, v);
+	keeper_verdict(r, IPC_SMTP, index, m->req, self.store,
+		       account_may_send(self.store, m->account, m->key, m->address));
 }
 
 static void on_account(struct role *r, unsigned index, const struct ipc_account *m)
@@ -266,7 +213,7 @@ static void on_account(struct role *r, unsigned index, const struct ipc_account 
 	out.account_is.quota = box.quota;
 	if (out.account_is.what == IPC_VERDICT_TRY_LATER)
 		LOG(LOG_ERR, "accounts-failed", LOG_STR("why", db_error(account_store_db(self.store))));
-	send_to(r, IPC_SMTP, index, &out);
+	keeper_send(r, IPC_SMTP, index, &out);
 }
 
 /* ---- quotas, for local ---- */
@@ -275,7 +222,7 @@ static void send_quotas(struct role *r)
 {
 	struct ipc_message m = { .type = IPC_TYPE_quotas, .quotas = { .any = self.quotas != 0 } };
 
-	send_to(r, IPC_LOCAL, 0, &m);
+	keeper_send(r, IPC_LOCAL, 0, &m);
 }
 
 /* Where nobody has one, local asks nothing. */
@@ -298,7 +245,7 @@ static void on_quota(struct role *r, const struct ipc_quota *m)
 	self.mailboxes++;
 	if (err < 0) /* mail goes first */
 		LOG(LOG_ERR, "accounts-failed", LOG_STR("why", db_error(account_store_db(self.store))));
-	send_to(r, IPC_LOCAL, 0, &out);
+	keeper_send(r, IPC_LOCAL, 0, &out);
 }
 
 static void keeper_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
@@ -306,7 +253,7 @@ static void keeper_message(struct role *r, enum ipc_role who, unsigned index, co
 {
 	(void)fd;
 	if (m->type == IPC_TYPE_recipient && (who == IPC_SMTP || who == IPC_QUEUE)) {
-		on_recipient(r, who, index, &m->recipient);
+		keeper_recipient(r, who, index, self.store, &m->recipient);
 		return;
 	}
 	if (m->type == IPC_TYPE_quota && who == IPC_LOCAL) {
@@ -560,9 +507,14 @@ static void keeper_status(struct role *r, json_t *to)
 			    json_pack("{s:I, s:I, s:I, s:I}", "waiting", (json_int_t)hash.waiting, "running",
 				      (json_int_t)hash.running, "done", (json_int_t)hash.done, "refused",
 				      (json_int_t)hash.refused));
+	json_object_set_new(to, "forwarding",
+			    json_pack("{s:I, s:I, s:I}", "senders_rewritten",
+				      (json_int_t)keeper_recipients.rewritten, "reports_returned",
+				      (json_int_t)keeper_recipients.returned, "refused",
+				      (json_int_t)keeper_recipients.forged));
 	json_object_set_new(to, "questions",
 			    json_pack("{s:I, s:I, s:I, s:I}", "senders", (json_int_t)self.senders,
-				      "recipients", (json_int_t)self.recipients, "mailboxes",
+				      "recipients", (json_int_t)keeper_recipients.asked, "mailboxes",
 				      (json_int_t)self.mailboxes, "broken", (json_int_t)self.broken));
 }
 

@@ -14,6 +14,8 @@
 #include "queue/intake.h"
 #include "queue/load.h"
 #include "role/queue_ask.h"
+#include "role/queue_port25.h"
+#include "role/queue_relay.h"
 #include "role/role.h"
 
 #define TICK_MS	      1000
@@ -67,6 +69,8 @@ static uint64_t now_ms(struct queue *q)
 static void pump(struct queue *q)
 {
 	uint64_t wait, tell;
+	unsigned index;
+	bool local;
 
 	if (q->draining)
 		return;
@@ -76,7 +80,11 @@ static void pump(struct queue *q)
 		wait = tell;
 	if (wait > DUE_MAX_MS)
 		wait = DUE_MAX_MS;
-	uv_timer_start(&q->due, on_due, wait > 0 ? wait : 1, 0);
+	uv_timer_start(&q->due, on_due, wait, 0);
+	while (handout_next_silent(q->handout, &local, &index))
+		role_peer_silent(q->role, local ? IPC_LOCAL : IPC_SMTP, index);
+	if (handout_port25_changed(q->handout))
+		queue_port25_keep(q->role->conf->state_dir, handout_port25(q->handout));
 }
 
 static void on_due(uv_timer_t *t)
@@ -92,7 +100,6 @@ static void on_changed(struct role *r)
 {
 	struct queue *q = r->state;
 
-	handout_try_now(q->handout);
 	pump(q);
 }
 
@@ -115,8 +122,9 @@ static void on_loading(uv_idle_t *h)
 	if (!load_step(&q->load, LOAD_TURN, now_ms(q))) {
 		uv_idle_stop(h);
 		bounce_look(q->bounce);
-		LOG(LOG_INFO, "queue-loaded", LOG_U("messages", q->load.loaded),
-		    LOG_U("not_scheduled", q->load.damaged), LOG_U("possibly_twice", q->load.possibly_twice));
+		LOG(LOG_INFO, q->load.reroute ? "queue-rerouted" : "queue-loaded",
+		    LOG_U("messages", q->load.loaded), LOG_U("not_scheduled", q->load.damaged),
+		    LOG_U("possibly_twice", q->load.possibly_twice), LOG_U("rerouted", q->load.rerouted));
 	}
 	pump(q);
 }
@@ -176,22 +184,6 @@ static int open_spool(struct queue *q, const struct conf *conf)
 	return 0;
 }
 
-/* Where mail for mailboxes goes. */
-static void configure(struct queue *q, const struct conf *conf)
-{
-	struct lanes_setup setup = { .on = conf->delivery_by == CONF_BY_LMTP,
-				     .connections = conf->delivery_connections,
-				     .idle_s = conf->delivery_idle_s,
-				     .connect_s = conf->delivery_connect_s,
-				     .command_s = conf->delivery_command_s,
-				     .final_s = conf->delivery_final_s };
-
-	/* It was parsed when the configuration was checked. */
-	if (setup.on && !endpoint_parse(slice_str(conf->delivery_lmtp), &setup.to))
-		setup.on = false;
-	handout_configure(q->handout, &setup, queue_now_ms());
-}
-
 /* What senders are told, and when. */
 static int configure_bounce(struct queue *q, const struct conf *conf)
 {
@@ -205,19 +197,29 @@ static int configure_bounce(struct queue *q, const struct conf *conf)
 static void queue_reconfigured(struct role *r, const struct conf *old)
 {
 	struct queue *q = r->state;
+	int other;
 
 	(void)old;
 	if (q->closed)
 		return;
-	configure(q, r->conf);
 	if (configure_bounce(q, r->conf) < 0)
 		LOG(LOG_ERR, "reconfigure-failed", LOG_ERRNO(ENOMEM));
+	other = handout_configure(q->handout, r->conf, now_ms(q));
+	if (other < 0) { /* what it borrows of the old configuration is gone in a moment */
+		role_exit(r);
+		return;
+	}
+	if (other > 0) {
+		load_reroute(&q->load);
+		uv_idle_start(&q->loading, on_loading);
+	}
 	pump(q);
 }
 
 static int queue_open(struct role *r)
 {
 	struct queue *q = calloc(1, sizeof(*q));
+	uint64_t blocked_ms;
 	int err;
 
 	if (!q)
@@ -229,21 +231,23 @@ static int queue_open(struct role *r)
 	if (err == 0)
 		err = schedule_new(HANDOUT_JOBS, &q->schedule);
 	if (err == 0)
-		err = intake_new(q->sp, q->schedule, &q->intake);
+		err = handout_new(q->sp, q->schedule, &q->handout);
+	if (err == 0)
+		err = intake_new(q->sp, q->schedule, handout_ways(q->handout), &q->intake);
 	if (err == 0)
 		err = bounce_new(q->sp, q->schedule, q->intake, &q->bounce);
 	if (err == 0)
 		err = configure_bounce(q, r->conf);
-	if (err == 0)
-		err = handout_new(q->sp, q->schedule, &q->handout);
 	if (err == 0) {
 		handout_events(q->handout, &q->events);
 		handout_bounce(q->handout, q->bounce);
 		bounce_events(q->bounce, &q->events);
-		configure(q, r->conf);
+		err = handout_configure(q->handout, r->conf, queue_now_ms());
 	}
+	if (err == 0 && queue_port25_remember(r->conf->state_dir, queue_now_ms(), &blocked_ms))
+		handout_port25_restore(q->handout, blocked_ms, queue_now_ms());
 	if (err == 0)
-		err = queue_ask_new(r, q->sp, q->schedule, handout_lanes(q->handout), on_changed, &q->ask);
+		err = queue_ask_new(r, q->sp, q->schedule, q->handout, on_changed, &q->ask);
 	if (err == 0)
 		queue_ask_bounce(q->ask, q->bounce);
 	if (err == 0)
@@ -263,7 +267,7 @@ static int queue_start(struct role *r)
 	uv_timer_init(r->loop, &q->leave);
 	uv_idle_init(r->loop, &q->loading);
 	q->wake.data = q->tick.data = q->due.data = q->leave.data = q->loading.data = q;
-	load_init(&q->load, q->sp, q->schedule);
+	load_init(&q->load, q->sp, q->schedule, handout_ways(q->handout));
 	uv_poll_start(&q->wake, UV_READABLE, on_wake);
 	uv_timer_start(&q->tick, on_tick, TICK_MS, TICK_MS);
 	uv_idle_start(&q->loading, on_loading);
@@ -403,8 +407,7 @@ static void queue_status(struct role *r, json_t *to)
 	put(to, "events_sent", q->events.sent);
 	put(to, "events_dropped", q->events.dropped);
 	put(to, "possibly_twice", q->load.possibly_twice + out.possibly_twice);
-	if (lanes_setup(handout_lanes(q->handout))->on)
-		json_object_set_new(to, "site", lanes_json(handout_lanes(q->handout), queue_now_ms()));
+	queue_relay_status(q->schedule, q->handout, queue_now_ms(), to);
 }
 
 /* ---- the end ---- */

@@ -9,6 +9,7 @@
 #include "queue/bounce.h"
 #include "ipc/event.h"
 #include "queue/describe.h"
+#include "role/queue_relay.h"
 #include "role/queue_summary.h"
 
 #define WALKS_MAX     16
@@ -44,7 +45,7 @@ struct queue_ask {
 	struct role *role;
 	struct spool *sp;
 	struct schedule *schedule;
-	const struct lanes *lanes;
+	struct handout *handout;
 	struct bounce *bounce;
 	void (*changed)(struct role *r);
 	struct event_sink *events;
@@ -85,7 +86,7 @@ static int retry(struct queue_ask *a, const struct id *id, const struct spool_in
 			r = spool_mark(a->sp, id, i, SPOOL_MARK_DEFERRED, buf_slice(&detail));
 	}
 	buf_done(&detail);
-	return r < 0 ? r : schedule_retry(a->schedule, id, now);
+	return r < 0 ? r : schedule_retry_now(a->schedule, id, now);
 }
 
 static int act(struct queue_ask *a, const char *verb, const struct id *id)
@@ -160,20 +161,6 @@ static void walk_end(struct walk *w, json_t *last)
 	free(w);
 }
 
-/* As describe_init(), with what only the lanes know. */
-static bool look(const struct queue_ask *a, struct describe *d, const struct id *id)
-{
-	bool there = describe_init(d, a->sp, a->schedule, id);
-	struct lanes_trouble t;
-
-	lanes_trouble(a->lanes, &t);
-	if (lanes_setup(a->lanes)->on && t.until_ms > 0) {
-		d->trouble = t.text;
-		d->trouble_until_ms = t.until_ms;
-	}
-	return there;
-}
-
 /* False at the end of the turn, and with w->left 0 at the end of the queue. */
 static bool next_match(struct walk *w, struct describe *d)
 {
@@ -186,7 +173,8 @@ static bool next_match(struct walk *w, struct describe *d)
 		}
 		w->begun = true;
 		w->at = info.id;
-		if (look(w->ask, d, &info.id) && describe_matches(d, &w->filter))
+		if (describe_init(d, w->ask->sp, w->ask->schedule, &info.id) &&
+		    describe_matches(d, &w->filter))
 			return true;
 		describe_done(d);
 	}
@@ -252,7 +240,7 @@ static bool step_show(struct walk *w)
 	size_t octets = 0;
 	uint32_t i = 0, n;
 
-	if (!rows || !look(w->ask, &d, &w->at)) {
+	if (!rows || !describe_init(&d, w->ask->sp, w->ask->schedule, &w->at)) {
 		if (rows)
 			describe_done(&d);
 		walk_end(w, json_pack("{s:o}", "recipients", rows));
@@ -421,7 +409,7 @@ static void ask_show(struct queue_ask *a, struct role_request *req)
 
 	if (!get_id(req, &id))
 		return;
-	if (look(a, &d, &id)) {
+	if (describe_init(&d, a->sp, a->schedule, &id)) {
 		full = describe_full(&d);
 		if (full && d.info.time_ms > 0)
 			json_object_set_new(full, "expires", json_integer((json_int_t)expires(a, &d)));
@@ -517,6 +505,11 @@ static void ask_summary(struct queue_ask *a, struct role_request *req)
 	queue_summary(a->schedule, queue_now_ms(), req);
 }
 
+static void ask_relay(struct queue_ask *a, struct role_request *req)
+{
+	queue_relay_ask(a->schedule, a->handout, req, queue_now_ms());
+}
+
 void queue_ask(struct queue_ask *a, struct role_request *req)
 {
 	static const struct {
@@ -526,7 +519,7 @@ void queue_ask(struct queue_ask *a, struct role_request *req)
 		{ "queue.list", ask_list },	  { "queue.show", ask_show },	{ "queue.cat", ask_cat },
 		{ "queue.hold", ask_act },	  { "queue.release", ask_act }, { "queue.remove", ask_act },
 		{ "queue.retry", ask_act },	  { "queue.bounce", ask_act },	{ "queue.count", ask_act },
-		{ "queue.summary", ask_summary },
+		{ "queue.summary", ask_summary }, { "queue.relay", ask_relay },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -534,11 +527,12 @@ void queue_ask(struct queue_ask *a, struct role_request *req)
 			rows[i].run(a, req);
 			return;
 		}
-	role_answer_error(req, "the queue answers no such question",
-			  "queue.list, show, cat, summary, count, hold, release, remove, retry, bounce");
+	role_answer_error(
+		req, "the queue answers no such question",
+		"queue.list, show, cat, summary, count, hold, release, remove, retry, bounce, relay");
 }
 
-int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, const struct lanes *lanes,
+int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, struct handout *handout,
 		  void (*changed)(struct role *r), struct queue_ask **ret)
 {
 	struct queue_ask *a = calloc(1, sizeof(*a));
@@ -548,7 +542,7 @@ int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, c
 	a->role = r;
 	a->sp = sp;
 	a->schedule = schedule;
-	a->lanes = lanes;
+	a->handout = handout;
 	a->changed = changed;
 	list_init(&a->walks);
 	uv_timer_init(r->loop, &a->turn);

@@ -7,14 +7,14 @@
 #ifndef POSTERN_ROLE_QUEUE_ASK_H
 #define POSTERN_ROLE_QUEUE_ASK_H
 
-#include "queue/lanes.h"
+#include "queue/handout.h"
 #include "role/role.h"
 #include "spool/spool.h"
 
 struct queue_ask;
 
 /* changed: called when something may be due now. */
-int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, const struct lanes *lanes,
+int queue_ask_new(struct role *r, struct spool *sp, struct schedule *schedule, struct handout *handout,
 		  void (*changed)(struct role *r), struct queue_ask **ret);
 /* Who tells senders; before the first question. */
 struct bounce;

@@ -41,6 +41,11 @@ static void closed(uint64_t lane, bool failed)
 		.lane_closed = { .lane = lane, .failed = failed, .text = SLICE_LIT("nobody there") } });
 }
 
+static void ready(uint64_t lane)
+{
+	say((struct ipc_message){ .type = IPC_TYPE_lane_ready, .lane_ready = { .lane = lane } });
+}
+
 /* The next whole job. */
 static bool take(struct taken *t, int wait_ms)
 {
@@ -52,10 +57,9 @@ static bool take(struct taken *t, int wait_ms)
 			return false;
 		if (m.type == IPC_TYPE_lane_open) {
 			t->opened = true;
-			t->lane = m.lane_open.lane;
 			assert_true(slice_eq(m.lane_open.endpoint, SLICE_LIT("unix:/nowhere")));
+			ready(m.lane_open.lane);
 		} else if (m.type == IPC_TYPE_job) {
-			assert_true(!t->opened || t->lane == m.job.lane);
 			t->job = m.job.job;
 			t->lane = m.job.lane;
 			t->cost = m.job.sender.n + m.job.headers.n + m.job.envid.n;
@@ -129,25 +133,24 @@ static void test_results(void **state)
 static void test_thousand_recipients(void **state)
 {
 	unsigned char seen[1000] = { 0 };
-	struct taken t[2];
+	uint64_t lanes[2] = { 0 };
 	unsigned got = 0;
+	struct taken t;
 
 	(void)state;
 	credit(0, WINDOW);
 	put_many(1000);
-	for (int i = 0; i < 5; i++) {
-		/* Two lanes, so two jobs at once and no third. */
-		assert_true(take(&t[0], WAIT_MS) && take(&t[1], WAIT_MS));
-		assert_int_equal(t[0].opened && t[1].opened, i == 0);
-		assert_int_not_equal(t[0].lane, t[1].lane);
-		for (int k = 0; k < 2; k++) {
-			for (unsigned n = 0; n < t[k].n; n++)
-				assert_int_equal(seen[t[k].rcpt[n]]++, 0);
-			got += t[k].n;
-			deliver(&t[k]);
-		}
+	while (got < 1000) {
+		assert_true(take(&t, WAIT_MS));
+		assert_true(t.n <= 100);
+		if (lanes[0] == 0 || (lanes[1] == 0 && t.lane != lanes[0]))
+			lanes[lanes[0] > 0] = t.lane;
+		assert_true(t.lane == lanes[0] || t.lane == lanes[1]); /* two and no third */
+		for (unsigned n = 0; n < t.n; n++)
+			assert_int_equal(seen[t.rcpt[n]]++, 0);
+		got += t.n;
+		deliver(&t);
 	}
-	assert_int_equal(got, 1000);
 	wait_empty();
 }
 

@@ -53,6 +53,8 @@ const struct route_row route_rows[] = {
 	SAYS(0, NULL, "likely unsolicited|likely suspicious|suspected to be spam", CONTENT),
 	SAYS(0, NULL, "very low reputation|low reputation of the sending", REPUTATION),
 	SAYS(552, "5.7.0", NULL, VIRUS),
+	SAYS(4, NULL, "temporary system problem", SYSTEM),
+	SAYS(0, NULL, "not in whitelist|violates*email policy", POLICY),
 	SAYS(421, "4.7.0", "try again later, closing", RATE_LIMIT),
 
 	/* -- Microsoft */
@@ -102,7 +104,8 @@ const struct route_row route_rows[] = {
 	/* -- How many: temporary in its own words, whatever the code says, for the count begins anew. */
 	IN_FACT(552, NULL, "too many recipients", RECIPIENTS, ROUTE_DEFER, 0), /* RFC 5321 4.5.3.1.10 */
 	SAYS(0, NULL, "too many recipients received this hour|too many recipients*hour", RATE_LIMIT),
-	SAYS(0, NULL, "too many recipients|too many rcpt", RECIPIENTS),
+	SAYS(0, NULL, "too many recipients|too many rcpt|multiple destination domains|separate transaction",
+	     RECIPIENTS),
 	SAYS(0, "4.5.3", NULL, RECIPIENTS),
 	SAYS(0, "5.5.3", NULL, RECIPIENTS),
 	IN_FACT(0, NULL,

@@ -56,6 +56,9 @@ static const struct row rows[] = {
 	{ "550 5.4.5 Daily user sending limit exceeded.", FINAL, "quota", ROUTE_DEFER_PAUSE },
 	{ "450 4.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages", RCPT, "mailbox-busy", ROUTE_DEFER },
 	{ "550 5.2.1 The user you are trying to contact is receiving mail at a rate that", RCPT, "mailbox-busy", ROUTE_DEFER },
+	{ "450 4.2.1 Peak SMTP relay limit exceeded for customer. This is a temporary error.", MAIL, "quota", ROUTE_DEFER_PAUSE },
+	{ "451 4.3.0 Multiple destination domains per transaction is unsupported. Please try again.", RCPT, "recipients", ROUTE_DEFER },
+	{ "452 4.5.3 Domain policy size per transaction exceeded, please try this recipient in a separate transaction.", RCPT, "recipients", ROUTE_DEFER },
 	/* reputation */
 	{ "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user complaints", MAIL, "reputation", ROUTE_DEFER_PAUSE },
 	{ "553 5.7.2 [TSS09] All messages from 192.0.2.1 will be permanently deferred", MAIL, "reputation", ROUTE_DEFER_PAUSE },
@@ -124,7 +127,12 @@ static const struct row rows[] = {
 	{ "454 4.7.0 Too many login attempts, please try again later", AUTH, "rate-limit", ROUTE_DEFER_PAUSE },
 	{ "454 4.7.0 Temporary authentication failure", AUTH, "system", ROUTE_DEFER_PAUSE },
 	{ "0 4.7.4 TLS is required, and the server does not offer STARTTLS", HELO, "tls", ROUTE_DEFER },
+	{ "421 4.7.0 TLS required for RCPT domain, closing connection.", RCPT, "tls", ROUTE_DEFER },
+	{ "421 4.7.0 IP not in whitelist for RCPT domain, closing connection.", RCPT, "policy", ROUTE_DEFER },
 	/* its own trouble, and what is left */
+	{ "421 4.7.0 Temporary System Problem. Try again later.", FINAL, "system", ROUTE_DEFER_SLOW },
+	{ "421 4.4.5 Server busy, try again later.", GREETING, "system", ROUTE_DEFER_SLOW },
+	{ "451 4.5.0 SMTP protocol violation, see RFC 2821.", MAIL, "protocol", ROUTE_DEFER },
 	{ "452 4.3.1 Insufficient system storage", MAIL, "system", ROUTE_DEFER_SLOW },
 	{ "451 4.3.0 Temporary lookup failure", RCPT, "system", ROUTE_DEFER_SLOW },
 	{ "421 4.3.2 Service not available, shutting down", IDLE, "system", ROUTE_DEFER_SLOW },

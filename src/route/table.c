@@ -99,7 +99,7 @@ static bool set_has(const struct set *set, struct slice address)
 	}
 }
 
-int route_table_new(const struct route_rule *rules, size_t n, struct route_table **ret)
+int route_table_new(const struct route_table_rule *rules, size_t n, struct route_table **ret)
 {
 	struct route_table *t = calloc(1, sizeof(*t) + n * sizeof(t->rule[0]));
 	int r = t ? 0 : -ENOMEM;

@@ -25,14 +25,14 @@ struct route_patterns {
 	size_t n; /* 0: all */
 };
 
-struct route_rule {
+struct route_table_rule {
 	struct route_patterns to, from, accounts;
 };
 
 struct route_table;
 
 /* Copies the rules.  n > 0.  0 or -ENOMEM. */
-int route_table_new(const struct route_rule *rules, size_t n, struct route_table **ret);
+int route_table_new(const struct route_table_rule *rules, size_t n, struct route_table **ret);
 void route_table_free(struct route_table *t); /* NULL is fine */
 
 /* The number of the rule.  Addresses as local@domain; sender "" is the null sender, account "" nobody. */

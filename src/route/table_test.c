@@ -14,7 +14,7 @@
 		(char *const[]){ __VA_ARGS__ }, sizeof((char *const[]){ __VA_ARGS__ }) / sizeof(char *) \
 	}
 
-static const struct route_rule rules[] = {
+static const struct route_table_rule rules[] = {
 	{ .to = PATTERNS("boss@Example.ORG") },					       /* 0 */
 	{ .to = PATTERNS("example.org", ".example.net") },			       /* 1 */
 	{ .from = PATTERNS("<>") },						       /* 2 */
@@ -69,8 +69,8 @@ static void test_rows(void **state)
 static void test_long_addresses_match_nobody(void **state)
 {
 	static char *const all[] = { "*" };
-	const struct route_rule two[] = { { .to = PATTERNS("x.example") }, { .to = { 0 } } };
-	const struct route_rule star[] = { { .to = { all, 1 } }, { .to = { 0 } } };
+	const struct route_table_rule two[] = { { .to = PATTERNS("x.example") }, { .to = { 0 } } };
+	const struct route_table_rule star[] = { { .to = { all, 1 } }, { .to = { 0 } } };
 	static unsigned char big[ROUTE_ADDRESS_MAX + 1];
 	struct route_table *t;
 

@@ -14,6 +14,21 @@ static void end_line(struct smtp_client *c, struct buf *to)
 
 /* RFC 5321 4.5.2, and no CR or LF alone ever goes out: where one server takes "LF . LF" for
  * the end and another does not, a message could smuggle in a second one. */
+/* How many octets of whole lines go out as they are: those of most bodies, all of them. */
+static size_t fine_lines(const struct smtp_client *c, struct slice s)
+{
+	struct slice rest = s;
+
+	while (rest.n > 0 && (rest.p[0] != '.' || c->bdat)) {
+		size_t cr = slice_find(rest, '\r');
+
+		if (cr + 1 >= rest.n || rest.p[cr + 1] != '\n' || slice_find(slice_head(rest, cr), '\n') < cr)
+			break;
+		rest = slice_tail(rest, cr + 2);
+	}
+	return s.n - rest.n;
+}
+
 static void stuff(struct smtp_client *c, struct slice s, struct buf *to)
 {
 	while (s.n > 0) {
@@ -23,6 +38,12 @@ static void stuff(struct smtp_client *c, struct slice s, struct buf *to)
 			end_line(c, to);
 			if (s.p[0] == '\n')
 				s = slice_tail(s, 1);
+			continue;
+		}
+		run = c->bol ? fine_lines(c, s) : 0;
+		if (run > 0) {
+			buf_put(to, slice_head(s, run));
+			s = slice_tail(s, run);
 			continue;
 		}
 		run = slice_find(s, '\n');

@@ -4,6 +4,7 @@
 #include <idn2.h>
 
 #include "base/ip.h"
+#include "smtp/srs.h"
 
 bool smtp_utf8_take(struct slice *cur)
 {
@@ -167,7 +168,7 @@ static enum smtp_parse parse_mailbox(struct slice *cur, bool bare_postmaster, st
 	if (r != SMTP_PARSE_OK)
 		return r;
 	path.local = slice_head(start, start.n - cur->n);
-	if (path.local.n > SMTP_LOCAL_PART_MAX)
+	if (path.local.n > (srs_is(path.local) ? SMTP_LOCAL_PART_SRS_MAX : SMTP_LOCAL_PART_MAX))
 		return SMTP_PARSE_TOO_LONG;
 	if (!cur_byte(cur, '@')) {
 		if (!bare_postmaster || !slice_eq_nocase(path.local, SLICE_LIT("postmaster")))

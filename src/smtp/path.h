@@ -11,9 +11,10 @@
 #include "base/buf.h"
 
 /* RFC 5321 4.5.3.1 */
-#define SMTP_LOCAL_PART_MAX 64
-#define SMTP_DOMAIN_MAX	    255
-#define SMTP_PATH_MAX	    256
+#define SMTP_LOCAL_PART_MAX	64
+#define SMTP_LOCAL_PART_SRS_MAX 200 /* of a rewritten sender, which others make longer too: smtp/srs.h */
+#define SMTP_DOMAIN_MAX		255
+#define SMTP_PATH_MAX		256
 
 enum smtp_parse {
 	SMTP_PARSE_OK,

@@ -37,11 +37,30 @@ static unsigned month_days(uint64_t year, unsigned month)
 	return days[month - 1] + (month == 2 && leap ? 1U : 0U);
 }
 
+/* Seconds that the offset is before UTC. */
+static bool offset(struct slice *cur, int *ret_s)
+{
+	unsigned hour, minute;
+	bool minus;
+
+	*ret_s = 0;
+	if (cur_byte(cur, 'Z') || cur_byte(cur, 'z'))
+		return true;
+	minus = cur_byte(cur, '-');
+	if ((!minus && !cur_byte(cur, '+')) || !two(cur, 23, &hour) || !cur_byte(cur, ':') ||
+	    !two(cur, 59, &minute))
+		return false;
+	*ret_s = (int)(hour * 3600 + minute * 60) * (minus ? -1 : 1);
+	return true;
+}
+
 bool smtp_utc_parse(struct slice text, uint64_t *ret_s)
 {
 	unsigned month, day, hour, minute, second;
 	struct slice digits;
 	uint64_t year, fraction;
+	int64_t s;
+	int before;
 
 	if (!cur_take(&text, 4, &digits) || !cur_u64(&digits, 9999, &year) || digits.n > 0 || year < 1970 ||
 	    !cur_byte(&text, '-') || !two(&text, 12, &month) || !cur_byte(&text, '-') ||
@@ -53,9 +72,12 @@ bool smtp_utc_parse(struct slice text, uint64_t *ret_s)
 		return false;
 	if (cur_byte(&text, '.') && !cur_u64(&text, 999999999, &fraction))
 		return false;
-	if ((!cur_byte(&text, 'Z') && !cur_byte(&text, 'z')) || text.n > 0)
+	if (!offset(&text, &before) || text.n > 0)
 		return false;
-	*ret_s = days_of(year, month, day) * DAY + hour * 3600U + minute * 60U + second;
+	s = (int64_t)(days_of(year, month, day) * DAY + hour * 3600U + minute * 60U + second) - before;
+	if (s < 0)
+		return false;
+	*ret_s = (uint64_t)s;
 	return true;
 }
 

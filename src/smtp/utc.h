@@ -4,8 +4,8 @@
 
 #include "base/buf.h"
 
-/* Takes all of the text, which must be UTC; fractions of a second are left out.  Seconds since
- * 1970, of the years 1970 to 9999. */
+/* Takes all of the text; it may have another offset than Z (erratum 2040 to RFC 4865), fractions of a
+ * second are left out.  Seconds since 1970, of the years 1970 to 9999. */
 bool smtp_utc_parse(struct slice text, uint64_t *ret_s);
 void smtp_utc_put(uint64_t s, struct buf *to);
 

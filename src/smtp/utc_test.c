@@ -52,7 +52,9 @@ static void test_refused(void **state)
 		"",
 		"2027-01-15",
 		"2027-01-15T08:00:00",
-		"2027-01-15T08:00:00+01:00",
+		"2027-01-15T08:00:00+0100",
+		"2027-01-15T08:00:00+24:00",
+		"1970-01-01T00:00:00+00:01",
 		"2027-01-15 08:00:00Z",
 		"2027-02-29T00:00:00Z",
 		"2027-13-01T00:00:00Z",
@@ -73,6 +75,10 @@ static void test_refused(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		assert_false(smtp_utc_parse(slice_str(rows[i]), &s));
 	assert_true(smtp_utc_parse(SLICE_LIT("2027-01-15t08:00:00.999z"), &s));
+	assert_true(smtp_utc_parse(SLICE_LIT("2027-01-15T09:30:00+01:30"), &s));
+	assert_int_equal(s, 1800000000);
+	assert_true(smtp_utc_parse(SLICE_LIT("2027-01-15T07:00:00-01:00"), &s));
+	assert_int_equal(s, 1800000000);
 }
 
 int main(void)

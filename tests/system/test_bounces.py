@@ -218,3 +218,34 @@ def test_reports_of_the_engine(tmp_path):
                 'original-recipient', 'final-recipient', 'action', 'status', 'remote-mta', 'diagnostic-code',
                 'last-attempt-date', 'will-retry-until'].index), name
             assert g['action'] in ('failed', 'delayed', 'delivered', 'relayed', 'expanded')
+
+
+def rcpt(s, sender, to):
+    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=30) as c:
+        c.helo('client.example.net')
+        c.mail(sender)
+        return c.rcpt(to)
+
+
+def test_forwarded(site):
+    """An alias that leads elsewhere sends on as itself, and takes back only reports."""
+    s, peer = site
+    s.cli('alias', 'add', 'moved@example.org', 'new@elsewhere.invalid')
+    submit(s, ['moved'], sender='far@example.com')
+    row = s.json('queue', 'list')[0]
+    shown = s.json('queue', 'show', row['id'])
+    one = shown['to'][0]
+    s.cli('queue', 'remove', row['id'])
+    assert one['address'] == 'new@elsewhere.invalid'
+    assert one['sender'].startswith('SRS0=') and one['sender'].endswith('=example.com=far@example.org')
+    assert rcpt(s, '', one['sender'])[0] == 250
+    assert rcpt(s, '', one['sender'].lower())[0] == 250
+    code, text = rcpt(s, 'x@example.com', one['sender'])
+    assert code == 550 and text.startswith(b'5.7.1')
+    code, text = rcpt(s, '', one['sender'].replace('=far@', '=fbr@'))
+    assert code == 550 and text.startswith(b'5.1.1')
+    submit(s, ['moved'])  # a sender of ours stays
+    row = s.json('queue', 'list')[0]
+    assert 'sender' not in s.json('queue', 'show', row['id'])['to'][0]
+    s.cli('queue', 'remove', row['id'])
+    s.cli('alias', 'delete', 'moved@example.org', check=False)

@@ -154,7 +154,7 @@ def wait_delivered(server):
     while time.monotonic() < deadline:
         try:
             q = queue_of(server)
-            if all(r['state'] == 'waiting' for r in q.values()):
+            if all(r['to'] == ['far@example.net'] for r in q.values()):
                 return q
         except RuntimeError:
             pass

@@ -96,17 +96,18 @@ def test_delivered_and_gone(server, password):
 
 def test_elsewhere_waits_and_says_why(server, password):
     ident = send(server, password, 'someone@example.net', 'waits', 'caf\xe9\n')
-    row = wait_state(server, ident, 'waiting')
-    assert row['to'] == ['someone@example.net'] and 'no relay yet' in row['reason']
+    server.wait_log('event=site-trouble site=127.0.0.1')
+    row = wait_state(server, ident, 'queued')
+    assert row['to'] == ['someone@example.net'] and 'refused' in row['reason'], row
     table = server.cli('queue', 'list').stdout
-    assert ident in table and 'no relay yet' in table
-    assert ident in server.cli('queue', 'list', '--domain', 'example.net', '--state', 'waiting').stdout
+    assert ident in table and 'refused' in table
+    assert ident in server.cli('queue', 'list', '--domain', 'example.net', '--state', 'queued').stdout
     assert ident not in server.cli('queue', 'list', '--domain', 'example.com').stdout
-    assert re.search(r'QUEUE: 1 message, 1 waiting, the oldest for \d+ s\n', server.cli('status').stdout)
+    assert re.search(r'QUEUE: 1 message, 1 queued, the oldest for \d+ s\n', server.cli('status').stdout)
 
     shown = server.json('queue', 'show', ident)
     assert shown['sender'] == 'ann@example.org' and shown['listener'] == 'submission'
-    assert shown['to'][0]['state'] == 'waiting' and shown['to'][0]['kind'] == 'remote'
+    assert shown['to'][0]['state'] == 'queued' and shown['to'][0]['kind'] == 'remote'
     assert 'Subject: waits' in shown['headers']
     assert 'Subject: waits' in server.cli('queue', 'show', ident).stdout
     raw = server.cli('queue', 'cat', ident).stdout
@@ -173,11 +174,11 @@ def test_hundred_recipients(server, password):
     to = [f'u{i}@example.net' for i in range(99)] + ['bob@example.org']
     ident = send(server, password, to, 'hundred')
     server.wait_message('bob@example.org', b'Subject: hundred')
-    row = wait_state(server, ident, 'waiting')
+    row = wait_state(server, ident, 'queued')
     assert (row['recipients'], row['open'], len(row['to'])) == (100, 99, 5)
     shown = server.json('queue', 'show', ident)['to']
     assert [r['address'] for r in shown] == to
-    assert [r['state'] for r in shown] == ['waiting'] * 99 + ['delivered']
+    assert [r['state'] for r in shown] == ['queued'] * 99 + ['delivered']
     server.cli('queue', 'remove', ident)
 
 
