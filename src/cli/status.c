@@ -208,6 +208,16 @@ static void print_queue(const json_t *roles)
 		printf("  %lld damaged: postern queue list --state damaged\n", number(spool, "damaged"));
 }
 
+/* Of the whole machine, so it comes first: no retry helps. */
+static void print_alarm(const json_t *roles)
+{
+	const json_t *relay = json_object_get(role_of(roles, "queue", 0), "relay");
+	const char *alarm = text(relay, "alarm");
+
+	if (*alarm)
+		printf("  ALARM: %s\n", alarm);
+}
+
 /*   lmtp to unix:/run/dovecot/lmtp: 2 of at most 10 connections, 1 with a message
  *   TROUBLE: cannot connect: connection refused; tried again in 4 s   */
 static void print_site(const json_t *roles)
@@ -283,6 +293,7 @@ static void print_all(const json_t *roles, const json_t *silent)
 		print_listeners(m, roles);
 	}
 	print_queue(roles);
+	print_alarm(roles);
 	print_site(roles);
 	status_counters(m, roles);
 	if (m) {

@@ -198,7 +198,8 @@ const char *handout_lane_ready(struct handout *h, unsigned index, const struct i
 		return NULL;
 	if (m->port == 25)
 		port25_works(h, &ip, now_ms);
-	schedule_lane_ready(h->schedule, m->lane, m->port, m->rcpt_max, m->mail_max, now_ms);
+	/* Port 0: what it says about port 25 is judged here, by networks. */
+	schedule_lane_ready(h->schedule, m->lane, 0, m->rcpt_max, m->mail_max, now_ms);
 	return NULL;
 }
 
@@ -332,7 +333,7 @@ const char *handout_lane_closed(struct handout *h, unsigned index, const struct 
 		snprintf(text, sizeof(text), "%s", PORT25_TEXT);
 	else if (end != SCHEDULE_LANE_CLOSED && end != SCHEDULE_LANE_MOVED)
 		trouble(h, lane, m->enhanced, text, now_ms);
-	schedule_lane_closed(h->schedule, m->lane, end, m->port, m->enhanced, slice_str(text), now_ms);
+	schedule_lane_closed(h->schedule, m->lane, end, 0, m->enhanced, slice_str(text), now_ms);
 	lanes_forget(&h->lanes, lane);
 	return NULL;
 }

@@ -29,6 +29,11 @@ static bool says_nothing(const struct ip *ip)
 	       (ip->family == 6 && b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
+bool port25_is_inside(const struct ip *ip)
+{
+	return says_nothing(ip) || is_private(ip);
+}
+
 void port25_restore(struct port25 *p, uint64_t since_ms)
 {
 	*p = (struct port25){ .blocked = true, .since_ms = since_ms };

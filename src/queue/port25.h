@@ -32,6 +32,9 @@ struct port25 {
 	uint64_t since_ms; /* when that was first seen */
 };
 
+/* Loopback, link-local or private: not behind what blocks port 25. */
+bool port25_is_inside(const struct ip *ip);
+
 /* After a restart, with what is remembered. */
 void port25_restore(struct port25 *p, uint64_t since_ms);
 

@@ -6,6 +6,7 @@
 
 #include "ipc/message.h"
 #include "queue/lanes.h"
+#include "queue/port25.h"
 #include "route/table.h"
 
 #define RELAX " relax"
@@ -144,7 +145,10 @@ bool ways_name(const struct ways *w, const struct envelope *e, const struct enve
 	size_t at = slice_rfind(r->address, '@');
 
 	if (r->kind == IPC_TARGET_MAILBOX) {
-		buf_str(to, w->by_lmtp ? "lmtp" : "local");
+		/* Where postmaster's mail goes that nobody was named for, no other server knows. */
+		bool ours = !w->by_lmtp || slice_starts_nocase(r->mailbox, SLICE_LIT("_postmaster/"));
+
+		buf_str(to, ours ? "local" : "lmtp");
 		return buf_ok(to);
 	}
 	if (!w->table || at >= r->address.n)
@@ -160,6 +164,21 @@ bool ways_name(const struct ways *w, const struct envelope *e, const struct enve
 	if (e->relax)
 		buf_str(to, RELAX);
 	return buf_ok(to);
+}
+
+/* Our own network's doing is only what leaves it. */
+static bool needs_25(const struct conf_route *r)
+{
+	struct ip ip;
+
+	if (r->port != 0 && r->port != 25)
+		return false;
+	if (r->via == CONF_VIA_MX)
+		return true;
+	for (size_t i = 0; r->via == CONF_VIA_HOST && i < r->n_hosts; i++)
+		if (!ip_parse(slice_str(r->hosts[i]), &ip) || !port25_is_inside(&ip))
+			return true;
+	return false;
 }
 
 void ways_find(const struct ways *w, struct slice name, struct way *ret)
@@ -185,8 +204,7 @@ void ways_find(const struct ways *w, struct slice name, struct way *ret)
 		way.kind = way.route->via == CONF_VIA_DISCARD  ? WAY_DISCARD
 			   : way.route->via == CONF_VIA_REFUSE ? WAY_REFUSE
 							       : WAY_RELAY;
-		way.needs_25 = (way.route->via == CONF_VIA_MX || way.route->via == CONF_VIA_HOST) &&
-			       (way.route->port == 0 || way.route->port == 25);
+		way.needs_25 = needs_25(way.route);
 	}
 	*ret = way;
 }

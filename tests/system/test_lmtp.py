@@ -344,3 +344,13 @@ def test_reload(make_server):
         while peer.open:  # the lane leads nowhere now
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+@only_unix
+def test_address_as_written(site):
+    """What stands behind the name is the other server's to sort by; postmaster is known here alone."""
+    submit(site.s, ['Ann+list', 'bob', 'postmaster'])
+    got = {m.to for m in site.peer.wait_messages(2)}
+    assert {a.lower() for a in got} == {'ann+list@example.org', 'bob@example.org'}
+    site.settled(0)
+    assert 'mailbox=_postmaster/example.org' in site.log()
