@@ -143,6 +143,10 @@ static void print_rcpt(const struct asked *a, const json_t *r)
 			printf(" (attempts: %d)", (int)cli_member_number(r, "attempts"));
 		print_next(a, r);
 	}
+	if (json_object_get(r, "told"))
+		printf("\n            %s", json_is_true(json_object_get(r, "told"))
+						   ? "the sender was told (or did not want to be)"
+						   : "the sender is not told yet");
 	putchar('\n');
 }
 

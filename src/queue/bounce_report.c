@@ -155,8 +155,25 @@ static bool grow(void **array, size_t *room, size_t n, size_t size)
 	return true;
 }
 
-static int add(struct bounce_report *b, uint32_t number, const struct envelope_rcpt *r,
-	       const struct spool_recipient *known, struct slice detail, const struct bounce_times *t)
+/* What is late need not have been tried: its site is waited for, or the whole network.  Slices are the
+ * schedule's, which does not change while the report is made. */
+static void why_waiting(const struct bounce_report *b, const struct schedule *s, uint32_t number,
+			struct envelope_reason *why)
+{
+	struct schedule_rcpt_view v;
+
+	if (b->kind != BOUNCE_DELAYED || !schedule_look_route(s, &b->about, number, &v))
+		return;
+	why->blocked = why->blocked || v.blocked;
+	if (why->text.n == 0) {
+		why->status = v.status;
+		why->text = v.text;
+	}
+}
+
+static int add(struct bounce_report *b, const struct schedule *s, uint32_t number,
+	       const struct envelope_rcpt *r, const struct spool_recipient *known, struct slice detail,
+	       const struct bounce_times *t)
 {
 	struct envelope_reason why = { 0 };
 	struct bounce_rcpt *to;
@@ -176,6 +193,7 @@ static int add(struct bounce_report *b, uint32_t number, const struct envelope_r
 	if (detail.n > 0)
 		memcpy(copy, detail.p, detail.n);
 	(void)envelope_get_reason(slice_of(copy, detail.n), &why); /* none when it never was tried */
+	why_waiting(b, s, number, &why);
 	to = &b->rcpt[b->n++];
 	*to = (struct bounce_rcpt){ .number = number, .detail = copy };
 	describe(b, r, &why, known, t, &to->dsn);
@@ -196,7 +214,7 @@ static int look(struct spool *sp, const struct schedule *s, struct bounce_report
 	(void)envelope_get_reason(buf_slice(&detail), &why);
 	if (!is_of_kind(b->kind, schedule_look_rcpt(s, &b->about, number), &why))
 		return 0;
-	return add(b, number, r, &known, buf_slice(&detail), t);
+	return add(b, s, number, r, &known, buf_slice(&detail), t);
 }
 
 int bounce_report_read(struct spool *sp, const struct schedule *s, const struct id *id, enum bounce_kind kind,

@@ -62,8 +62,13 @@ static const char *rcpt_state(const struct describe *d, uint32_t number)
 		[SCHEDULE_FAILED] = "failed",	  [SCHEDULE_DONE] = "delivered",
 	};
 
+	struct spool_recipient known;
+
 	if (!d->scheduled)
 		return describe_state(d);
+	if (spool_recipient(d->sp, &d->info.id, number, &known, NULL) == 0 && known.done &&
+	    known.outcome == SPOOL_BOUNCED)
+		return "bounced";
 	return names[schedule_look_rcpt(d->schedule, &d->info.id, number)];
 }
 
@@ -123,6 +128,15 @@ static void add_reason(const struct describe *d, uint32_t number, json_t *to)
 	buf_done(&detail);
 }
 
+/* Of what failed: does its sender know?  (Or did not want to, or there is none.) */
+static void add_told(const struct describe *d, uint32_t number, json_t *to)
+{
+	const char *state = rcpt_state(d, number);
+
+	if (!strcmp(state, "failed") || !strcmp(state, "bounced"))
+		json_object_set_new(to, "told", json_boolean(state[0] == 'b'));
+}
+
 json_t *describe_rcpt(const struct describe *d, uint32_t number, const struct envelope_rcpt *r)
 {
 	json_t *j = json_object();
@@ -143,6 +157,7 @@ json_t *describe_rcpt(const struct describe *d, uint32_t number, const struct en
 	json_object_set_new(j, "state", json_string(rcpt_state(d, number)));
 	add_route(d, number, j);
 	add_reason(d, number, j);
+	add_told(d, number, j);
 	return j;
 }
 

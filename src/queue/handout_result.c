@@ -24,15 +24,20 @@ static void write_down(struct handout *h, const struct schedule_answer *a, const
 		    bounce_wants(h->bounce, o->notify, what->peer_tells);
 	struct envelope_reason why = { .failed = a->now == SCHEDULE_FAILED,
 				       .delivered = told,
+				       .relayed = told && what->lane && what->lane->way == CARRIER_RELAY,
 				       .expired = a->expired,
 				       .attempts = a->attempts,
 				       .next_ms = a->next_ms,
 				       .status = what->status,
-				       .text = what->text };
+				       .text = what->text,
+				       .code = (uint16_t)what->code,
+				       .blocked = slice_starts(what->text, SLICE_LIT(PORT25_TEXT)) };
 	unsigned char room[1024];
 	struct buf detail;
 	int r;
 
+	if (what->lane && what->lane->way == CARRIER_RELAY)
+		why.remote = slice_str(what->lane->host);
 	if (a->now == SCHEDULE_DONE && !told) {
 		r = spool_outcome(h->sp, &a->id, recipient, SPOOL_DELIVERED);
 	} else {

@@ -50,9 +50,9 @@ def submit(s, to, sender='ann@example.org', body='Subject: lunch\r\nMessage-ID: 
         assert not c.sendmail(sender, [f'{name}@example.org' for name in to], body, mail, rcpt)
 
 
-def report(peer, n=1):
+def report(peer, n=1, timeout=20):
     """The n-th message from <>, parsed."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + timeout
     while True:
         found = [m for m in peer.messages if b'<>' in m.sender]
         if len(found) >= n:
@@ -169,9 +169,7 @@ def test_given_up_by_an_administrator(site):
     submit(s, ['bob'])
     s.wait_log('deferred', 10)
     row = s.json('queue', 'list')[0]
-    if s.cli('queue', 'bounce', row['id'], check=False).returncode:
-        s.cli('queue', 'remove', row['id'])
-        pytest.skip('the command line cannot ask for it')
+    s.cli('queue', 'bounce', row['id'])
     m = report(peer)[1]
     assert groups(m)[1]['action'] == 'failed'
     assert 'returned by the administrator' in m['subject']
@@ -249,3 +247,23 @@ def test_forwarded(site):
     assert 'sender' not in s.json('queue', 'show', row['id'])['to'][0]
     s.cli('queue', 'remove', row['id'])
     s.cli('alias', 'delete', 'moved@example.org', check=False)
+
+
+def test_delayed(make_server):
+    """Told once, also after a restart."""
+    with LmtpPeer() as peer:
+        peer.answer['rcpt'] = lambda session, line: '451 4.3.0 not now' if b'bob@' in line else OK
+        config = {'delivery': {'by': 'lmtp', 'lmtp': peer.where}, 'relay': {'delay_warning': '3s'}}
+        with make_server(config) as s:
+            s.cli('domain', 'add', 'example.org')
+            for name in NAMES:
+                s.account(f'{name}@example.org', 'correct horse battery')
+            submit(s, ['bob', 'eve'])
+            m = report(peer, timeout=20)[1]
+            assert m['subject'].startswith('Not delivered yet: bob@example.org')
+            one = groups(m)[1]
+            assert one['action'] == 'delayed' and one['status'] == '4.3.0' and one['will-retry-until']
+            os.kill(s.pids()['queue'][0], 9)
+            s.wait_log('event=queue-loaded', 10, os.path.getsize(s.log_file))
+            time.sleep(3)
+            assert len([p for p in peer.messages if b'<>' in p.sender]) == 1
