@@ -305,7 +305,9 @@ int bounce_report_put(struct spool *sp, const struct bounce_report *b, const cha
 	read_message(sp, b, &text);
 	snprintf(message_id, sizeof(message_id), "<%s.%s.%u@%s>", b->about.text, bounce_kind_name(b->kind),
 		 b->rcpt[0].number, hostname);
-	snprintf(about, sizeof(about), b->e.message_id.n > 0 ? "<%.*s>" : "", SLICE_ARG(b->e.message_id));
+	about[0] = 0;
+	if (b->e.message_id.n > 0)
+		snprintf(about, sizeof(about), "<%.*s>", SLICE_ARG(b->e.message_id));
 	dsn = (struct dsn){ .hostname = slice_str(hostname),
 			    .id = id_slice(id),
 			    .to = b->e.sender,
