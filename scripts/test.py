@@ -202,6 +202,8 @@ def main():
                                      '--errors-for-leak-kinds=definite', '--fair-sched=yes',
                                      '--suppressions=tests/valgrind/unit.supp'], 'valgrind')
         pytests(tally, ['tests/valgrind'], 'build/plain/postern')
+        step(tally, 'a million deferred messages: memory, start, listing',
+             ['env', 'POSTERN_MILLION=1000000', 'build/plain/queue-million_test'], 900)
     skip = f', {tally.skipped} skipped' if tally.skipped else ''
     if tally.failures:
         print('failed: ' + ', '.join(tally.failures))
