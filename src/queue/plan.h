@@ -174,7 +174,7 @@ struct lane {
 	struct site *site;
 	struct destination *to; /* while it opens; NULL if that went */
 	struct source *source;
-	unsigned carrier, window, hands, taken, mail_max, rcpt_max;
+	unsigned carrier, window, hands, taken, mail_max, rcpt_max, port;
 	bool attached, worked;
 	uint64_t begun, since;		       /* at all, and in its state */
 	struct list of_site, of_carrier, link; /* link: among opening, idle or to be closed */
@@ -198,7 +198,8 @@ struct carrier_room {
 };
 
 struct block {
-	bool on;
+	bool on, worked;
+	uint64_t worked_at; /* when it last did */
 	uint64_t since, probe_at, pause;
 	struct site *probe;
 	struct list held;

@@ -282,6 +282,8 @@ static void tell_site(struct schedule *s, struct job *j, enum schedule_result sa
 		plan_site_pause(s, l->site, now);
 	} else if (!j->told) {
 		l->worked = true;
+		if (l->port == 25)
+			plan_block_connected(s, now);
 		plan_site_well(s, l->site, now);
 	}
 	j->told = true;

@@ -126,6 +126,7 @@ void schedule_lane_ready(struct schedule *s, uint64_t lane, unsigned port, unsig
 	s->opening--;
 	l->state = LANE_READY;
 	l->to = NULL;
+	l->port = port;
 	l->rcpt_max = rcpt_max;
 	l->mail_max = mail_max;
 	set_idle(s, l, now);
