@@ -174,8 +174,15 @@ static void test_long_queue(void **state)
 	struct schedule *s;
 	struct spool *sp;
 	struct load load;
+	struct conf_setup from = { .file = "test.conf" };
+	struct conf_finding *findings = NULL;
+	struct ways ways = { 0 };
+	struct conf *conf;
 
 	(void)state;
+	assert_int_equal(conf_parse(SLICE_LIT("hostname: mx.test\n"), &from, &conf, &findings), 0);
+	conf_findings_free(findings);
+	assert_true(ways_set(&ways, conf) >= 0);
 	fill();
 	before = resident();
 	began = seconds();
@@ -184,7 +191,7 @@ static void test_long_queue(void **state)
 	report("memory of the spool's index", (resident() - before) / messages, "octets a message");
 	assert_int_equal(schedule_new(32, &s), 0);
 	schedule_configure(s, &setup);
-	load_init(&load, sp, s);
+	load_init(&load, sp, s, &ways);
 	began = seconds();
 	while (load_step(&load, 64, now_ms()))
 		;
@@ -198,10 +205,13 @@ static void test_long_queue(void **state)
 	began = seconds();
 	assert_int_equal(walk(sp, s), messages / DOMAINS);
 	report("all were looked at for a listing in", seconds() - began, "s");
+	assert_int_equal(c.destinations, 1 + (messages < DOMAINS ? messages : DOMAINS));
 	if (messages >= 100000)
 		assert_true(memory < MOST);
 	schedule_free(s);
 	spool_close(sp);
+	ways_done(&ways);
+	conf_free(conf);
 }
 
 static void remove_all(const char *path)
