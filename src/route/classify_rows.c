@@ -46,8 +46,10 @@ const struct route_row route_rows[] = {
 	SAYS(4, NULL, "receiving mail at a rate|receiving mail too quickly", MAILBOX_BUSY),
 	IN_FACT(550, "5.2.1", "receiving mail at a rate|receiving mail too quickly", MAILBOX_BUSY,
 		ROUTE_DEFER, 0), /* a rate ends by itself */
-	IN_FACT(0, NULL, "daily*sending*exceeded|daily*limit exceeded|smtp relay limit|sending quota", QUOTA,
-		ROUTE_DEFER_PAUSE, 3600), /* "5.4.5": tomorrow it goes */
+	IN_FACT(0, NULL,
+		"daily*sending*exceeded|daily*limit exceeded|daily limit|daily*quota exceeded|maximum "
+		"credits exceeded|smtp relay limit|sending quota",
+		QUOTA, ROUTE_DEFER_PAUSE, 3600), /* "5.4.5": tomorrow it goes */
 	IN_FACT(5, "5.4.5", "limit|quota", QUOTA, ROUTE_DEFER_PAUSE, 3600),
 	SAYS(0, NULL, "unauthenticated|unauthorized*sender*dmarc|required authentication level", UNVERIFIED),
 	SAYS(0, NULL, "likely unsolicited|likely suspicious|suspected to be spam", CONTENT),
@@ -68,6 +70,7 @@ const struct route_row route_rows[] = {
 	SAYS(550, "5.4.1", "recipient address rejected", NO_SUCH_USER),
 	SAYS(0, "5.2.121", NULL, MAILBOX_BUSY),
 	SAYS(0, "5.2.122", NULL, MAILBOX_BUSY),
+	SAYS(0, NULL, "outboundspam", REPUTATION),
 	SAYS(0, NULL, "tenant*exceeded*threshold|tenant*attribution", QUOTA),
 	SAYS(0, NULL, "recipient not found|recipientnotfound", NO_SUCH_USER),
 
@@ -109,7 +112,8 @@ const struct route_row route_rows[] = {
 	SAYS(0, "4.5.3", NULL, RECIPIENTS),
 	SAYS(0, "5.5.3", NULL, RECIPIENTS),
 	IN_FACT(0, NULL,
-		"too many connections|too many concurrent|too many simultaneous|connection limit|"
+		"too many connections|too many concurrent|too many simultaneous|connection limit|connections "
+		"limit|"
 		"maximum connections|connections from your|concurrency limit|too many sessions",
 		CONNECTIONS, ROUTE_DEFER_SLOW, 0),
 	IN_FACT(0, NULL,
@@ -161,6 +165,16 @@ const struct route_row route_rows[] = {
 	SAYS(0, NULL, "authentication required|not authenticated|authentication is required|auth first",
 	     AUTH),
 
+	/* -- The sender's address, before "does not resolve" is taken for our own host's */
+	SAYS(0, "5.1.8", NULL, SENDER),
+	SAYS(0, "5.1.7", NULL, SENDER),
+	SAYS(0, "4.1.8", NULL, SENDER),
+	SAYS(0, "4.1.7", NULL, SENDER),
+	SAYS(0, "5.7.60", NULL, SENDER),
+	SAYS(0, NULL,
+	     "domain of sender|send as this sender|sendasdenied|address is not verified|bad outbound sender",
+	     SENDER),
+
 	/* -- Who we are: SPF, DKIM, DMARC; reverse DNS */
 	SAYS(0, "5.7.20", NULL, UNVERIFIED),
 	SAYS(0, "5.7.21", NULL, UNVERIFIED),
@@ -207,12 +221,9 @@ const struct route_row route_rows[] = {
 	SAYS(0, "5.1.6", NULL, NO_SUCH_USER),
 	SAYS(0, "5.1.3", NULL, NO_SUCH_USER),
 	SAYS(0, "5.1.2", NULL, NO_SUCH_DOMAIN),
+	SAYS(0, "4.1.2", NULL, NO_SUCH_DOMAIN),
 	SAYS(556, NULL, NULL, NO_SUCH_DOMAIN),
 	SAYS(521, NULL, NULL, NO_SUCH_DOMAIN),
-	SAYS(0, "5.1.8", NULL, SENDER),
-	SAYS(0, "5.1.7", NULL, SENDER),
-	SAYS(0, "4.1.8", NULL, SENDER),
-	SAYS(0, "4.1.7", NULL, SENDER),
 	SAYS(0, "5.6.7", NULL, LACKS_FEATURE),
 	SAYS(0, "5.6.3", NULL, LACKS_FEATURE),
 	SAYS(0, NULL,
