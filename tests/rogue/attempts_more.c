@@ -358,7 +358,7 @@ const struct attempt attempts_at_more[] = {
 	{ "a Unix socket that others find", bind_unix, NO, ALL, 0 },
 	{ "connect by Fast Open", fastopen, OFF, ALL, 0 },
 	{ "connect by Fast Open, sendmsg()", fastopen_message, OFF, ALL, 0 },
-	{ "connect to the control socket", connect_unix, NO, BUT(IPC_SMTP), 0 },
+	{ "connect to the control socket", connect_unix, NO, ~OUT, 0 },
 
 	{ "setuid()", set_uid, NO, ALL, 0 },
 	{ "setgid()", set_gid, NO, ALL, 0 },
