@@ -119,7 +119,11 @@ static unsigned expected_type(enum ipc_role from, enum ipc_role to)
 		enum ipc_role from, to;
 		unsigned types[12];
 	} rows[] = {
-		{ IPC_SMTP, IPC_QUEUE, { IPC_TYPE_body, IPC_TYPE_rcpt, IPC_TYPE_commit, IPC_TYPE_drop } },
+		{ IPC_SMTP,
+		  IPC_QUEUE,
+		  { IPC_TYPE_body, IPC_TYPE_rcpt, IPC_TYPE_commit, IPC_TYPE_drop, IPC_TYPE_resolved,
+		    IPC_TYPE_lane_ready, IPC_TYPE_lane_closed, IPC_TYPE_job_back, IPC_TYPE_job_result,
+		    IPC_TYPE_job_credit } },
 		{ IPC_SMTP,
 		  IPC_KEEPER,
 		  { IPC_TYPE_auth_start, IPC_TYPE_auth_step, IPC_TYPE_auth_abort, IPC_TYPE_exposed,
@@ -131,7 +135,10 @@ static unsigned expected_type(enum ipc_role from, enum ipc_role to)
 		{ IPC_FETCH, IPC_SMTP, { IPC_TYPE_fetched } },
 		{ IPC_LEDGER, IPC_SMTP, { IPC_TYPE_sts_is } },
 		{ IPC_QUEUE, IPC_LEDGER, { IPC_TYPE_event } },
-		{ IPC_QUEUE, IPC_SMTP, { IPC_TYPE_credit, IPC_TYPE_stored, IPC_TYPE_accepting } },
+		{ IPC_QUEUE,
+		  IPC_SMTP,
+		  { IPC_TYPE_credit, IPC_TYPE_stored, IPC_TYPE_accepting, IPC_TYPE_resolve, IPC_TYPE_lane_open,
+		    IPC_TYPE_lane_close, IPC_TYPE_job, IPC_TYPE_job_rcpt, IPC_TYPE_job_body, IPC_TYPE_job_end } },
 		{ IPC_QUEUE,
 		  IPC_LOCAL,
 		  { IPC_TYPE_job, IPC_TYPE_job_mailbox, IPC_TYPE_job_body, IPC_TYPE_job_end } },
@@ -146,6 +153,8 @@ static unsigned expected_type(enum ipc_role from, enum ipc_role to)
 
 	if (to == IPC_ADMIN)
 		return IPC_TYPE_response;
+	if (to == IPC_MAIN && from == IPC_SMTP && below(3) == 0)
+		return IPC_TYPE_credential_stale;
 	if (to == IPC_MAIN)
 		return below(2) ? IPC_TYPE_ready : IPC_TYPE_complain;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
