@@ -471,9 +471,7 @@ static struct way *way_of(struct send *s, const struct ipc_lane_open *m)
 
 static bool set_names(struct lane *l, const struct ipc_lane_open *m)
 {
-	struct slice helo = m->helo.n ? m->helo : slice_str(l->send->hostname);
-
-	return slice_copy(helo, l->helo, sizeof(l->helo)) &&
+	return slice_copy(m->helo, l->helo, sizeof(l->helo)) &&
 	       (m->source.n == 0 || ip_parse(m->source, &l->source));
 }
 

@@ -10,6 +10,12 @@ static bool is_implicit(const struct lane *l)
 	return l->try.tls == DIAL_TLS_IMPLICIT;
 }
 
+/* Queue's word, else the route's, else our own name. */
+static const char *lane_helo(const struct lane *l)
+{
+	return *l->helo ? l->helo : *l->way->helo ? l->way->helo : l->send->hostname;
+}
+
 bool lane_talk_begin(struct lane *l)
 {
 	static const enum smtp_client_tls tls[] = { [DIAL_TLS_NEVER] = SMTP_CLIENT_TLS_NEVER,
@@ -20,7 +26,7 @@ bool lane_talk_begin(struct lane *l)
 	l->setup = (struct smtp_client_setup){ .protocol = l->lmtp ? SMTP_CLIENT_LMTP : SMTP_CLIENT_SMTP,
 					       .tls = tls[l->try.tls],
 					       .implicit_tls = is_implicit(l),
-					       .helo = slice_str(l->helo),
+					       .helo = slice_str(lane_helo(l)),
 					       .auth = l->way->login,
 					       .chunking = !l->lmtp,
 					       .transcript = l->send->setup.events != NULL };
@@ -185,9 +191,12 @@ void lane_auth(struct lane *l, const struct smtp_client_ask *a)
 	const struct send_secret *s = send_secret_find(l->send, l->way->route);
 	char why[200];
 
-	if (!s || !s->there) {
-		snprintf(why, sizeof(why), "there is no password to log in with: %.150s",
-			 s ? s->why : "it has not been read yet");
+	if (!s) { /* main is reading it; the clock runs */
+		l->waits_for_secret = true;
+		return;
+	}
+	if (!s->there) {
+		snprintf(why, sizeof(why), "there is no password to log in with: %.150s", s->why);
 		l->waits_for_secret = false;
 		smtp_client_auth_give_up(l->engine, "4.7.8", why);
 		return;

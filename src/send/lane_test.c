@@ -519,6 +519,27 @@ static void test_smart_host(void **state)
 	assert_true(heard(v, "AUTH PLAIN"));
 }
 
+/* Main is still reading it: the lane waits. */
+static void test_password_comes_late(void **state)
+{
+	struct server *v = serve(address(1), 587, GOOD_587);
+	char route[256];
+
+	(void)state;
+	snprintf(route, sizeof(route),
+		 "    via: smarthost\n    hosts: [%s]\n    user: u\n    password_file: /x\n    tls: require\n",
+		 address(1));
+	configure(route);
+	open_lane(1);
+	for (int i = 0; i < 300; i++) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		usleep(1000);
+	}
+	assert_int_equal(v->connections, 1);
+	credential("secret", 1);
+	is_ready(587, IPC_SECURITY_ENCRYPTED);
+}
+
 /* 587 refused: 465, its equal; and the next lane goes there at once. */
 static void test_port_that_worked(void **state)
 {
@@ -799,6 +820,7 @@ int main(void)
 		TEST(test_falls_back),
 		TEST(test_required_does_not_fall_back),
 		TEST(test_smart_host),
+		TEST(test_password_comes_late),
 		TEST(test_port_that_worked),
 		TEST(test_stripped),
 		TEST(test_stripped_everywhere),
