@@ -526,9 +526,10 @@ static void test_password_comes_late(void **state)
 	char route[256];
 
 	(void)state;
-	snprintf(route, sizeof(route),
-		 "    via: smarthost\n    hosts: [%s]\n    user: u\n    password_file: /x\n    tls: require\n",
-		 address(1));
+	snprintf(
+		route, sizeof(route),
+		"    via: smarthost\n    hosts: [%s]\n    user: u\n    password_file: /x\n    tls: require\n",
+		address(1));
 	configure(route);
 	open_lane(1);
 	for (int i = 0; i < 300; i++) {
