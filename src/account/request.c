@@ -33,6 +33,7 @@ static const struct question {
 	{ "alias.show", "alias! after=", alias_show },
 	{ "alias.set", "alias! add* remove* targets*", alias_set },
 	{ "alias.remove", "alias!", alias_remove },
+	{ "alias.resolve", "address!", alias_resolve },
 	{ "key.add", "account! name! senders* networks* listeners*", key_add },
 	{ "key.list", "account= after=", key_list },
 	{ "key.show", "account! name!", key_show },

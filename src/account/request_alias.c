@@ -3,7 +3,8 @@
 
 #include "account/request_private.h"
 
-#define SHOWN 3 /* targets in a list */
+#define SHOWN	       3   /* targets in a list */
+#define RESOLVED_SHOWN 100 /* and of one address: what an answer has room for */
 
 static const char list_spec[] = "alias:s targets:i first:s created:i";
 
@@ -274,4 +275,21 @@ json_t *alias_remove(struct request *rq)
 	db_put_i64(q, alias);
 	r = db_run(q);
 	return r < 0 ? request_db_error(rq, r) : request_done("removed", a.text);
+}
+
+/* What becomes of mail for an address: whatever it is, of ours or not. */
+json_t *alias_resolve(struct request *rq)
+{
+	struct account_targets targets;
+	enum account_verdict v = account_resolve(rq->store, request_slice(rq, "address"), &targets);
+	json_t *list = json_array(), *j;
+	unsigned n = 0;
+
+	for (const struct account_target *t = targets.first; t && n < RESOLVED_SHOWN; t = t->next, n++)
+		json_array_append_new(list, json_pack("{s:b, s:s, s:s}", "remote", t->remote, "address",
+						      t->address, "mailbox", t->mailbox));
+	j = json_pack("{s:s, s:I, s:o}", "verdict", account_verdict_name(v), "count", (json_int_t)targets.n,
+		      "targets", list);
+	account_targets_done(&targets);
+	return j ? j : request_db_error(rq, -ENOMEM);
 }

@@ -53,7 +53,7 @@ typedef json_t *request_run(struct request *rq);
 request_run owner_add, owner_list, owner_show, owner_set, owner_remove;
 request_run domain_add, domain_list, domain_show, domain_set, domain_remove;
 request_run account_add, account_list, account_show, account_set, account_remove;
-request_run alias_add, alias_list, alias_show, alias_set, alias_remove;
+request_run alias_add, alias_list, alias_show, alias_set, alias_remove, alias_resolve;
 request_run key_add, key_list, key_show, key_set, key_remove;
 
 #endif

@@ -54,6 +54,7 @@ int cli_limits(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_queue(int argc, char **argv);
 int cli_reload(int argc, char **argv);
+int cli_route(int argc, char **argv);
 int cli_dovecot_login(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_serve(int argc, char **argv);

@@ -80,6 +80,18 @@ const struct cli_command cli_commands[] = {
 	  "  -c, --config FILE     ask the server of this configuration\n"
 	  "  --socket PATH         ask at this control socket\n\n"
 	  "Exit status: 0, 1 nothing of the kind is known, 2 wrong usage, 3 no server answers.\n" },
+	{ "route", cli_route, "ADDRESS [--sender ADDRESS] [--account ACCOUNT] [--json]\n--providers [--json]",
+	  "where mail for an address goes, how safely, and why; sends nothing",
+	  "Shows the route, its hosts and their addresses as the server looks them up now, what encryption "
+	  "is\n"
+	  "required of each, the addresses to send from, and whether anything stands in the way.\n\n"
+	  "  --sender ADDRESS      as for mail from this envelope sender\n"
+	  "  --account ACCOUNT     as for mail that this account submits\n"
+	  "  --tls-optional        as for a message that says TLS-Required: No\n"
+	  "  --providers           smart hosts that are known by name, and how to log in there\n" CONTROL_MORE
+	  "Exit status: 0, 1 (mail for it is refused, or the server could not tell), 2 wrong usage, 3 no "
+	  "server\n"
+	  "answers.\n" },
 	{ "limits", cli_limits, "[--json]\nclear WHO [--json]\nclear --all [--json]",
 	  "who is at a limit or locked out, and frees one",
 	  "Shows whose wrong passwords locked what, and who has too many sessions, messages or\n"

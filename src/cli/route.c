@@ -1,0 +1,349 @@
+/* postern route: where mail for an address would go, how safely, and why; nothing is sent. */
+#include "base/slice.h"
+#include "cli/cli.h"
+#include "cli/control.h"
+#include "route/providers.h"
+
+struct question {
+	const char *address, *sender, *account;
+	bool relax;
+};
+
+static const char *text_of(const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s ? s : "";
+}
+
+static int take(void *arg, json_t *part)
+{
+	json_t **to = arg;
+
+	json_decref(*to);
+	*to = json_incref(part);
+	return CLI_OK;
+}
+
+/* The only part of the answer; NULL and *ret_status otherwise. */
+static json_t *ask(json_t *question, int *ret_status)
+{
+	json_t *answer = NULL;
+
+	*ret_status = control_ask(question, SLICE_LIT(""), take, &answer);
+	if (*ret_status == CLI_OK && answer)
+		return answer;
+	json_decref(answer);
+	return NULL;
+}
+
+/* ---- providers ---- */
+
+static json_t *provider_json(const struct route_provider *p)
+{
+	uint16_t ports[ROUTE_PROVIDER_PORTS];
+	size_t n = route_provider_ports(p, ports);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_integer(ports[i]));
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s}", "provider", p->name, "title",
+			 p->title, "domains", p->domains, "host", p->host, "ports", list, "mechanisms",
+			 p->mechanisms, "password", route_password_text(p->password), "user", p->user, "note",
+			 p->note);
+}
+
+static int providers(bool as_json)
+{
+	if (as_json) {
+		json_t *all = json_array();
+
+		for (size_t i = 0; i < route_n_providers; i++)
+			json_array_append_new(all, provider_json(&route_providers[i]));
+		json_dumpf(all, stdout, JSON_INDENT(1));
+		putchar('\n');
+		json_decref(all);
+		return CLI_OK;
+	}
+	for (size_t i = 0; i < route_n_providers; i++) {
+		const struct route_provider *p = &route_providers[i];
+
+		printf("%-13s %s: %s, port %s\n", p->name, p->title, p->host, p->ports);
+		printf("%-13s log in with %s and %s\n", "", p->user, route_password_text(p->password));
+		if (p->note[0])
+			printf("%-13s %s\n", "", p->note);
+	}
+	return CLI_OK;
+}
+
+/* ---- for people ---- */
+
+/* A mailbox of ours, or what an alias of ours leads to. */
+static void print_here(const char *address, const json_t *here)
+{
+	const char *verdict = text_of(here, "verdict");
+	const json_t *targets = json_object_get(here, "targets"), *t;
+	size_t i;
+
+	if (!strcmp(verdict, "no-such-user"))
+		printf("%s: our domain, and nobody has this address: it is refused\n", address);
+	else if (!strcmp(verdict, "disabled"))
+		printf("%s: it is switched off: mail for it is refused\n", address);
+	else if (!strcmp(verdict, "loop"))
+		printf("%s: its aliases lead in a circle: it is refused\n", address);
+	else if (strcmp(verdict, "ok") != 0)
+		printf("%s: %s\n", address, verdict);
+	json_array_foreach(targets, i, t)
+	{
+		if (json_is_true(json_object_get(t, "remote")))
+			printf("%s: here an alias, forwarded to %s\n", address, text_of(t, "address"));
+		else
+			printf("%s: here, mailbox %s\n", address, text_of(t, "mailbox"));
+	}
+}
+
+static void print_list(const char *title, const json_t *list)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) printf("%s%s", i == 0 ? title : ", ", json_string_value(v));
+	if (json_array_size(list) > 0)
+		putchar('\n');
+}
+
+static void print_route(const char *address, const json_t *relay)
+{
+	static const struct {
+		const char *via, *words;
+	} rows[] = { { "mx", "the servers that the domain names in the DNS" },
+		     { "host", "these hosts, by the configuration" },
+		     { "smarthost", "a smart host, which sends it on" },
+		     { "lmtp", "these hosts, by LMTP" },
+		     { "discard", "nowhere: it is thrown away, and counts as delivered" },
+		     { "refuse", "nowhere: it fails, with a text" } };
+	const json_t *route = json_object_get(relay, "route");
+	json_int_t line = json_integer_value(json_object_get(route, "line"));
+	const char *words = text_of(route, "via");
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!strcmp(rows[i].via, words)) {
+			words = rows[i].words;
+			break;
+		}
+	printf("%s: elsewhere\n", address);
+	if (line > 0)
+		printf("  route     %s (line %lld of the configuration): %s\n", text_of(route, "name"),
+		       (long long)line, words);
+	else
+		printf("  route     %s: %s\n", text_of(route, "name"), words);
+	if (*text_of(route, "text"))
+		printf("  text      %s\n", text_of(route, "text"));
+	print_list("            recipients: ", json_object_get(route, "to"));
+	print_list("            senders: ", json_object_get(route, "from"));
+	print_list("            accounts: ", json_object_get(route, "accounts"));
+	printf("  source    %s\n",
+	       *text_of(route, "source") ? text_of(route, "source") : "whatever address the system takes");
+}
+
+static void print_failure(const char *lead, const json_t *f)
+{
+	printf("%s%s %s (%s)\n", lead, text_of(f, "status"), text_of(f, "text"),
+	       json_is_true(json_object_get(f, "permanent")) ? "mail for it fails" : "it is tried again");
+}
+
+static void print_host(const json_t *h)
+{
+	const json_t *failure = json_object_get(h, "failure"), *addresses = json_object_get(h, "addresses"),
+		     *a;
+	size_t i;
+
+	printf("  host      %s", text_of(h, "host"));
+	json_array_foreach(addresses, i, a) printf("%s%s", i ? ", " : "  ", json_string_value(a));
+	putchar('\n');
+	if (failure) {
+		print_failure("            ", failure);
+		return;
+	}
+	printf("            %s: %s%s\n", text_of(h, "policy"), text_of(h, "words"),
+	       json_is_true(json_object_get(h, "usable")) ? "" : "; it is not connected to");
+}
+
+static void print_hosts(const json_t *where)
+{
+	const json_t *p, *h, *failure = json_object_get(where, "failure");
+	size_t i;
+
+	if (failure) {
+		print_failure("  hosts     ", failure);
+		return;
+	}
+	printf("  site      %s%s\n", text_of(where, "site"),
+	       json_is_true(json_object_get(where, "dnssec")) ? " (its names are signed)" : "");
+	printf("  ports     ");
+	json_array_foreach(json_object_get(where, "ports"), i, p)
+		printf("%s%lld (TLS: %s)", i ? ", then " : "",
+		       (long long)json_integer_value(json_object_get(p, "port")), text_of(p, "tls"));
+	putchar('\n');
+	json_array_foreach(json_object_get(where, "hosts"), i, h) print_host(h);
+}
+
+static void print_now(const json_t *relay)
+{
+	const json_t *site = json_object_get(relay, "site");
+
+	if (json_is_true(json_object_get(relay, "port25_blocked")))
+		printf("\nATTENTION %s\n", text_of(relay, "alarm"));
+	if (!site)
+		return;
+	printf("  now       %lld connections, %lld messages waiting, %lld deferred\n",
+	       (long long)json_integer_value(json_object_get(site, "lanes")),
+	       (long long)json_integer_value(json_object_get(site, "ready")),
+	       (long long)json_integer_value(json_object_get(site, "deferred")));
+	if (*text_of(site, "reason"))
+		printf("            it waits: %s\n", text_of(site, "reason"));
+	else if (*text_of(site, "last"))
+		printf("            the last trouble was: %s\n", text_of(site, "last"));
+}
+
+/* ---- asking ---- */
+
+/* "ROUTE DOMAIN [relax]"; a domain "*" is every one. */
+static json_t *ask_where(const char *destination, int *ret_status)
+{
+	struct slice cur = slice_str(destination), route, domain;
+	bool relax;
+
+	if (!cur_until(&cur, ' ', &route))
+		return NULL;
+	relax = cur_until(&cur, ' ', &domain);
+	if (!relax)
+		domain = cur;
+	if (slice_eq(domain, SLICE_LIT("*")))
+		domain = SLICE_LIT("");
+	return ask(json_pack("{s:s, s:s%, s:s%, s:b}", "ask", "send.route", "route", route.p, route.n,
+			     "domain", domain.n ? (const char *)domain.p : "", domain.n, "relax", relax),
+		   ret_status);
+}
+
+static bool leads_somewhere(const json_t *relay)
+{
+	const char *via = text_of(json_object_get(relay, "route"), "via");
+
+	return *via && strcmp(via, "discard") != 0 && strcmp(via, "refuse") != 0;
+}
+
+/* The address as it would go out: 1 when there is more to say than `here` has, else 0; negative: an exit
+ * status. */
+static int ask_elsewhere(const struct question *q, const char *address, json_t **ret_relay,
+			 json_t **ret_where)
+{
+	int status;
+
+	*ret_where = NULL;
+	*ret_relay = ask(json_pack("{s:s, s:s, s:s, s:s, s:b}", "ask", "queue.relay", "address", address,
+				   "sender", q->sender, "account", q->account, "relax", q->relax),
+			 &status);
+	if (!*ret_relay)
+		return status == CLI_OK ? CLI_FAILED : status;
+	if (leads_somewhere(*ret_relay)) {
+		*ret_where = ask_where(text_of(*ret_relay, "destination"), &status);
+		if (!*ret_where)
+			return status == CLI_OK ? CLI_FAILED : status;
+	}
+	return CLI_OK;
+}
+
+static int elsewhere(const struct question *q, const char *address, bool as_json, json_t *to)
+{
+	json_t *relay, *where;
+	int status = ask_elsewhere(q, address, &relay, &where);
+
+	if (status == CLI_OK && as_json) {
+		json_object_set(to, "relay", relay);
+		if (where)
+			json_object_set(to, "where", where);
+	} else if (status == CLI_OK) {
+		print_route(address, relay);
+		if (where)
+			print_hosts(where);
+		print_now(relay);
+	}
+	json_decref(relay);
+	json_decref(where);
+	return status;
+}
+
+static int route(const struct question *q, bool as_json)
+{
+	int status;
+	json_t *here = ask(json_pack("{s:s, s:s}", "ask", "alias.resolve", "address", q->address), &status);
+	json_t *out = json_object();
+	const json_t *t;
+	size_t i;
+
+	if (!here) {
+		json_decref(out);
+		return status == CLI_OK ? CLI_FAILED : status;
+	}
+	json_object_set_new(out, "address", json_string(q->address));
+	json_object_set(out, "here", here);
+	if (!strcmp(text_of(here, "verdict"), "not-local")) {
+		status = elsewhere(q, q->address, as_json, out);
+	} else {
+		if (!as_json)
+			print_here(q->address, here);
+		if (strcmp(text_of(here, "verdict"), "ok") != 0)
+			status = CLI_FAILED;
+		json_array_foreach(json_object_get(here, "targets"), i, t)
+		{
+			if (!as_json && json_is_true(json_object_get(t, "remote")))
+				status = elsewhere(q, text_of(t, "address"), false, out);
+		}
+	}
+	if (as_json && status != CLI_NO_SERVER) {
+		json_dumpf(out, stdout, JSON_INDENT(1));
+		putchar('\n');
+	}
+	json_decref(here);
+	json_decref(out);
+	return status;
+}
+
+int cli_route(int argc, char **argv)
+{
+	static const struct option options[] = { CONTROL_OPTIONS,
+						 { "json", no_argument, NULL, 'j' },
+						 { "sender", required_argument, NULL, 's' },
+						 { "account", required_argument, NULL, 'a' },
+						 { "tls-optional", no_argument, NULL, 'r' },
+						 { "providers", no_argument, NULL, 'p' },
+						 { 0 } };
+	struct question q = { .sender = "", .account = "" };
+	bool as_json = false, list = false;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, CONTROL_SHORT, options, NULL)) >= 0) {
+		if (opt == 'j')
+			as_json = true;
+		else if (opt == 's')
+			q.sender = optarg;
+		else if (opt == 'a')
+			q.account = optarg;
+		else if (opt == 'r')
+			q.relax = true;
+		else if (opt == 'p')
+			list = true;
+		else if (!control_option(opt, optarg))
+			return cli_usage_only(argv[0]);
+	}
+	if (list)
+		return optind == argc ? providers(as_json)
+				      : cli_usage(argv[0], "--providers takes no address");
+	if (optind + 1 != argc)
+		return cli_usage(argv[0], "one address is expected");
+	q.address = argv[optind];
+	if (!strchr(q.address, '@'))
+		return cli_usage(argv[0], "'%s' is no address: it has no @", q.address);
+	return route(&q, as_json);
+}
