@@ -97,6 +97,30 @@ void queue_relay_status(const struct schedule *s, struct handout *h, uint64_t no
 
 /* ---- queue.relay ---- */
 
+static json_t *texts_json(char *const *texts, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(texts[i]));
+	return list;
+}
+
+/* What the configuration says of the way. */
+static json_t *route_json(const struct ways *ways, const struct way *way)
+{
+	static const char *const via[] = {
+		[CONF_VIA_MX] = "mx",	  [CONF_VIA_HOST] = "host",	  [CONF_VIA_SMARTHOST] = "smarthost",
+		[CONF_VIA_LMTP] = "lmtp", [CONF_VIA_DISCARD] = "discard", [CONF_VIA_REFUSE] = "refuse"
+	};
+	const struct conf_route *r = way->route;
+
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:o}", "name", r->name, "line", (int)r->line,
+			 "via", via[r->via], "text", r->text, "source", ways_pool(ways, way), "to",
+			 texts_json(r->to, r->n_to), "from", texts_json(r->from, r->n_from), "accounts",
+			 texts_json(r->accounts, r->n_accounts));
+}
+
 static struct slice get(const struct role_request *req, const char *key)
 {
 	const char *text = json_string_value(json_object_get(req->json, key));
@@ -106,11 +130,14 @@ static struct slice get(const struct role_request *req, const char *key)
 
 void queue_relay_ask(const struct schedule *s, struct handout *h, struct role_request *req, uint64_t now_ms)
 {
-	struct envelope e = { .sender = get(req, "sender"), .account_name = get(req, "account") };
+	struct envelope e = { .sender = get(req, "sender"),
+			      .account_name = get(req, "account"),
+			      .relax = json_is_true(json_object_get(req->json, "relax")) };
 	struct envelope_rcpt r = { .kind = IPC_TARGET_REMOTE, .address = get(req, "address") };
 	json_t *j = json_object();
 	struct schedule_site_view v;
 	unsigned char room[WAYS_TEXT_MAX];
+	struct way way;
 	struct buf name;
 
 	put_port25(s, h, j);
@@ -122,6 +149,9 @@ void queue_relay_ask(const struct schedule *s, struct handout *h, struct role_re
 			return;
 		}
 		json_object_set_new(j, "destination", describe_text(buf_slice(&name)));
+		ways_find(handout_ways(h), buf_slice(&name), &way);
+		if (way.route)
+			json_object_set_new(j, "route", route_json(handout_ways(h), &way));
 		if (schedule_look_destination(s, buf_slice(&name), now_ms, &v))
 			json_object_set_new(j, "site", site_json(&v));
 	}

@@ -247,6 +247,7 @@ host_lookup =
 begin acl
 rcpt:
   accept domains = +ours
+         verify = recipient
   accept hosts = :
   deny message = relay not permitted
 begin routers
