@@ -87,6 +87,7 @@ int bounce_configure(struct bounce *b, const struct bounce_setup *setup)
 	b->hostname = hostname;
 	b->setup = *setup;
 	b->setup.hostname = hostname;
+	b->late_next_ms = 0;
 	return 0;
 }
 
@@ -139,6 +140,7 @@ void bounce_look(struct bounce *b)
 {
 	b->loaded = b->looking = true;
 	b->look_begun = false;
+	b->late_next_ms = 0;
 }
 
 /* Does a mark say that there is something to tell of it? */
@@ -185,14 +187,12 @@ static bool look(struct bounce *b)
 
 /* Messages by age: ids are in order of time, so each is looked at once, when it comes of age.  When the next
  * one does, or 0: there may be more now. */
-static uint64_t look_for_late(struct bounce *b)
+static uint64_t look_at_late(struct bounce *b)
 {
 	struct spool_info info;
 	struct schedule_view v;
 	struct pending *p;
 
-	if (b->setup.delay_ms == 0 || !b->loaded)
-		return UINT64_MAX;
 	for (unsigned n = 0; n < LOOK_TURN; n++) {
 		if (!spool_next(b->sp, b->late_begun ? &b->late_at : NULL, &info))
 			return b->now_ms + b->setup.delay_ms;
@@ -211,6 +211,17 @@ static uint64_t look_for_late(struct bounce *b)
 		b->late_at = info.id;
 	}
 	return 0;
+}
+
+/* Not in each turn: the spool keeps what is gone already in order too, and that may be thousands before the
+ * first that is not. */
+static uint64_t look_for_late(struct bounce *b)
+{
+	if (b->setup.delay_ms == 0 || !b->loaded)
+		return UINT64_MAX;
+	if (b->late_next_ms <= b->now_ms)
+		b->late_next_ms = look_at_late(b);
+	return b->late_next_ms;
 }
 
 /* ---- settling ---- */
@@ -400,6 +411,7 @@ void bounce_shift(struct bounce *b, int64_t by_ms)
 		p->due.key = by_ms < 0 && p->due.key < (uint64_t)-by_ms ? 0 : p->due.key + (uint64_t)by_ms;
 		p->first_ms = by_ms < 0 && p->first_ms < (uint64_t)-by_ms ? 0 : p->first_ms + (uint64_t)by_ms;
 	}
+	b->late_next_ms = 0;
 	bounce_pace_shift(&b->pace, by_ms);
 }
 

@@ -50,7 +50,8 @@ struct bounce {
 	struct id_source ids;
 	struct id look_at, late_at; /* the last message that was looked at */
 	bool looking, look_begun, late_begun, loaded;
-	bool overflow; /* something was not noted: to be looked for */
+	uint64_t late_next_ms; /* then the next one comes of age; 0: to be looked for */
+	bool overflow;	       /* something was not noted: to be looked for */
 	uint64_t now_ms;
 	struct bounce_counters count;
 };
