@@ -47,7 +47,7 @@ static void send_answer(unsigned index, uint64_t req, enum ipc_fetch_end end, st
 {
 	struct channel *ch = role_peer(self.role, IPC_SMTP, index);
 	struct ipc_message m = { .type = IPC_TYPE_fetched,
-				 .fetched = { .req = req, .end = end, .text = slice_str(why) } };
+				 .fetched = { .req = req, .end = (uint8_t)end, .text = slice_str(why) } };
 
 	if (!ch)
 		return;

@@ -15,8 +15,8 @@ static void tell(const struct way *w, const char *host, const struct ip *ip, enu
 	if (!ledger || !w->mx || w->mx->literal || channel_room(ledger) < ROOM_MIN)
 		return;
 	m.tls_result.domain = dns_name_slice(&w->mx->domain);
-	m.tls_result.policy = policy;
-	m.tls_result.result = result;
+	m.tls_result.policy = (uint8_t)policy;
+	m.tls_result.result = (uint8_t)result;
 	m.tls_result.host = slice_str(host);
 	if (ip)
 		m.tls_result.ip = slice_of(ip->byte, ip->family == 4 ? 4 : ip->family == 6 ? 16 : 0);
