@@ -41,6 +41,7 @@ struct queue {
 	unsigned smtp; /* processes that are there */
 	uint64_t leave_at;
 	bool draining, closed;
+	bool soon; /* the schedule is gone through at the end of this turn */
 };
 
 static void on_due(uv_timer_t *t);
@@ -72,6 +73,7 @@ static void pump(struct queue *q)
 	unsigned index;
 	bool local;
 
+	q->soon = false;
 	if (q->draining)
 		return;
 	tell = bounce_run(q->bounce, now_ms(q));
@@ -93,6 +95,15 @@ static void on_due(uv_timer_t *t)
 
 	pump(t->data);
 	turn_doing(before);
+}
+
+/* Once for all that a turn of the loop hears: what is due then goes to the carriers together, too. */
+static void pump_soon(struct queue *q)
+{
+	if (q->soon)
+		return;
+	q->soon = true;
+	uv_timer_start(&q->due, on_due, 0, 0);
 }
 
 /* An operator did something to messages. */
@@ -310,17 +321,17 @@ static void queue_message(struct role *r, enum ipc_role who, unsigned index, con
 	if (who == IPC_SMTP && index < LANES_CARRIERS && handout_is_for(m)) {
 		broken = handout_smtp_message(q->handout, index, m, now_ms(q));
 		if (!broken)
-			pump(q);
+			pump_soon(q);
 	} else if (who == IPC_SMTP && index < INTAKE_PEERS) {
 		broken = intake_message(q->intake, index, m, now_ms(q));
 	} else if (who == IPC_LOCAL) {
 		broken = handout_local_message(q->handout, m, now_ms(q));
 		if (!broken)
-			pump(q);
+			pump_soon(q);
 	} else if (who == IPC_KEEPER && bounce_is_for(m)) {
 		broken = bounce_keeper_message(q->bounce, m, now_ms(q));
 		if (m->type == IPC_TYPE_verdict)
-			pump(q);
+			pump_soon(q);
 	}
 	if (broken)
 		role_peer_broken(r, who, index, broken);
