@@ -303,7 +303,7 @@ static void a_full_batch(void **state)
 	/* As many names as an event can have. */
 	event_begin(&s, EVENT_ACCEPTED, NOW_MS, id_slice(&id), 0);
 	for (int i = 0; i < 5000; i++)
-		event_text(&s, EVENT_KEY_TO, slice_of("abcdefghijklmnopqrstuvwxyz" + i % 26, 1));
+		event_text(&s, EVENT_KEY_TO, slice_of(&"abcdefghijklmnopqrstuvwxyz"[i % 26], 1));
 	while (batch_add(b, event_made(&s)))
 		n++;
 	assert_true(n > 1);

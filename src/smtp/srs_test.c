@@ -48,8 +48,7 @@ static void test_there_and_back(void **state)
 		"ann@example.com",
 		"a.b+c=d@sub.example.com",
 		"bounces+1234567-abcd-user=example.org@em123.mail.example.net",
-		"gr\xc3\xbc\xc3\x9f"
-		"e@example.com",
+		"gr\303\274\303\237e@example.com",
 		"srs0@example.com",
 		"SRS0@example.com",
 	};
