@@ -347,6 +347,8 @@ bool plan_block_holds(struct schedule *s, struct site *site,
 void plan_block_timed_out(struct schedule *s, struct site *site, uint64_t now);
 void plan_block_connected(struct schedule *s, uint64_t now);
 void plan_block_probe_over(struct schedule *s, struct site *site, uint64_t now);
+/* An operator wants this site tried: that is the next probe, now, and those after it come soon again. */
+void plan_block_doubt(struct schedule *s, struct site *site, uint64_t now);
 void plan_block_event(struct schedule *s, uint64_t now);
 void plan_block_forget(struct schedule *s, struct site *site);
 

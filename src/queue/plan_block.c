@@ -3,7 +3,8 @@
  *
  * Connections to 25 that time out at three sites, and none that succeeded for ten minutes, are no fault
  * of three sites.  What needs 25 and has no connection waits then; every 1 to 30 minutes one of
- * them is tried, another one each time.  When it succeeds the sites go on some at a time.
+ * them is tried, another one each time; one more at once when an operator says that it is time.  When
+ * it succeeds the sites go on some at a time.
  */
 #include "queue/plan.h"
 
@@ -105,21 +106,35 @@ void plan_block_probe_over(struct schedule *s, struct site *site, uint64_t now)
 	plan_probe(s, now + b->pause);
 }
 
+static void probe(struct schedule *s, struct site *site, uint64_t now)
+{
+	let_go(s, site);
+	s->block.probe = site;
+	site->until = 0;
+	plan_site_place(s, site, now);
+}
+
+void plan_block_doubt(struct schedule *s, struct site *site, uint64_t now)
+{
+	struct block *b = &s->block;
+
+	if (!b->on || b->probe || list_empty(&site->held))
+		return;
+	b->pause = PROBE_FIRST / 2;
+	plan_probe(s, now + PROBE_FIRST);
+	probe(s, site, now);
+}
+
 void plan_block_event(struct schedule *s, uint64_t now)
 {
 	struct block *b = &s->block;
 	struct site *site;
 
 	if (b->on) {
-		if (b->probe || list_empty(&b->held)) {
+		if (b->probe || list_empty(&b->held))
 			plan_probe(s, now + PROBE_FIRST);
-			return;
-		}
-		site = container_of(b->held.next, struct site, held);
-		let_go(s, site);
-		b->probe = site;
-		site->until = 0;
-		plan_site_place(s, site, now);
+		else
+			probe(s, container_of(b->held.next, struct site, held), now);
 		return;
 	}
 	for (unsigned n = 0; n < RELEASE_SITES && !list_empty(&b->held); n++) {

@@ -282,6 +282,7 @@ void plan_site_forgive(struct schedule *s, struct site *site, uint64_t now)
 {
 	site->until = 0;
 	plan_site_place(s, site, now);
+	plan_block_doubt(s, site, now);
 }
 
 void schedule_heard(struct schedule *s, uint64_t lane, struct slice status, struct slice text)

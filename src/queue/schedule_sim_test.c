@@ -560,6 +560,43 @@ static void test_port_25_blocked(void **state)
 	teardown(&w);
 }
 
+/* An operator's retry is the next probe; of many there is one at a time. */
+static void test_port_25_doubted(void **state)
+{
+	struct schedule_message m[2];
+	struct schedule_block b;
+	uint64_t opened;
+	struct world w;
+
+	(void)state;
+	setup(&w);
+	for (unsigned i = 0; i < 5; i++)
+		w.how[i] = BLOCKED;
+	for (unsigned i = 0; i < 3; i++)
+		add(&w, 1, i, 1, SCHEDULE_NORMAL);
+	for (unsigned i = 0; i < 2; i++) {
+		m[i] = message(&w, 1, SCHEDULE_NORMAL);
+		put(&w, m[i], 3 + i, SCHEDULE_READY);
+	}
+	run(&w, T0 + 3 * HOUR, UINT64_MAX);
+	schedule_blocked(w.s, &b);
+	assert_true(b.blocked);
+	run(&w, b.probe_ms + MINUTE, UINT64_MAX); /* that one is over, the next one half an hour away */
+	opened = w.opened;
+	for (unsigned i = 0; i < 10; i++)
+		schedule_retry_now(w.s, &m[i % 2].id, w.now);
+	run(&w, w.now + 40 * SECOND, UINT64_MAX);
+	assert_int_equal(w.opened - opened, 1);
+	for (unsigned i = 0; i < 5; i++)
+		w.how[i] = WELL;
+	schedule_retry_now(w.s, &m[0].id, w.now);
+	run(&w, w.now + 30 * SECOND, UINT64_MAX);
+	schedule_blocked(w.s, &b);
+	assert_false(b.blocked);
+	assert_int_equal(w.done, 5);
+	teardown(&w);
+}
+
 /* A site or two that time out, among others that do not, are their own fault. */
 static void test_not_blocked(void **state)
 {
@@ -694,6 +731,7 @@ int main(void)
 		cmocka_unit_test(test_expires_behind_a_site),
 		cmocka_unit_test(test_no_herd_after_a_start),
 		cmocka_unit_test(test_port_25_blocked),
+		cmocka_unit_test(test_port_25_doubted),
 		cmocka_unit_test(test_not_blocked),
 		cmocka_unit_test(test_overdue),
 		cmocka_unit_test(test_future_release),
