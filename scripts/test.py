@@ -192,7 +192,7 @@ def main():
     if 'unit' in parts and 'test' in built:
         unit(tally, 'test', args.full)
     if 'system' in parts and 'test' in built:
-        pytests(tally, ['tests/system', 'tests/fault', 'tests/interop'], 'build/test/postern', args.full)
+        pytests(tally, ['tests/system', 'tests/lab', 'tests/fault', 'tests/interop'], 'build/test/postern', args.full)
     if 'fuzz' in parts and 'fuzz' in built:
         fuzz(tally, fuzz_seconds)
     if 'mutants' in parts and 'fuzz' in built:

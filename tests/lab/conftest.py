@@ -1,10 +1,13 @@
 """The lab: a network of its own for each module, with a name server, mail servers of others, and ours."""
 import contextlib
+import json
 import os
+import re
 import smtplib
 import ssl
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -38,6 +41,11 @@ class Lab:
             records[name] = [f'A {a}' for a in h.v4] + [f'AAAA {a}' for a in h.v6]
         self.zones.add(domain, {**records, **(more or {})}, kind)
 
+    def change(self, domain, more):
+        """Its zone, with these records over what it had."""
+        with self.dns.inside():
+            self.zones.change(domain, {**self.zones.zones[domain].records, **more})
+
     def start_dns(self):
         unpacked()  # from outside: nothing leads out of the lab
         with self.dns.inside():
@@ -60,6 +68,56 @@ class Lab:
             s.starttls(context=context)
             s.login(user or sender, 'correct horse')
             return s.sendmail(sender, to, message)
+
+    def send(self, to, subject='x'):
+        """Ann sends a message; the queue's id of it."""
+        message = f'From: ann@ours.test\r\nTo: {to}\r\nSubject: {subject}\r\n\r\nhello\r\n'
+        begin = os.path.getsize(self.server.log_file)
+        self.submit('ann@ours.test', [to], message)
+        return re.search(r'\bid=(\w+)', self.server.wait_log('event=accepted', begin=begin)).group(1)
+
+    def why(self, ident, words='', timeout=30):
+        """Why its first recipient waits (a dict of `queue show`), once the reason has these words."""
+        deadline = time.monotonic() + timeout
+        while True:
+            p = self.server.cli('queue', 'show', ident, '--json', check=False)
+            row = json.loads(p.stdout)['to'][0] if p.returncode == 0 else {}
+            if 'reason' in row and words in row['reason']:
+                return row
+            assert time.monotonic() < deadline, (words, row, self.server.log_text()[-3000:])
+            time.sleep(0.1)
+
+    def gone(self, ident, timeout=30):
+        """Waits until the queue has it no more."""
+        deadline = time.monotonic() + timeout
+        while self.server.cli('queue', 'show', ident, check=False).returncode == 0:
+            assert time.monotonic() < deadline, (self.server.json('queue', 'show', ident), self.server.log_text()[-3000:])
+            time.sleep(0.1)
+
+    def retried(self, ident, timeout=30):
+        """Asks for it to be tried now, again and again, until the queue has it no more."""
+        deadline = time.monotonic() + timeout
+        while self.server.cli('queue', 'retry', ident, check=False).returncode == 0:
+            assert time.monotonic() < deadline, (self.server.json('queue', 'show', ident), self.server.log_text()[-3000:])
+            time.sleep(1)
+
+    def wait_sessions(self, peer, n, timeout=30):
+        deadline = time.monotonic() + timeout
+        while len(peer.sessions) < n:
+            assert time.monotonic() < deadline, self.server.log_text()[-3000:]
+            time.sleep(0.1)
+
+    def events(self, ident, kind=None):
+        """Its life, as `postern trace` tells it."""
+        found = self.server.json('trace', ident)['messages']
+        return [e for m in found for e in m['events'] if kind in (None, e['kind'])]
+
+    def wait_events(self, ident, kind, n=1, timeout=30):
+        deadline = time.monotonic() + timeout
+        while len(self.events(ident, kind)) < n:
+            assert time.monotonic() < deadline, (self.events(ident), self.server.log_text()[-3000:])
+            time.sleep(0.1)
+        return self.events(ident, kind)
 
     def certificate(self, *names):
         """(PEM of the certificate, PEM of its key) of the lab's own authority, whose file is lab.ca."""

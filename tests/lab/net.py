@@ -144,11 +144,11 @@ class Net:
         n = len(self.names)
         self.ip('br', 'link', 'add', f'p{n}', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', h.ns)
         self.ip('br', 'link', 'set', f'p{n}', 'master', 'br0', 'up')
-        # At once: nobody else can have these addresses.
         h.run('sysctl', '-qw', 'net.ipv6.conf.eth0.accept_dad=0', 'net.ipv6.conf.eth0.accept_ra=0')
         self.ip(name, 'link', 'set', 'eth0', 'up')
         for a in addresses:
-            self.ip(name, 'addr', 'add', a + ('/128' if ':' in a else '/32'), 'dev', 'eth0')
+            # At once: nobody else can have it.
+            self.ip(name, 'addr', 'add', *([a + '/128', 'nodad'] if ':' in a else [a + '/32']), 'dev', 'eth0')
         # Everybody is a neighbour.
         if h.v4:
             self.ip(name, 'route', 'add', 'default', 'dev', 'eth0', 'src', h.v4[0])
