@@ -437,5 +437,58 @@ def large(b):
     yield fig
 
 
+# ---- a long queue ----
+
+def fill(b, server, n):
+    """Puts n deferred messages into the spool of a server that is stopped."""
+    spool = os.path.join(server.config['state_dir'], 'spool')
+    owner = os.stat(spool)
+    subprocess.run([os.path.join(b.programs, 'bench-fill'), spool, str(n)], check=True)
+    for path in (spool, *(f.path for f in os.scandir(spool))):
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def long_queue(b):
+    n = b.few(1000000, 2000)
+    fig = Figure('long-queue', f'{n} deferred messages, to 1000 domains', f'put there by bench/fill.c, none due within the hour; times '
+                 'from the start of the server until the queue is loaded, and of commands of the command line; memory of '
+                 f'the queue process beyond that of an empty queue; {b.cores} cores, one run')
+    options = {'sessions': 50, 'per_connection': 100, 'size': SIZE, 'to': 'someone@' + ELSEWHERE}
+
+    def timed(label, call):
+        begin = time.monotonic()
+        out = call()
+        fig.add(label, time.monotonic() - begin)
+        return out
+
+    def loaded(s):
+        while not next(r for r in s.json('status')['roles'] if r['role'] == 'queue')['loaded']:
+            time.sleep(0.1)
+
+    config = {'routes': {'all': {'via': 'host', 'hosts': ['127.0.0.1'], 'port': machine.free_port()}}}
+    with b.server(config) as s:
+        fig.add('accepted a second, nothing waits', b.loader.run(s.port['relay'], **b.amount(), **options)['rate'])
+    with b.server(config) as s:
+        empty = machine.pss_mb(s.pids()['queue'][0])
+        s.stop()
+        fill(b, s, n)
+        begin = time.monotonic()
+        s.start(timeout=120)
+        fig.add('accepts mail after (s)', time.monotonic() - begin)
+        loaded(s)
+        took = time.monotonic() - begin
+        fig.add('all are loaded after (s)', took)
+        memory = (machine.pss_mb(s.pids()['queue'][0]) - empty) * 1e6 / n
+        found = timed('queue list --domain, of one domain (s)',
+                      lambda: s.json('queue', 'list', '--domain', 'd17.test', '--limit', str(n)))
+        timed('queue summary (s)', lambda: s.cli('queue', 'summary'))
+        fig.add('accepted a second, beside them', b.loader.run(s.port['relay'], **b.amount(), **options)['rate'])
+    if len(found) != (n + 982) // 1000:
+        raise RuntimeError(f'{len(found)} messages to d17.test were listed')
+    fig.result('octets of memory a message', memory, '<', 300)
+    fig.result('start, s', took, '<', 30)
+    yield fig
+
+
 SCENARIOS = {'accepted': accepted, 'slow-disk': slow_disk, 'delivered': delivered, 'relayed': relayed, 'starttls': starttls, 'logins': logins,
-             'idle': idle, 'drip': drip, 'large': large}
+             'idle': idle, 'drip': drip, 'large': large, 'long-queue': long_queue}
