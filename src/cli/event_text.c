@@ -90,8 +90,10 @@ static void put_reply(const json_t *e, struct buf *to, const char *before)
 		return;
 	buf_str(to, before);
 	put(to, e, "at ", "step", ": ");
-	put(to, e, "", "code", " ");
-	put(to, e, "", "status", " ");
+	if (!has(e, "reply")) { /* else it begins with both */
+		put(to, e, "", "code", " ");
+		put(to, e, "", "status", " ");
+	}
 	put(to, e, "", "reply", "");
 	if (has(e, "reply") && has(e, "reason"))
 		buf_str(to, "; ");

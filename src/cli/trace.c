@@ -98,6 +98,49 @@ static int group(struct trace *t)
 	return CLI_OK;
 }
 
+/* A name finds the events that have it; this asks for the rest of the message's. */
+static int complete(json_t *m)
+{
+	struct trace one = { .events = json_array(), .about = json_object() };
+	int status =
+		control_ask(json_pack("{s:s, s:s}", "ask", "events.find", "id", cli_member_text(m, "id")),
+			    SLICE_LIT(""), take_events, &one);
+
+	if (status == CLI_OK &&
+	    json_array_size(one.events) >= json_array_size(json_object_get(m, "events"))) {
+		sort_by_time(one.events);
+		json_object_set(m, "events", one.events);
+	}
+	json_decref(one.events);
+	json_decref(one.about);
+	return status;
+}
+
+/* The only message that was accepted under the Message-ID that was asked for: whose life it is.  Others
+ * are about it, as a report is. */
+static void find_meant(struct trace *t)
+{
+	struct slice name = slice_str(cli_member_text(t->question, "name"));
+	json_t *m;
+	size_t i;
+
+	json_array_foreach(t->messages, i, m)
+	{
+		const json_t *first = json_array_get(json_object_get(m, "events"), 0);
+		struct slice id = slice_str(cli_member_text(first, "message_id"));
+
+		if (id.n > 2 && id.p[0] == '<')
+			id = slice_of(id.p + 1, id.n - 2);
+		if (name.n == 0 || !slice_eq(id, name))
+			continue;
+		if (t->meant) { /* the same message more than once: a list, then */
+			t->meant = NULL;
+			return;
+		}
+		t->meant = m;
+	}
+}
+
 /* Joined with what waits now; a message that the history does not know may still be there. */
 static int join(struct trace *t)
 {
@@ -109,12 +152,15 @@ static int join(struct trace *t)
 		json_array_append_new(t->messages, json_pack("{s:s, s:[]}", "id", t->id, "events"));
 	json_array_foreach(t->messages, i, m)
 	{
+		if (status == CLI_OK && !t->id)
+			status = complete(m);
 		if (status == CLI_OK)
 			json_object_set_new(m, "queue", now_in_queue(cli_member_text(m, "id"), &status));
 	}
 	if (t->id && json_array_size(t->events) == 0 &&
 	    json_is_null(json_object_get(json_array_get(t->messages, 0), "queue")))
 		json_array_clear(t->messages);
+	find_meant(t);
 	return status;
 }
 

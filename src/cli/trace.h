@@ -9,9 +9,10 @@ struct trace {
 	const char *what; /* as it was asked for */
 	const char *id;	  /* it was a queue id */
 	json_t *question;
-	json_t *events;	  /* as they came */
-	json_t *messages; /* [{"id":, "events":, "queue": {} or null}], oldest first */
-	json_t *about;	  /* of the history: keep_s, oldest_ms, lost, cut, more */
+	json_t *events;	     /* as they came */
+	json_t *messages;    /* [{"id":, "events":, "queue": {} or null}], oldest first */
+	const json_t *meant; /* of messages: the one whose Message-ID was asked for; NULL: none, or several */
+	json_t *about;	     /* of the history: keep_s, oldest_ms, lost, cut, more */
 	uint64_t now_ms;
 };
 

@@ -161,8 +161,10 @@ static void print_brief(const json_t *m)
 	printf("%s  %s  %-9s ", cli_member_text(m, "id"),
 	       cli_time((uint64_t)cli_member_number(e, "time_ms"), time), state_of(m));
 	printf("\n               ");
-	if (*cli_member_text(e, "from")) {
+	if (json_object_get(e, "from")) {
 		printf("from ");
+		if (!*cli_member_text(e, "from"))
+			printf("<>");
 		cli_print_clean(cli_member_text(e, "from"), false);
 		putchar(' ');
 	}
@@ -218,13 +220,17 @@ int trace_print(const struct trace *t)
 		return print_json(t);
 	if (n == 0)
 		return nothing(t);
-	if (n == 1) {
+	if (n == 1)
 		print_life(t, json_array_get(t->messages, 0));
-	} else {
-		for (size_t i = n; i > 0; i--)
+	else if (t->meant)
+		print_life(t, t->meant);
+	if (n > 1 && t->meant)
+		puts("\nAbout it:");
+	for (size_t i = n > 1 ? n : 0; i > 0; i--)
+		if (json_array_get(t->messages, i - 1) != t->meant)
 			print_brief(json_array_get(t->messages, i - 1));
+	if (n > 1)
 		puts("The whole life of one: postern trace ID");
-	}
 	if (json_is_true(json_object_get(t->about, "more")))
 		puts("There are more, older ones: --limit N, up to 200.");
 	if (json_is_true(json_object_get(t->about, "cut")))

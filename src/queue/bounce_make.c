@@ -31,6 +31,7 @@ static void tell_stored(struct bounce *b, const struct pending *p)
 	event_send(b->events);
 	event_begin(b->events, EVENT_ACCEPTED, b->now_ms, id_slice(&p->dsn), EVENT_NO_RECIPIENT);
 	event_text(b->events, EVENT_KEY_BY, SLICE_LIT("queue"));
+	event_text(b->events, EVENT_KEY_FROM, SLICE_LIT("<>"));
 	event_text(b->events, EVENT_KEY_OF, id_slice(&p->id));
 	event_text(b->events, EVENT_KEY_TO, p->sender);
 	event_number(b->events, EVENT_KEY_RCPTS, 1);
