@@ -7,6 +7,7 @@ import smtplib
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -25,6 +26,7 @@ class Lab:
 
     def __init__(self, net, make_server, folder):
         self.net, self.make_server, self.folder = net, make_server, folder
+        os.chmod(folder, 0o755)
         self.dns = net.host('dns', DNS, '2001:db8::53')
         self.us = net.host('us', US, '2001:db8::1', '192.0.2.2')
         self.zones = Zones(DNS, port=53)
@@ -139,7 +141,6 @@ def make_certificate(folder, names):
     if not os.path.exists(os.path.join(folder, 'ca.pem')):
         openssl(folder, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2',
                 '-subj', '/CN=the authority of the lab', '-addext', 'basicConstraints=critical,CA:TRUE')
-        os.chmod(folder, 0o755)
     openssl(folder, 'req', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'k.pem', '-out', 'r.pem', '-subj', '/CN=' + names[0])
     with open(os.path.join(folder, 'ext'), 'w') as f:
         f.write('subjectAltName=' + ','.join('DNS:' + n for n in names) + '\n')
@@ -153,9 +154,10 @@ def make_certificate(folder, names):
 
 
 @pytest.fixture(scope='module')
-def lab(make_server, tmp_path_factory):
-    with Net() as net:
-        one = Lab(net, make_server, str(tmp_path_factory.mktemp('lab')))
+def lab(make_server):
+    # Not of tmp_path_factory: the users that the roles run as read the authority's certificate there.
+    with Net() as net, tempfile.TemporaryDirectory(prefix='lab-') as folder:
+        one = Lab(net, make_server, folder)
         try:
             yield one
         finally:

@@ -122,13 +122,13 @@ class Session:
             said = self.peer.said(self, verb, line)
             if said is None:
                 said = getattr(self, 'on_' + verb.lower(), lambda _: '502 5.5.1 what?')(line)
-            elif said[0] == '2' and verb in ('MAIL', 'RCPT'):
+            elif said[:1] == '2' and verb in ('MAIL', 'RCPT'):
                 getattr(self, 'on_' + verb.lower())(line)
             if said:
                 self.write(said)
             if verb == 'QUIT' or (said or '').startswith('421'):
                 raise Gone
-            if verb == 'STARTTLS' and said and said[0] == '2':
+            if verb == 'STARTTLS' and said[:1] == '2':
                 self.start_tls()
 
     def on_ehlo(self, _):

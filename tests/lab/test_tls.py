@@ -8,7 +8,6 @@ import socket
 import sqlite3
 import ssl
 import subprocess
-import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -154,12 +153,7 @@ def world(lab):
         lab.zone(domain, [host], kind, more)
     lab.web = web
     lab.start_dns()
-    ca = lab.stack.enter_context(tempfile.NamedTemporaryFile('w', suffix='.pem'))
-    with open(lab.ca) as f:
-        ca.write(f.read())
-    ca.flush()
-    os.chmod(ca.name, 0o644)  # for the users that the roles run as
-    lab.start_server({'relay': {'ca_file': ca.name}, 'smtp_processes': 1})
+    lab.start_server({'relay': {'ca_file': lab.ca}, 'smtp_processes': 1})
     for domain in DOMAINS:
         lab.submit('ann@ours.test', [f'bob@{domain}'], f'From: ann@ours.test\r\nTo: bob@{domain}\r\nSubject: x\r\n\r\nx\r\n')
     return lab
