@@ -19,7 +19,7 @@ import pytest
 from smtp_peer import CLOSE, OK, RIGHT, SmtpPeer
 
 FULL = 'POSTERN_FULL' in os.environ
-SECONDS = float(os.environ.get('POSTERN_KILL_SECONDS', '120' if FULL else '6'))
+SECONDS = float(os.environ.get('POSTERN_KILL_SECONDS', '120' if FULL else '4'))
 SEED = os.environ.get('POSTERN_KILL_SEED', str(random.randrange(10**6)))
 WHOM = ['smtp'] * 4 + ['queue'] * 4 + ['ledger', 'keeper', 'fetch', 'local', 'admin']
 DOMAINS = ['a.example', 'b.example', 'c.example', 'moody.example']
