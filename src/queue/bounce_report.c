@@ -222,6 +222,7 @@ int bounce_report_read(struct spool *sp, const struct schedule *s, const struct 
 {
 	struct bounce_report *b = ret;
 	struct envelope_rcpt r;
+	struct schedule_view v;
 	struct spool_info info;
 	struct slice cur;
 	int err;
@@ -240,7 +241,9 @@ int bounce_report_read(struct spool *sp, const struct schedule *s, const struct 
 	cur = buf_slice(&b->meta);
 	if (!envelope_get(&cur, &b->e))
 		return -EBADMSG;
-	if (b->e.hold_until_ms > b->begins_ms)
+	if (schedule_look(s, id, &v))
+		b->begins_ms = v.since_ms; /* the spool's time is that of a clock that may have been set */
+	else if (b->e.hold_until_ms > b->begins_ms)
 		b->begins_ms = b->e.hold_until_ms;
 	for (uint32_t i = 0; err == 0 && i < b->e.recipients; i++)
 		err = envelope_get_rcpt(&cur, &r) ? look(sp, s, b, i, &r, t) : -EBADMSG;

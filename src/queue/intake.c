@@ -25,7 +25,7 @@ struct commit {
 	struct id id;
 	unsigned peer;
 	uint64_t link, tx;
-	uint64_t time_ms, size;
+	uint64_t size;
 	struct buf envelope; /* by which it is planned when it is on the disk */
 };
 
@@ -343,7 +343,6 @@ static int commit(struct intake *in, struct peer *p, struct transaction *t, cons
 			      .peer = (unsigned)(p - in->peer),
 			      .link = p->link,
 			      .tx = m->tx,
-			      .time_ms = m->time_ms,
 			      .size = m->body_size };
 	t->body = NULL; /* the spool's, whatever it answers */
 	r = -spool_commit(in->sp, body, &sm, (uint64_t)(uintptr_t)c);
@@ -405,12 +404,13 @@ const char *intake_message(struct intake *in, unsigned index, const struct ipc_m
 	}
 }
 
-/* On the disk: from now on it is handed out. */
+/* On the disk: from now on it is handed out.  Its life begins now: the time that smtp gave it is that of a
+ * clock that may have been set while it was on its way. */
 static void plan(struct intake *in, const struct commit *c, uint64_t now_ms)
 {
 	struct envelope e;
 	struct admit a = {
-		.id = c->id, .accepted_ms = c->time_ms, .envelope = &e, .recipients = buf_slice(&c->envelope)
+		.id = c->id, .accepted_ms = now_ms, .envelope = &e, .recipients = buf_slice(&c->envelope)
 	};
 	int r = envelope_get(&a.recipients, &e) ? admit(in->schedule, in->ways, &a, now_ms) : -EBADMSG;
 

@@ -443,6 +443,7 @@ bool schedule_look(const struct schedule *s, const struct id *id, struct schedul
 			due = p->due.key;
 	}
 	ret->due_ms = due < UINT64_MAX ? plan_out(s, due) : 0;
+	ret->since_ms = plan_out(s, m->since);
 	return true;
 }
 

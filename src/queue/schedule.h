@@ -291,6 +291,7 @@ struct schedule_view {
 	bool held;
 	uint32_t attempts;
 	uint64_t due_ms;		/* 0: never, or as soon as its site takes it */
+	uint64_t since_ms;		/* when its life began; moved with the clock, where that was set */
 	uint32_t count[SCHEDULE_RCPTS]; /* recipients by state */
 };
 bool schedule_look(const struct schedule *s, const struct id *id, struct schedule_view *ret);
