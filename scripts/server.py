@@ -70,7 +70,8 @@ class Server:
             'mailboxes': {'dir': self.mail_dir},
             'postmaster': 'postmaster@example.org',
             'listeners': {name: {'addresses': ['127.0.0.1']} for name in USUAL},
-            # Nobody listens there: what is sent to it waits in the queue, and no name is looked up.
+            # Nobody listens there: no test asks the Internet for names, and what is for elsewhere waits.
+            'dns': {'servers': ['127.0.0.1:1']},
             'routes': {'nowhere': {'to': ['example.net'], 'via': 'host', 'hosts': ['127.0.0.1'], 'port': 1}},
         }, config or {})
         # Started as root, the roles still run as somebody else.
