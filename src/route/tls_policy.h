@@ -3,27 +3,6 @@
  * An engine: facts in, a decision out.  The handshake is net/tls_client.h's; TLSA records are judged in
  * route/dane.h, policies of MTA-STS read in route/sts.h.
  *
- * The table; the first row that fits decides.  `AUTO`, `REQUIRE` ... are the route's `tls`; an empty field
- * fits all.
- *
- *    rule         credentials relax TLSA      MTA-STS               use    STARTTLS  verified by reported as
- *  1 OFF          yes                                               never  the password would go in clear
- *  2 OFF          no                                                yes    not tried
- *  3 FINGERPRINTS                                                   yes    must      fingerprint
- *  4              no          yes                                   yes    may       -
- *      (AUTO only: what an administrator wrote down holds for such messages, too)
- *  5                                failed                          later                              tlsa
- *  6                                usable                          yes    must      TLSA              tlsa
- *  7 VERIFY                                     enforce, not listed later                              sts
- *  8 VERIFY                                                         yes    must      chain and name    as 9
- * to 13 9 AUTO         yes                                               yes    must      chain and name 10
- * enforce, not listed later                              sts 11 enforce             yes    must      chain
- * and name    sts 12                                unusable                        yes    must      - tlsa
- * 13                                            testing             yes    as 14     chain and name, sts
- *                                                                                    only reported
- * 14 REQUIRE, or credentials                                        yes    must      - (*)
- * 15 AUTO                                                           yes    may       - (*)
- *
  * (*) Where the host's name is proven (signed MX, or named by the configuration) chain and name are looked
  * at and only reported, so that a message that asks for REQUIRETLS can take this connection.
  *
@@ -35,6 +14,30 @@
  * "must": else another host; if there is none the message waits, and what is noted says why.
  * "never", "later": this host is not connected to.
  */
+/* clang-format off */
+/* The table; the first row that fits decides.  `AUTO`, `REQUIRE` ... are the route's `tls`; an empty field
+ * fits all.
+ *
+ *     rule          credentials  relax  TLSA      MTA-STS              use    STARTTLS  verified by     reported as
+ *  1  OFF           yes                                                never  (the password would go in clear)
+ *  2  OFF           no                                                 yes    not tried
+ *  3  FINGERPRINTS                                                     yes    must      fingerprint
+ *  4  AUTO          no           yes                                   yes    may       -
+ *  5                                    failed                         later                            tlsa
+ *  6                                    usable                         yes    must      TLSA            tlsa
+ *  7  VERIFY                                      enforce, not listed  later                            sts
+ *  8  VERIFY                                                           yes    must      chain and name  as 9 to 13
+ *  9  AUTO          yes                                                yes    must      chain and name
+ * 10                                              enforce, not listed  later                            sts
+ * 11                                              enforce              yes    must      chain and name  sts
+ * 12                                    unusable                       yes    must      -               tlsa
+ * 13                                              testing              yes    as 14     only reported   sts
+ * 14  REQUIRE, or credentials                                          yes    must      - (*)
+ * 15  AUTO                                                             yes    may       - (*)
+ *
+ * Row 4 is for AUTO alone: what an administrator wrote down holds for such messages, too.
+ */
+/* clang-format on */
 #ifndef POSTERN_ROUTE_TLS_POLICY_H
 #define POSTERN_ROUTE_TLS_POLICY_H
 

@@ -66,7 +66,8 @@ static const char *library, *orders;
 /* The names are those of the command line: postern serve, postern role NAME INDEX. */
 static unsigned number_of(int argc, char **argv)
 {
-	static const char *const roles[] = { "", "smtp", "queue", "keeper", "ledger", "local", "admin", "fetch" };
+	static const char *const roles[] = { "",       "smtp",	"queue", "keeper",
+					     "ledger", "local", "admin", "fetch" };
 
 	if (argc >= 2 && !strcmp(argv[1], "serve"))
 		return 0;
