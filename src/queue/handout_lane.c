@@ -218,8 +218,10 @@ static enum schedule_lane_end end_of(const struct lane *lane, const struct ipc_l
 	case IPC_LANE_MOVED:
 		return SCHEDULE_LANE_MOVED;
 	case IPC_LANE_DNS:
-		/* The destination is asked about again: that says whether it is for good. */
-		return SCHEDULE_LANE_MOVED;
+		/* Its servers are known, their addresses are not.  To ask who they are would bring the same
+		 * answer, without an end and without a word; a lane that is tried later notices if they
+		 * moved. */
+		return SCHEDULE_LANE_UNREACHABLE;
 	case IPC_LANE_TIMED_OUT:
 		return SCHEDULE_LANE_TIMED_OUT;
 	case IPC_LANE_BROKE:
