@@ -55,7 +55,7 @@ class Client(threading.Thread):
         size = self.random.choices([200, 20000, 400000], [12, 3, 1])[0]  # the last in a file of its own
         body = f'Subject: {subject}\r\n\r\n' + ('z' * 76 + '\r\n') * (size // 78)
         connection.ehlo_or_helo_if_needed()
-        steps = [(connection.mail, SENDER), *((connection.rcpt, a) for a in to), (connection.data, body)]
+        steps = [(connection.mail, f'ann+{self.number}-{self.random.randrange(50)}@example.org'), *((connection.rcpt, a) for a in to), (connection.data, body)]
         for command, argument in steps:
             code, text = command(argument)
             if code != 250:
