@@ -5,18 +5,16 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
 import pytest
 
+import debian
 from server import free_offset
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGE = os.path.join(TOP, 'doc/proxy.md')
-sys.path.insert(0, TOP)
-from bench.machine import Unavailable, debian  # noqa: E402
 
 NAMES = {25: 'relay', 465: 'submissions', 587: 'submission'}
 
@@ -31,8 +29,8 @@ def page_block(name):
 
 def unpacked(package):
     try:
-        return debian(package)
-    except Unavailable as e:
+        return debian.unpacked(package)
+    except debian.Unavailable as e:
         pytest.skip(str(e))
 
 
