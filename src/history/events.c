@@ -6,7 +6,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "db/db.h"
+#include "history/file.h"
 
 #define APPLICATION_ID 0x50657674 /* "Pevt" */
 #define LEVEL	       1
@@ -33,30 +33,6 @@ struct events {
 };
 
 _Static_assert(ZSTD_COMPRESSBOUND(BATCH_OCTETS) <= BATCH_OCTETS + BATCH_OCTETS / 128 + 1024, "it fits");
-
-static int open_db(const char *path, struct db **ret, char *reterr, size_t reterr_size)
-{
-	struct db_setup setup = { .path = path,
-				  .application_id = APPLICATION_ID,
-				  .step = steps,
-				  .steps = sizeof(steps) / sizeof(steps[0]) };
-
-	return db_open(&setup, ret, reterr, reterr_size);
-}
-
-int events_set_aside(const char *path)
-{
-	static const char *const parts[] = { "", "-wal", "-shm" };
-	char from[4096], to[4096];
-
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		snprintf(from, sizeof(from), "%s%s", path, parts[i]);
-		snprintf(to, sizeof(to), "%s.damaged%s", path, parts[i]);
-		if (rename(from, to) < 0 && errno != ENOENT)
-			return -errno;
-	}
-	return 0;
-}
 
 static int get(struct events *e, const char *sql, uint64_t *ret)
 {
@@ -102,25 +78,25 @@ static int take_stock(struct events *e)
 	return r == 0 ? find_oldest(e) : r;
 }
 
-static int open_and_look(struct events *e, const char *path, char *reterr, size_t reterr_size)
+static int look(void *arg, struct db *db)
 {
-	int r = open_db(path, &e->db, reterr, reterr_size);
+	struct events *e = arg;
+	int r;
 
-	if (r < 0)
-		return r;
+	e->db = db;
 	r = take_stock(e);
-	if (r < 0) {
-		snprintf(reterr, reterr_size, "%s", db_error(e->db));
-		db_close(e->db);
+	if (r < 0)
 		e->db = NULL;
-	}
 	return r;
 }
 
 int events_open(const char *path, struct events **ret, bool *ret_set_aside, char *reterr, size_t reterr_size)
 {
+	struct db_setup setup = { .path = path,
+				  .application_id = APPLICATION_ID,
+				  .step = steps,
+				  .steps = sizeof(steps) / sizeof(steps[0]) };
 	struct events *e = calloc(1, sizeof(*e));
-	bool aside = false;
 	int r = -ENOMEM;
 
 	snprintf(reterr, reterr_size, "out of memory");
@@ -129,16 +105,11 @@ int events_open(const char *path, struct events **ret, bool *ret_set_aside, char
 	e->pack = ZSTD_createCCtx();
 	e->unpack = ZSTD_createDCtx();
 	if (e->pack && e->unpack)
-		r = open_and_look(e, path, reterr, reterr_size);
-	if (r == -EBADMSG && events_set_aside(path) == 0) {
-		aside = true;
-		r = open_and_look(e, path, reterr, reterr_size);
-	}
+		r = history_file_open(&setup, look, e, &e->db, ret_set_aside, reterr, reterr_size);
 	if (r < 0) {
 		events_free(e);
 		return r;
 	}
-	*ret_set_aside = aside;
 	*ret = e;
 	return 0;
 }

@@ -21,8 +21,6 @@ struct events;
  * (*ret_set_aside).  0 or negative errno with a line in reterr. */
 int events_open(const char *path, struct events **ret, bool *ret_set_aside, char *reterr, size_t reterr_size);
 void events_free(struct events *e); /* NULL is fine */
-/* A damaged file, closed: it is renamed. */
-int events_set_aside(const char *path);
 
 /* So much of a batch as there was when it was said to be written. */
 struct events_part {

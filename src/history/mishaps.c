@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "db/db.h"
+#include "history/file.h"
 
 #define APPLICATION_ID 0x506d6973 /* "Pmis" */
 #define LISTENER_MAX   64
@@ -37,49 +37,32 @@ struct mishaps {
 	struct mishaps_counters counters;
 };
 
-static int open_db(const char *path, struct db **ret, char *reterr, size_t reterr_size)
+static int count_rows(void *arg, struct db *db)
+{
+	struct mishaps *m = arg;
+	int64_t rows;
+	int r = db_get_i64(db_query(db, "SELECT count(*) FROM mishap"), &rows);
+
+	if (r == 0)
+		m->counters.rows = (uint64_t)rows;
+	return r;
+}
+
+int mishaps_open(const char *path, size_t rows_max, struct mishaps **ret, bool *ret_aside, char *reterr,
+		 size_t reterr_size)
 {
 	struct db_setup setup = { .path = path,
 				  .application_id = APPLICATION_ID,
 				  .step = steps,
 				  .steps = sizeof(steps) / sizeof(steps[0]) };
-
-	return db_open(&setup, ret, reterr, reterr_size);
-}
-
-static int set_aside(const char *path)
-{
-	static const char *const parts[] = { "", "-wal", "-shm" };
-	char from[4096], to[4096];
-
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		snprintf(from, sizeof(from), "%s%s", path, parts[i]);
-		snprintf(to, sizeof(to), "%s.damaged%s", path, parts[i]);
-		if (rename(from, to) < 0 && errno != ENOENT)
-			return -errno;
-	}
-	return 0;
-}
-
-int mishaps_open(const char *path, size_t rows_max, struct mishaps **ret, char *reterr, size_t reterr_size)
-{
 	struct mishaps *m = calloc(1, sizeof(*m));
-	int64_t rows;
 	int r;
 
+	snprintf(reterr, reterr_size, "out of memory");
 	if (!m)
 		return -ENOMEM;
 	m->rows_max = rows_max;
-	r = open_db(path, &m->db, reterr, reterr_size);
-	if (r == -EBADMSG && set_aside(path) == 0)
-		r = open_db(path, &m->db, reterr, reterr_size);
-	if (r == 0) {
-		r = db_get_i64(db_query(m->db, "SELECT count(*) FROM mishap"), &rows);
-		if (r < 0)
-			snprintf(reterr, reterr_size, "%s", db_error(m->db));
-		else
-			m->counters.rows = (uint64_t)rows;
-	}
+	r = history_file_open(&setup, count_rows, m, &m->db, ret_aside, reterr, reterr_size);
 	if (r < 0) {
 		mishaps_free(m);
 		return r;
@@ -96,17 +79,6 @@ void mishaps_free(struct mishaps *m)
 	free(m);
 }
 
-/* Texts of strangers: cut to their ceiling, and printable ASCII only, because they
- * end on somebody's terminal. */
-static void keep_text(struct slice s, char *to, size_t max)
-{
-	size_t n = s.n < max ? s.n : max;
-
-	for (size_t i = 0; i < n; i++)
-		to[i] = (char)(s.p[i] >= 0x20 && s.p[i] < 0x7f ? s.p[i] : '?');
-	to[n] = '\0';
-}
-
 bool mishaps_add(struct mishaps *m, const struct mishap *what, int64_t now)
 {
 	struct waiting *w;
@@ -121,22 +93,17 @@ bool mishaps_add(struct mishaps *m, const struct mishap *what, int64_t now)
 	w->served = what->served;
 	w->ip = what->ip;
 	w->at = now;
-	keep_text(what->listener, w->listener, LISTENER_MAX);
-	keep_text(what->account, w->account, ACCOUNT_MAX);
-	keep_text(what->helo, w->helo, HELO_MAX);
+	history_text(what->listener, w->listener, LISTENER_MAX);
+	history_text(what->account, w->account, ACCOUNT_MAX);
+	history_text(what->helo, w->helo, HELO_MAX);
 	return m->counters.waiting == MISHAPS_BATCH;
-}
-
-static size_t ip_size(const struct ip *ip)
-{
-	return ip->family == 4 ? 4 : ip->family == 6 ? 16 : 0;
 }
 
 static void put_key(struct db_query *q, const struct waiting *w)
 {
 	db_put_i64(q, w->kind);
 	db_put(q, slice_str(w->listener));
-	db_put_blob(q, slice_of(w->ip.byte, ip_size(&w->ip)));
+	db_put_blob(q, history_ip(&w->ip));
 	db_put(q, slice_str(w->account));
 }
 
@@ -236,8 +203,6 @@ int mishaps_flush(struct mishaps *m)
 
 static void row_of(const struct db_query *q, struct mishap_row *ret)
 {
-	struct slice ip = db_col(q, 2);
-
 	*ret = (struct mishap_row){
 		.what = { .kind = (unsigned)db_col_i64(q, 0),
 			  .listener = db_col(q, 1),
@@ -249,10 +214,7 @@ static void row_of(const struct db_query *q, struct mishap_row *ret)
 		.first = db_col_i64(q, 8),
 		.last = db_col_i64(q, 9),
 	};
-	if (ip.n == 4 || ip.n == 16) {
-		ret->what.ip.family = ip.n == 4 ? 4 : 6;
-		memcpy(ret->what.ip.byte, ip.p, ip.n);
-	}
+	history_ip_of(db_col(q, 2), &ret->what.ip);
 }
 
 int mishaps_list(struct mishaps *m, int64_t since, unsigned kind, size_t limit,

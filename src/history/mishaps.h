@@ -28,9 +28,10 @@ struct mishap {
 	struct slice helo;     /* empty if it did not come so far */
 };
 
-/* Opens or makes the file; a damaged one is renamed to PATH.damaged and begun anew.
- * 0 or negative errno with a line in reterr. */
-int mishaps_open(const char *path, size_t rows_max, struct mishaps **ret, char *reterr, size_t reterr_size);
+/* Opens or makes the file; a damaged one is set aside (history/file.h).  0 or negative errno with a line in
+ * reterr. */
+int mishaps_open(const char *path, size_t rows_max, struct mishaps **ret, bool *ret_aside, char *reterr,
+		 size_t reterr_size);
 void mishaps_free(struct mishaps *m); /* what is not flushed is lost; NULL is fine */
 
 /* Copies it into the batch.  True when the batch is full and wants to be flushed. */

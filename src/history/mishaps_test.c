@@ -39,8 +39,9 @@ static int tear_down(void **state)
 static struct mishaps *open_it(size_t rows_max)
 {
 	struct mishaps *m;
+	bool aside;
 
-	assert_int_equal(mishaps_open(path, rows_max, &m, why, sizeof(why)), 0);
+	assert_int_equal(mishaps_open(path, rows_max, &m, &aside, why, sizeof(why)), 0);
 	return m;
 }
 
@@ -179,9 +180,10 @@ static void test_damaged_file_is_set_aside(void **state)
 static void test_no_folder(void **state)
 {
 	struct mishaps *m;
+	bool aside;
 
 	(void)state;
-	assert_true(mishaps_open("/nonexistent/mishaps.db", 10, &m, why, sizeof(why)) < 0);
+	assert_true(mishaps_open("/nonexistent/mishaps.db", 10, &m, &aside, why, sizeof(why)) < 0);
 	assert_true(strlen(why) > 0);
 }
 

@@ -40,6 +40,7 @@ static int64_t now(void)
 static int ledger_open(struct role *r)
 {
 	char path[4096], why[256];
+	bool aside;
 	int err;
 
 	err = claims_new(&self.claims);
@@ -51,10 +52,13 @@ static int ledger_open(struct role *r)
 	}
 	ledger_tls_open(r);
 	snprintf(path, sizeof(path), "%s/ledger/mishaps.db", r->conf->state_dir);
-	err = mishaps_open(path, ROWS_MAX, &self.mishaps, why, sizeof(why));
+	err = mishaps_open(path, ROWS_MAX, &self.mishaps, &aside, why, sizeof(why));
 	/* No reason to stay away: the counters still work, and mail never waits for this. */
 	if (err < 0)
 		LOG(LOG_ERR, "ledger-unusable", LOG_STR("path", path), LOG_STR("why", why), LOG_ERRNO(err));
+	else if (aside)
+		LOG(LOG_ERR, "history-set-aside", LOG_STR("path", path),
+		    LOG_STR("why", "the file was damaged; who came to a wrong port is not known any more"));
 	return 0;
 }
 

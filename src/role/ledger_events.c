@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/turn.h"
+#include "history/file.h"
 #include "role/ledger_events_private.h"
 
 #define FLUSH_MS     1000
@@ -107,7 +108,7 @@ static void write_parts(struct ledger_events *l)
 	/* Damaged while we used it: what is in memory goes to a new file. */
 	events_free(l->events);
 	l->events = NULL;
-	l->anew = events_set_aside(l->path) == 0 &&
+	l->anew = history_file_set_aside(l->path) == 0 &&
 		  events_open(l->path, &l->events, &aside, why, sizeof(why)) == 0;
 }
 
