@@ -56,6 +56,7 @@ int cli_queue(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 int cli_route(int argc, char **argv);
 int cli_dovecot_login(int argc, char **argv);
+int cli_tls(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_role(int argc, char **argv);

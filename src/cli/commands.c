@@ -92,6 +92,13 @@ const struct cli_command cli_commands[] = {
 	  "Exit status: 0, 1 (mail for it is refused, or the server could not tell), 2 wrong usage, 3 no "
 	  "server\n"
 	  "answers.\n" },
+	{ "tls", cli_tls, "[DOMAIN] [--days N] [--failures] [--json]",
+	  "how encryption with the servers of other domains went",
+	  "By domain and policy (tlsa, sts or no-policy-found): sessions that were encrypted as they must\n"
+	  "be, and those that were not, by the result types of RFC 8460 (TLSRPT).\n\n"
+	  "  --days N              today and N - 1 days before, UTC; 7 unless told, 30 are kept\n"
+	  "  --failures            only where something failed\n" CONTROL_MORE
+	  "Exit status: 0, 2 wrong usage, 3 no server answers.\n" },
 	{ "limits", cli_limits, "[--json]\nclear WHO [--json]\nclear --all [--json]",
 	  "who is at a limit or locked out, and frees one",
 	  "Shows whose wrong passwords locked what, and who has too many sessions, messages or\n"

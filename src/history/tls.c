@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "db/db.h"
+#include "history/file.h"
 
 #define APPLICATION_ID 0x50746c73 /* "Ptls" */
 #define NAME_MAX_      255
@@ -40,37 +40,14 @@ struct tls_history {
 
 /* ---- the file ---- */
 
-static int open_db(const char *path, struct db **ret, char *reterr, size_t reterr_size)
+static int count_rows(void *arg, struct db *db)
 {
-	struct db_setup setup = { .path = path,
-				  .application_id = APPLICATION_ID,
-				  .step = steps,
-				  .steps = sizeof(steps) / sizeof(steps[0]) };
-
-	return db_open(&setup, ret, reterr, reterr_size);
-}
-
-static int set_aside(const char *path)
-{
-	static const char *const parts[] = { "", "-wal", "-shm" };
-	char from[4096], to[4096];
-
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		snprintf(from, sizeof(from), "%s%s", path, parts[i]);
-		snprintf(to, sizeof(to), "%s.damaged%s", path, parts[i]);
-		if (rename(from, to) < 0 && errno != ENOENT)
-			return -errno;
-	}
-	return 0;
-}
-
-static int count_rows(struct tls_history *h)
-{
+	struct tls_history *h = arg;
 	int64_t results, policies;
-	int r = db_get_i64(db_query(h->db, "SELECT count(*) FROM result"), &results);
+	int r = db_get_i64(db_query(db, "SELECT count(*) FROM result"), &results);
 
 	if (r == 0)
-		r = db_get_i64(db_query(h->db, "SELECT count(*) FROM policy"), &policies);
+		r = db_get_i64(db_query(db, "SELECT count(*) FROM policy"), &policies);
 	if (r < 0)
 		return r;
 	h->counters.results = (uint64_t)results;
@@ -79,23 +56,21 @@ static int count_rows(struct tls_history *h)
 }
 
 int tls_history_open(const char *path, size_t results_max, size_t policies_max, struct tls_history **ret,
-		     char *reterr, size_t reterr_size)
+		     bool *ret_aside, char *reterr, size_t reterr_size)
 {
+	struct db_setup setup = { .path = path,
+				  .application_id = APPLICATION_ID,
+				  .step = steps,
+				  .steps = sizeof(steps) / sizeof(steps[0]) };
 	struct tls_history *h = calloc(1, sizeof(*h));
 	int r;
 
+	snprintf(reterr, reterr_size, "out of memory");
 	if (!h)
 		return -ENOMEM;
 	h->results_max = results_max;
 	h->policies_max = policies_max;
-	r = open_db(path, &h->db, reterr, reterr_size);
-	if (r == -EBADMSG && set_aside(path) == 0)
-		r = open_db(path, &h->db, reterr, reterr_size);
-	if (r == 0) {
-		r = count_rows(h);
-		if (r < 0)
-			snprintf(reterr, reterr_size, "%s", db_error(h->db));
-	}
+	r = history_file_open(&setup, count_rows, h, &h->db, ret_aside, reterr, reterr_size);
 	if (r < 0) {
 		tls_history_free(h);
 		return r;
@@ -114,16 +89,6 @@ void tls_history_free(struct tls_history *h)
 
 /* ---- results ---- */
 
-/* Texts of strangers: cut to their ceiling, and printable ASCII only. */
-static void keep_text(struct slice s, char *to, size_t max)
-{
-	size_t n = s.n < max ? s.n : max;
-
-	for (size_t i = 0; i < n; i++)
-		to[i] = (char)(s.p[i] >= 0x20 && s.p[i] < 0x7f ? s.p[i] : '?');
-	to[n] = '\0';
-}
-
 bool tls_history_add(struct tls_history *h, const struct tls_history_result *r, int64_t now)
 {
 	struct waiting *w;
@@ -136,9 +101,9 @@ bool tls_history_add(struct tls_history *h, const struct tls_history_result *r, 
 	*w = (struct waiting){ .at = now, .policy = (uint8_t)r->policy, .result = (uint8_t)r->result };
 	if (r->result != TLS_RESULT_OK)
 		w->ip = r->ip;
-	keep_text(r->domain, w->domain, NAME_MAX_);
-	keep_text(r->host, w->host, NAME_MAX_);
-	keep_text(r->text, w->text, TEXT_MAX_);
+	history_text(r->domain, w->domain, NAME_MAX_);
+	history_text(r->host, w->host, NAME_MAX_);
+	history_text(r->text, w->text, TEXT_MAX_);
 	return h->n == TLS_HISTORY_BATCH;
 }
 
@@ -159,7 +124,7 @@ static int write_one(struct tls_history *h, const struct waiting *w)
 	db_put_i64(q, w->policy);
 	db_put(q, slice_str(w->host));
 	db_put_i64(q, w->result);
-	db_put_blob(q, slice_of(w->ip.byte, w->ip.family == 4 ? 4 : w->ip.family == 6 ? 16 : 0));
+	db_put_blob(q, history_ip(&w->ip));
 	db_put(q, slice_str(w->text));
 	db_put_i64(q, w->at);
 	r = db_get_i64(q, &count);
@@ -228,9 +193,8 @@ int tls_history_flush(struct tls_history *h)
 
 static void row_of(const struct db_query *q, struct tls_history_row *ret)
 {
-	struct slice ip = db_col(q, 5);
-
-	*ret = (struct tls_history_row){ .day = db_col_i64(q, 0),
+	*ret = (struct tls_history_row){ .number = db_col_i64(q, 9),
+					 .day = db_col_i64(q, 0),
 					 .what = { .domain = db_col(q, 1),
 						   .policy = (enum tls_result_policy)db_col_i64(q, 2),
 						   .host = db_col(q, 3),
@@ -238,26 +202,24 @@ static void row_of(const struct db_query *q, struct tls_history_row *ret)
 						   .text = db_col(q, 6) },
 					 .count = (uint64_t)db_col_i64(q, 7),
 					 .last = db_col_i64(q, 8) };
-	if (ip.n == 4 || ip.n == 16) {
-		ret->what.ip.family = ip.n == 4 ? 4 : 6;
-		memcpy(ret->what.ip.byte, ip.p, ip.n);
-	}
+	history_ip_of(db_col(q, 5), &ret->what.ip);
 }
 
-int tls_history_list(struct tls_history *h, int64_t since_day, struct slice domain, size_t limit,
+int tls_history_list(struct tls_history *h, const struct tls_history_ask *ask,
 		     bool (*each)(void *arg, const struct tls_history_row *row), void *arg)
 {
 	struct db_query *q =
-		db_query(h->db, "SELECT day, domain, policy, host, result, ip, text, count, last FROM result"
-				" WHERE day >= ? AND (? = '' OR domain = ?)"
-				" ORDER BY day, domain, policy, host, result, ip LIMIT ?");
+		db_query(h->db,
+			 "SELECT day, domain, policy, host, result, ip, text, count, last, id FROM result"
+			 " WHERE id > ? AND day >= ? AND (? = '' OR domain = ?) ORDER BY id LIMIT ?");
 	struct tls_history_row row;
 	int r;
 
-	db_put_i64(q, since_day);
-	db_put(q, domain);
-	db_put(q, domain);
-	db_put_i64(q, limit > INT32_MAX ? INT32_MAX : (int64_t)limit);
+	db_put_i64(q, ask->after);
+	db_put_i64(q, ask->since_day);
+	db_put(q, ask->domain);
+	db_put(q, ask->domain);
+	db_put_i64(q, ask->limit > INT32_MAX ? INT32_MAX : (int64_t)ask->limit);
 	while ((r = db_step(q)) > 0) {
 		row_of(q, &row);
 		if (!each(arg, &row)) {

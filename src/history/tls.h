@@ -17,10 +17,10 @@
 
 struct tls_history;
 
-/* Opens or makes the file; a damaged one is renamed to PATH.damaged and begun anew.
- * 0 or negative errno with a line in reterr. */
+/* Opens or makes the file; a damaged one is set aside (history/file.h).  0 or negative errno with a line in
+ * reterr. */
 int tls_history_open(const char *path, size_t results_max, size_t policies_max, struct tls_history **ret,
-		     char *reterr, size_t reterr_size);
+		     bool *ret_aside, char *reterr, size_t reterr_size);
 void tls_history_free(struct tls_history *h); /* what is not flushed is lost; NULL is fine */
 
 /* ---- results ---- */
@@ -39,14 +39,21 @@ bool tls_history_add(struct tls_history *h, const struct tls_history_result *r, 
 int tls_history_flush(struct tls_history *h);
 
 struct tls_history_row {
+	int64_t number;			/* for the next question's after */
 	int64_t day;			/* days since 1970, UTC */
 	struct tls_history_result what; /* slices are valid for the call */
 	uint64_t count;
 	int64_t last; /* seconds since 1970 */
 };
-/* Calls each() for what happened from that day on, of one domain or (empty) all, by day, domain
- * and policy, at most limit; it returns false to stop.  Only what was flushed. */
-int tls_history_list(struct tls_history *h, int64_t since_day, struct slice domain, size_t limit,
+struct tls_history_ask {
+	int64_t since_day;   /* and all days after it */
+	struct slice domain; /* empty: any */
+	int64_t after;	     /* only rows behind this one; 0: from the first */
+	size_t limit;
+};
+/* Calls each() for the rows, in the order in which they were begun; it returns false to stop.  Only what was
+ * flushed. */
+int tls_history_list(struct tls_history *h, const struct tls_history_ask *ask,
 		     bool (*each)(void *arg, const struct tls_history_row *row), void *arg);
 
 /* ---- policies ---- */

@@ -16,6 +16,7 @@
 struct seen {
 	char text[2000];
 	size_t rows;
+	int64_t last;
 };
 
 static bool see(void *arg, const struct tls_history_row *row)
@@ -31,15 +32,28 @@ static bool see(void *arg, const struct tls_history_row *row)
 			 row->what.ip.family ? ip_format(&row->what.ip, ip) : "-", (int)row->count,
 			 SLICE_ARG(row->what.text));
 	s->rows++;
+	s->last = row->number;
 	return true;
 }
 
 static void open_it(const char *path, struct tls_history **h)
 {
 	char why[200];
+	bool aside;
 
-	if (tls_history_open(path, 100, 50, h, why, sizeof(why)) < 0)
+	if (tls_history_open(path, 100, 50, h, &aside, why, sizeof(why)) < 0)
 		fail_msg("%s", why);
+}
+
+static void list(struct tls_history *h, int64_t since, const char *domain, int64_t after, size_t limit,
+		 struct seen *s)
+{
+	struct tls_history_ask a = {
+		.since_day = since, .domain = slice_str(domain), .after = after, .limit = limit
+	};
+
+	*s = (struct seen){ 0 };
+	assert_int_equal(tls_history_list(h, &a, see, s), 0);
 }
 
 static void add(struct tls_history *h, const char *domain, enum tls_result_policy policy,
@@ -73,21 +87,21 @@ static void test_results(void **state)
 	add(h, "a.test", TLS_RESULT_POLICY_STS, TLS_RESULT_OK, "mx.a.test", "", "", 11 * DAY - 1);
 	add(h, "a.test", TLS_RESULT_POLICY_STS, TLS_RESULT_OK, "mx.a.test", "", "", 11 * DAY);
 	add(h, "b.test", TLS_RESULT_POLICY_TLSA, TLS_RESULT_DNSSEC_INVALID, "mx.b.test", "", "x", 11 * DAY);
-	assert_int_equal(tls_history_list(h, 0, SLICE_LIT(""), 100, see, &s), 0);
+	list(h, 0, "", 0, 100, &s);
 	assert_int_equal(s.rows, 2); /* the rest is not flushed */
 	assert_int_equal(tls_history_flush(h), 0);
-	s = (struct seen){ 0 };
-	assert_int_equal(tls_history_list(h, 0, SLICE_LIT(""), 100, see, &s), 0);
+	list(h, 0, "", 0, 100, &s);
 	assert_string_equal(s.text, "10 a.test sts mx.a.test ok - 3 \n"
 				    "10 a.test sts mx.a.test certificate-expired 192.0.2.1 2 new?\n"
 				    "11 a.test sts mx.a.test ok - 1 \n"
 				    "11 b.test tlsa mx.b.test dnssec-invalid - 1 x\n");
-	s = (struct seen){ 0 };
-	assert_int_equal(tls_history_list(h, 11, SLICE_LIT("a.test"), 100, see, &s), 0);
+	list(h, 11, "a.test", 0, 100, &s);
 	assert_string_equal(s.text, "11 a.test sts mx.a.test ok - 1 \n");
-	s = (struct seen){ 0 };
-	assert_int_equal(tls_history_list(h, 0, SLICE_LIT(""), 2, see, &s), 0);
+	list(h, 0, "", 0, 2, &s);
 	assert_int_equal(s.rows, 2);
+	list(h, 0, "", s.last, 100, &s); /* the next page */
+	assert_string_equal(s.text, "11 a.test sts mx.a.test ok - 1 \n"
+				    "11 b.test tlsa mx.b.test dnssec-invalid - 1 x\n");
 	/* After a month it is gone. */
 	add(h, "c.test", TLS_RESULT_POLICY_NONE, TLS_RESULT_OK, "mx.c.test", "", "", 41 * DAY);
 	assert_int_equal(tls_history_flush(h), 0);
@@ -117,7 +131,7 @@ static void test_ceilings(void **state)
 			assert_true(n.results <= 100);
 		}
 	}
-	assert_int_equal(tls_history_list(h, 0, SLICE_LIT("often.test"), 100, see, &s), 0);
+	list(h, 0, "often.test", 0, 100, &s);
 	assert_int_equal(s.rows, 1);
 	/* The batch: told to flush, and if nobody does, dropped and counted. */
 	struct tls_history_result r = { .domain = SLICE_LIT("x.test"), .policy = TLS_RESULT_POLICY_NONE };

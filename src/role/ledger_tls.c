@@ -12,7 +12,7 @@
 #define RESULTS_MAX  200000
 #define POLICIES_MAX 100000
 #define LIST_DEFAULT 1000
-#define LIST_MAX     100000
+#define LIST_MAX     10000
 #define PART_ROWS    20	    /* far below IPC_CHUNK_MAX */
 #define ROOM_MIN     131072 /* of the way back, before another part is made */
 #define DAYS_DEFAULT 2
@@ -58,12 +58,17 @@ static void on_flush(uv_timer_t *t)
 int ledger_tls_open(struct role *r)
 {
 	char path[4096], why[256];
+	bool aside;
 	int err;
 
 	snprintf(path, sizeof(path), "%s/ledger/tls.db", r->conf->state_dir);
-	err = tls_history_open(path, RESULTS_MAX, POLICIES_MAX, &self.history, why, sizeof(why));
+	err = tls_history_open(path, RESULTS_MAX, POLICIES_MAX, &self.history, &aside, why, sizeof(why));
 	if (err < 0)
 		LOG(LOG_ERR, "ledger-unusable", LOG_STR("path", path), LOG_STR("why", why), LOG_ERRNO(err));
+	else if (aside)
+		LOG(LOG_ERR, "history-set-aside", LOG_STR("path", path),
+		    LOG_STR("why",
+			    "the file was damaged; results and policies of TLS are not known any more"));
 	return 0;
 }
 
@@ -156,7 +161,9 @@ const char *ledger_tls_message(struct role *r, unsigned index, const struct ipc_
 struct listing {
 	struct role_request *req;
 	json_t *rows; /* of the part under way */
-	bool cut, failed;
+	size_t n;
+	int64_t last; /* the number of the last row */
+	bool full, failed;
 };
 
 static json_t *json_of(struct slice s)
@@ -190,15 +197,18 @@ static bool list_one(void *arg, const struct tls_history_row *row)
 		l->failed = true;
 		return false;
 	}
+	l->n++;
+	l->last = row->number;
 	if (json_array_size(l->rows) < PART_ROWS)
 		return true;
 	role_answer(l->req, json_pack("{s:o}", "results", l->rows), false);
 	l->rows = NULL;
-	l->cut = role_answer_room(l->req) < ROOM_MIN;
-	return !l->cut;
+	l->full = role_answer_room(l->req) < ROOM_MIN;
+	return !l->full;
 }
 
-/* {"ask": "tls.results", "domain": ..., "days": 2, "limit": 1000} */
+/* {"ask": "tls.results", "domain": ..., "days": 2, "limit": 1000, "after": 0}; the last part has "after"
+ * where there may be more: the next question's. */
 static void list(struct role_request *req)
 {
 	const char *domain = json_string_value(json_object_get(req->json, "domain"));
@@ -206,28 +216,36 @@ static void list(struct role_request *req)
 	const json_t *limit_json = json_object_get(req->json, "limit");
 	json_int_t days = days_json ? json_integer_value(days_json) : DAYS_DEFAULT;
 	json_int_t limit = limit_json ? json_integer_value(limit_json) : LIST_DEFAULT;
+	struct tls_history_ask what = { .domain = slice_str(domain ? domain : ""),
+					.after = json_integer_value(json_object_get(req->json, "after")) };
 	struct listing l = { .req = req };
+	json_t *end = json_object();
 
 	if (days < 1 || days > TLS_HISTORY_DAYS || limit < 1 || limit > LIST_MAX) {
-		role_answer_error(req, "days must be from 1 to 30, limit from 1 to 100000", NULL);
+		json_decref(end);
+		role_answer_error(req, "days must be from 1 to 30, limit from 1 to 10000", NULL);
 		return;
 	}
 	if (!self.history) {
+		json_decref(end);
 		role_answer_error(req, "the ledger's database of TLS cannot be opened",
 				  "The log line ledger-unusable says why.");
 		return;
 	}
 	flush(); /* what happened a moment ago is asked for most */
-	if (tls_history_list(self.history, now() / 86400 - days + 1, slice_str(domain), (size_t)limit,
-			     list_one, &l) < 0 ||
-	    l.failed) {
+	what.since_day = now() / 86400 - days + 1;
+	what.limit = (size_t)limit;
+	if (tls_history_list(self.history, &what, list_one, &l) < 0 || l.failed) {
 		json_decref(l.rows);
+		json_decref(end);
 		role_answer_error(req, "the ledger's database of TLS cannot be read", NULL);
 		return;
 	}
 	if (l.rows)
 		role_answer(req, json_pack("{s:o}", "results", l.rows), false);
-	role_answer(req, json_pack("{s:b}", "cut", (int)l.cut), true);
+	if (l.full || l.n == what.limit)
+		json_object_set_new(end, "after", json_integer(l.last));
+	role_answer(req, end, true);
 }
 
 void ledger_tls_request(struct role *r, struct role_request *req)

@@ -3,9 +3,9 @@ where they do not show it.  Each peer says what it saw, so that "never in clear 
 import asyncio
 import hashlib
 import os
+import re
 import signal
 import socket
-import sqlite3
 import ssl
 import subprocess
 import threading
@@ -16,11 +16,6 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 WEB = '192.0.2.80'
-# base/tls_result.h
-POLICIES = ['', 'no-policy-found', 'sts', 'tlsa']
-RESULTS = ['ok', 'starttls-not-supported', 'certificate-host-mismatch', 'certificate-expired', 'certificate-not-trusted',
-           'validation-failure', 'tlsa-invalid', 'dnssec-invalid', 'dane-required', 'sts-policy-fetch-error', 'sts-policy-invalid',
-           'sts-webpki-invalid']
 
 
 class Peer:
@@ -185,17 +180,29 @@ def test_policies_are_asked_for_once(world):
 
 
 def test_results_are_kept(world):
-    """For the reports of TLSRPT; looked at as the ledger keeps them."""
-    file = os.path.join(world.server.config['state_dir'], 'ledger', 'tls.db')
+    """For the reports of TLSRPT, by domain and policy."""
     deadline = time.monotonic() + 30
     while True:
-        with sqlite3.connect(f'file:{file}?mode=ro', uri=True) as db:
-            kept = set(db.execute('SELECT domain, policy, result FROM result'))
-        lacking = {d: v for d, (_, v) in OUTCOMES.items() if (d, POLICIES.index(v[0]), RESULTS.index(v[1])) not in kept}
+        known = {(d['domain'], d['policy'], r['result']): r for d in world.server.json('tls')['domains'] for r in d['results']}
+        lacking = {d: v for d, (_, v) in OUTCOMES.items() if (d, *v) not in known}
         if not lacking:
             break
-        assert time.monotonic() < deadline, (lacking, kept)
+        assert time.monotonic() < deadline, (lacking, known)
         time.sleep(0.2)
+    host = known['dane-wrong.test', 'tlsa', 'tlsa-invalid']
+    assert host['host'] == 'mx.dane-wrong.test' and host['ip'] == world.peers['dane-wrong.test'].host.address and host['text']
+
+
+def test_results_are_listed(world):
+    every = world.server.cli('tls').stdout
+    assert max(len(line) for line in every.splitlines()) < 80
+    assert re.search(r'^plain\.test +no-policy-found +\d+ +0$', every, re.M), every
+    assert re.search(r'^dane-wrong\.test +tlsa +0 +\d+\n +\d+ tlsa-invalid at mx\.dane-wrong\.test \[192', every, re.M), every
+    failures = world.server.cli('tls', '--failures', '--days', '1').stdout
+    assert 'dane-wrong.test' in failures and 'plain.test' not in failures
+    one = world.server.json('tls', 'Dane.Test.')
+    assert [(d['domain'], d['policy'], d['failed']) for d in one['domains']] == [('dane.test', 'tlsa', 0)]
+    assert one['domains'][0]['successful'] == sum(r['count'] for r in one['domains'][0]['results']) > 0
 
 
 def test_the_sender_may_prefer_delivery(world):
