@@ -93,6 +93,15 @@ static const char *end_lost(struct send *s, struct send_lost *lost)
 	return NULL;
 }
 
+/* Queue counts those that it has not had every result of.  Of the one under way all recipients may have
+ * been refused, while the server has yet to answer the end of it. */
+static bool has_too_many(const struct lane *l)
+{
+	bool told = l->job && l->job->told == l->job->n;
+
+	return l->n_jobs >= SEND_JOBS_IN_LANE + (told ? 1U : 0U);
+}
+
 const char *send_job_begin(struct send *s, const struct ipc_job *m)
 {
 	struct lane *l = lane_find(s, m->lane);
@@ -100,7 +109,7 @@ const char *send_job_begin(struct send *s, const struct ipc_job *m)
 	struct id id;
 
 	if (s->n_jobs >= SEND_JOBS_MAX || m->job == 0 || find(s, m->job) || find_lost(s, m->job) ||
-	    !id_parse(m->id, &id) || (l && l->n_jobs >= SEND_JOBS_IN_LANE))
+	    !id_parse(m->id, &id) || (l && has_too_many(l)))
 		return "a job too many, or twice";
 	j = calloc(1, sizeof(*j));
 	if (!j)
@@ -318,6 +327,7 @@ void send_job_result(struct send_job *j, const struct smtp_client_ask *a)
 			 a->in_doubt ? " (it may have been delivered)" : "");
 	m.job_result.text = slice_str(text);
 	count(j->send, a);
+	j->told++;
 	if (j->send->queue)
 		channel_send(j->send->queue, &m, -1);
 }

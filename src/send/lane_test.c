@@ -413,6 +413,27 @@ static void test_plain(void **state)
 	assert_int_equal(v->connections, 1);
 }
 
+/* Its only recipient is refused, and queue has room for another job at once: the server's answer to the
+ * end of the message may take long. */
+static void test_refused_is_over_for_queue(void **state)
+{
+	char route[256];
+	struct server *v = serve(address(1), 0,
+				 SCRIPT(HELLO, "S 250 smart.test", "C MAIL", "S 250 ok", "C RCPT",
+					"S 550 5.1.1 no", "C RSET", "HANG"));
+
+	(void)state;
+	snprintf(route, sizeof(route), "    via: host\n    hosts: [%s]\n    port: %u\n", address(1), v->port);
+	configure(route);
+	open_lane(1);
+	is_ready(v->port, IPC_SECURITY_CLEAR);
+	for (uint64_t i = 1; i <= 4; i++)
+		job(i, 1, false);
+	assert_int_equal(hear(), IPC_TYPE_job_result);
+	assert_int_equal(m.job_result.result, IPC_JOB_FAILED);
+	job(5, 1, false);
+}
+
 static void test_resolved(void **state)
 {
 	unsigned char key[2][IPC_SITE_KEY];
@@ -816,6 +837,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_plain),
+		TEST(test_refused_is_over_for_queue),
 		TEST(test_resolved),
 		TEST(test_opportunistic),
 		TEST(test_falls_back),

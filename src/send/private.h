@@ -100,6 +100,7 @@ struct send_job {
 	struct smtp_client_message message;
 	struct smtp_client_rcpt *to;
 	uint32_t *number_of; /* of each in to */
+	uint32_t told;	     /* recipients that queue has had the result of */
 	uint64_t sent;	     /* octets of headers and body given to the engine */
 	uint64_t begun_ms;
 };
