@@ -11,6 +11,7 @@
 #define GATHER_MS     2000   /* from the first failure of a message to its report */
 #define GATHER_MAX_MS 60000  /* while others of its recipients are under way */
 #define AGAIN_MS      60000  /* what could not be made or stored */
+#define FULL_MS	      5000   /* while the disk is full */
 #define PENDING_MAX   100000 /* messages; more are looked for in the spool, later */
 #define TURN	      8	     /* reports begun in one turn */
 #define LOOK_TURN     256    /* messages looked at in one turn */
@@ -367,6 +368,10 @@ static void work(struct bounce *b, struct pending *p)
 	}
 	if (gathers(b, p)) {
 		bounce_wait_until(b, p, b->now_ms + GATHER_MS);
+		return;
+	}
+	if (spool_accepting(b->sp) == -ENOSPC) { /* nobody's fault, and nothing to be logged for each */
+		bounce_wait_until(b, p, b->now_ms + FULL_MS);
 		return;
 	}
 	end_report(b, p); /* keeper did not answer in time */

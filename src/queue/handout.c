@@ -198,7 +198,8 @@ static bool hand_out(struct handout *h, uint64_t now_ms)
 
 	for (; n < JOBS_TURN && schedule_next_doomed(h->schedule, now_ms, &due, &why); n++)
 		handout_doomed(h, &due, &why, now_ms);
-	for (; n < JOBS_TURN && schedule_next_job(h->schedule, now_ms, &due); n++)
+	for (; n < JOBS_TURN && now_ms >= h->full_until_ms && schedule_next_job(h->schedule, now_ms, &due);
+	     n++)
 		begin_job(h, &due, now_ms);
 	return n < JOBS_TURN;
 }
@@ -255,6 +256,7 @@ bool handout_next_silent(struct handout *h, bool *ret_local, unsigned *ret_index
 void handout_shift(struct handout *h, int64_t by_ms)
 {
 	port25_shift(&h->port25, by_ms);
+	h->full_until_ms = 0;
 }
 
 /* ---- messages ---- */

@@ -6,6 +6,7 @@
 #include "queue/handout_private.h"
 
 #define BODY_MAX  (2U << 20) /* in memory: the ceiling of spool.body_memory */
+#define FULL_MS	  1000	     /* then a full disk is tried again */
 #define WHOLE_MAX 65536	     /* octets of a message that is read with one call */
 
 /* All of a body that is not in a file of its own. */
@@ -104,6 +105,11 @@ static void not_handed_over(struct handout *h, const struct schedule_job *due, c
 				   .status = SLICE_LIT("5.3.0"),
 				   .text = SLICE_LIT("the stored message is damaged") };
 
+	if (error == -ENOSPC) { /* whoever looks at the disk says so; it is the same for all messages */
+		h->full_until_ms = now_ms + FULL_MS;
+		schedule_give_back(h->schedule, due->number, h->full_until_ms);
+		return;
+	}
 	LOG(LOG_ERR, "not-handed-over", LOG_S("id", id_slice(&due->id)), LOG_ERRNO(error));
 	if (error == -ENOENT) {
 		schedule_remove(h->schedule, &due->id);

@@ -34,6 +34,7 @@ struct handout {
 	struct bounce *bounce;	   /* or NULL */
 	struct route_rule *rules;  /* of the configuration's replies */
 	size_t n_rules;
+	uint64_t full_until_ms; /* the disk takes no attempt: nothing is handed out */
 	struct handout_counters count;
 };
 

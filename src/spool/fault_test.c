@@ -241,6 +241,30 @@ static void outcomes_wait_for_space(void **state)
 	assert_int_equal(state_of(p, &b), -ENOENT);
 }
 
+/* What nobody would know of after a restart is not begun. */
+static void attempts_wait_for_space(void **state)
+{
+	struct place *p = *state;
+	struct id a = put(p, 100), b = put(p, 100);
+	struct spool_recipient r;
+
+	disk_sim_capacity(p->sim, 1);
+	assert_int_equal(spool_mark(p->sp, &a, 0, SPOOL_MARK_ATTEMPT, SLICE_LIT("")), -ENOSPC);
+	assert_int_equal(spool_recipient(p->sp, &a, 0, &r, NULL), 0);
+	assert_false(r.attempted);
+	/* Of one begun before, the outcome is kept in mind. */
+	assert_int_equal(spool_mark(p->sp, &b, 0, SPOOL_MARK_DEFERRED, SLICE_LIT("451 later")), 0);
+	assert_int_equal(spool_mark(p->sp, &a, 0, SPOOL_MARK_ATTEMPT, SLICE_LIT("")), -ENOSPC);
+	disk_sim_capacity(p->sim, 0);
+	assert_int_equal(spool_mark(p->sp, &a, 0, SPOOL_MARK_ATTEMPT, SLICE_LIT("")), 0);
+	ticks(p, 3);
+	power_cut(p);
+	assert_int_equal(spool_recipient(p->sp, &a, 0, &r, NULL), 0);
+	assert_true(r.attempted);
+	assert_int_equal(spool_recipient(p->sp, &b, 0, &r, NULL), 0);
+	assert_true(r.deferred);
+}
+
 static void short_writes_do_no_harm(void **state)
 {
 	static const size_t most[] = { 1, 7, 33, 500 };
@@ -635,6 +659,7 @@ int main(void)
 		ROW(says_so_before_it_is_full),
 		ROW(a_full_disk_refuses_and_recovers),
 		ROW(outcomes_wait_for_space),
+		ROW(attempts_wait_for_space),
 		ROW(short_writes_do_no_harm),
 		ROW(a_failed_sync_is_final),
 		ROW(a_failed_log_sync_is_final),

@@ -107,6 +107,16 @@ void outcome_flush(struct spool *sp)
 	}
 }
 
+static bool no_room(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT || r == -EMFILE || r == -ENFILE;
+}
+
+static bool is_attempt(const struct record_event *e)
+{
+	return e->type == RECORD_MARK && e->what == SPOOL_MARK_ATTEMPT;
+}
+
 int outcome_event(struct spool *sp, const struct record_event *e)
 {
 	unsigned char room[4096];
@@ -124,8 +134,10 @@ int outcome_event(struct spool *sp, const struct record_event *e)
 		r = -ENOSPC;
 	else
 		r = log_write(sp, e->type, buf_slice(&b));
-	if (r == -ENOSPC || r == -EDQUOT || r == -EMFILE || r == -ENFILE) {
-		r = backlog_put(sp, e->type, buf_slice(&b));
+	if (no_room(r)) {
+		/* An attempt can wait: begun now, nobody would know of it after a restart. */
+		if (!is_attempt(e))
+			r = backlog_put(sp, e->type, buf_slice(&b));
 	} else if (r < 0 && r != -ENOMEM && r != -EMSGSIZE) {
 		pthread_mutex_lock(&sp->lock);
 		if (sp->failed == 0)
@@ -262,6 +274,8 @@ static int record_it(struct spool *sp, const struct id *id, struct record_event 
 	ev->number = now_ms();
 	/* Applied even if it could not be written: this process must not deliver twice. */
 	r = outcome_event(sp, ev);
+	if (no_room(r) && is_attempt(ev))
+		return r;
 	return outcome_apply(sp, ev) ? r : -ENOMEM;
 }
 

@@ -105,9 +105,10 @@ enum spool_mark {
 
 /* Written at once; synced with the next commit, but while commits keep coming only
  * every tenth of a second; without any within a second.  When the last recipient has an outcome the message
- * is gone. 0, -ENOENT, or negative errno. */
+ * is gone.  On a full disk it waits in memory.  0, -ENOENT, or negative errno. */
 int spool_outcome(struct spool *sp, const struct id *id, uint32_t recipient, enum spool_outcome what);
-/* detail: up to 1 KiB, kept with the mark; the newest of a kind counts. */
+/* detail: up to 1 KiB, kept with the mark; the newest of a kind counts.  An attempt that a full disk does not
+ * take is not to be made: -ENOSPC. */
 int spool_mark(struct spool *sp, const struct id *id, uint32_t recipient, enum spool_mark what,
 	       struct slice detail);
 
