@@ -4,7 +4,6 @@ log, and each is full in turn.  The rest of the server goes on, and all of it wh
 The disks are tmpfs in a mount namespace of this process alone; where that may not be made the
 tests are skipped.
 """
-import ctypes
 import errno
 import grp
 import os
@@ -13,56 +12,10 @@ import smtplib
 import time
 
 import pytest
+from disk import Disk
 from fault import FaultyServer, Load
 
-MS_RDONLY, MS_REMOUNT, MS_REC, MS_PRIVATE, MNT_DETACH = 1, 32, 0x4000, 1 << 18, 2
-CLONE_NEWNS = 0x20000
 SIZE = {'spool': 32, 'mail': 96, 'accounts': 8, 'ledger': 8, 'log': 16}  # MiB
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def call(name, *args):
-    if getattr(libc, name)(*args) != 0:
-        e = ctypes.get_errno()
-        raise OSError(e, f'{name}: {os.strerror(e)}')
-
-
-@pytest.fixture(scope='module')
-def namespace():
-    try:
-        call('unshare', CLONE_NEWNS)
-        call('mount', b'none', b'/', None, MS_REC | MS_PRIVATE, None)
-    except OSError as e:
-        pytest.skip(f'needs a mount namespace of its own: {e}')
-
-
-class Disk:
-    """A tmpfs of that many MiB."""
-
-    def __init__(self, path, mib):
-        self.path = path
-        os.makedirs(path, exist_ok=True)
-        call('mount', b'tmpfs', path.encode(), b'tmpfs', 0, f'size={mib}m,mode=0755'.encode())
-
-    def fill(self, leave=0):
-        """Until no more goes in; then so many octets are given back."""
-        with open(os.path.join(self.path, 'filler'), 'ab') as f:
-            for size in (1 << 20, 4096):
-                try:
-                    while True:
-                        os.write(f.fileno(), bytes(size))
-                except OSError as e:
-                    assert e.errno == errno.ENOSPC
-            f.truncate(max(0, os.path.getsize(f.name) - leave))
-
-    def empty(self):
-        os.unlink(os.path.join(self.path, 'filler'))
-
-    def read_only(self, yes):
-        call('mount', b'tmpfs', self.path.encode(), b'tmpfs', MS_REMOUNT | (MS_RDONLY if yes else 0), None)
-
-    def gone(self):
-        call('umount2', self.path.encode(), MNT_DETACH)
 
 
 @pytest.fixture(scope='module')
