@@ -4,9 +4,13 @@
 Parts: check, build (gcc, clang), unit (cmocka programs and dialogs, printing TAP),
 system (pytest against a running server), fuzz (each target for a few seconds).
 --full adds every crash point, mutants and valgrind.
+
+Tests wait most of their time, so several run at once. What no test needs (clang's
+warnings, fuzz targets) is compiled and run beside them, with what processor time they leave.
 """
 import argparse
 import concurrent.futures
+import functools
 import glob
 import os
 import re
@@ -14,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ET
 
@@ -22,6 +27,8 @@ os.chdir(TOP)
 
 ASAN = 'abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1'
 SHOWN = 120  # lines of what a failed program said
+AT_ONCE = 2 * os.cpu_count()  # test programs
+BESIDE = ['nice', '-n', '10']  # a command that takes what others leave
 ENV = dict(os.environ, ASAN_OPTIONS=ASAN, UBSAN_OPTIONS='print_stacktrace=1:halt_on_error=1')
 
 
@@ -29,8 +36,13 @@ class Tally:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
         self.failures = []
+        self.lock = threading.Lock()
 
-    def add(self, name, passed, failed, skipped, seconds, output=''):
+    def add(self, *result):
+        with self.lock:
+            self.count(*result)
+
+    def count(self, name, passed, failed, skipped, seconds, output=''):
         self.passed += passed
         self.failed += failed
         self.skipped += skipped
@@ -90,26 +102,36 @@ def programs(kind, suffix):
                   if f.endswith(suffix) and os.access(os.path.join(folder, f), os.X_OK))
 
 
-def unit(tally, kind, full, wrap=(), label='unit'):
+def together(tally, jobs, at_once=AT_ONCE):
+    """Runs jobs, functions that return what Tally.add takes; each result is shown when it is there."""
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(job) for job in jobs]):
+            tally.add(*done.result())
+
+
+def units(kind, full, wrap=(), label='unit'):
+    """A job for each test program of build/KIND."""
     env = dict(ENV)
     if full:
         env['POSTERN_FULL'] = '1'
     timeout = 3600 if full or wrap else 600  # under valgrind a password hash takes a minute
 
     def one(program):
-        return program, run([*wrap, program], timeout, env)
+        status, out, seconds = run([*wrap, program], timeout, env)
+        return f'{label} {os.path.basename(program)}', *tap(out, status), seconds, out
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for program, (status, out, seconds) in pool.map(one, programs(kind, '_test')):
-            tally.add(f'{label} {os.path.basename(program)}', *tap(out, status), seconds, out)
+    return [functools.partial(one, p) for p in programs(kind, '_test')]
 
 
 # These hold a server to a time: nothing runs beside them.
 ALONE = {'test_accounts', 'test_drip', 'test_killed'}
+# These take longest: whoever starts them last waits for them.
+FIRST = {'test_bench', 'test_bounces', 'test_dovecot', 'test_fallback', 'test_ports_limits', 'test_rogue', 'test_serve', 'test_testssl'}
 
 
-def pytests(tally, folders, binary, full=False):
-    """Each file by itself: its result is seen at once, and it has a time-out of its own."""
+def pytests(folders, binary, full=False):
+    """A job for each file, so that its result is seen at once, and it has a time-out of its own.
+    Returns those that may run together, and those that may not."""
     env = dict(ENV, POSTERN_BIN=os.path.join(TOP, binary), **({'POSTERN_FULL': '1'} if full else {}))
 
     def one(path):
@@ -132,16 +154,13 @@ def pytests(tally, folders, binary, full=False):
         return os.path.basename(path)[:-len('.py')]
 
     paths = [p for folder in folders for p in sorted(glob.glob(f'{folder}/test_*.py'))]
-    # Most of them wait most of the time: two at once.
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for result in pool.map(one, [p for p in paths if name_of(p) not in ALONE]):
-            tally.add(*result)
-    for p in paths:
-        if name_of(p) in ALONE:
-            tally.add(*one(p))
+    paths.sort(key=lambda p: name_of(p) not in FIRST)
+    return ([functools.partial(one, p) for p in paths if name_of(p) not in ALONE],
+            [functools.partial(one, p) for p in paths if name_of(p) in ALONE])
 
 
-def fuzz(tally, seconds_each):
+def fuzz(seconds_each):
+    """A job for each fuzz target."""
     def one(target):
         name = os.path.basename(target)
         corpus = f'fuzz/corpus/{name}'
@@ -152,18 +171,16 @@ def fuzz(tally, seconds_each):
                 cmd.append(corpus)
             if os.path.exists(f'fuzz/{name}.dict'):
                 cmd.append(f'-dict=fuzz/{name}.dict')
-            status, out, seconds = run(cmd, seconds_each + 300)
+            status, out, seconds = run([*BESIDE, *cmd], seconds_each + 300)
             for crash in sorted(os.listdir(found)):
                 if crash.startswith(('crash-', 'leak-', 'timeout-', 'oom-')):
                     keep = os.path.join('build', crash)
                     os.replace(os.path.join(found, crash), keep)
                     out += f'\nthe input is kept: {keep}\n'
             runs = re.search(r'number_of_executed_units: (\d+)', out)
-            return name, status, out, seconds, int(runs.group(1)) if runs else 0
+        return (f'fuzz {name} ({int(runs.group(1)) if runs else 0} runs)', int(status == 0), int(status != 0), 0, seconds, out)
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, status, out, seconds, runs in pool.map(one, programs('fuzz', '_fuzz')):
-            tally.add(f'fuzz {name} ({runs} runs)', int(status == 0), int(status != 0), 0, seconds, out)
+    return [functools.partial(one, p) for p in programs('fuzz', '_fuzz')]
 
 
 def main():
@@ -179,29 +196,39 @@ def main():
 
     if 'check' in parts:
         step(tally, 'check (layers, format, banned, man pages)', ['scripts/check'])
-    kinds = []
-    if {'unit', 'system', 'build'} & set(parts):
-        kinds.append('test')
-    if 'build' in parts:
-        kinds += ['clang', 'release']
-    if 'fuzz' in parts or 'mutants' in parts:
-        kinds.append('fuzz')
-    if 'valgrind' in parts:
-        kinds.append('plain')
-    built = {k for k in kinds if step(tally, f'build {k}, no warnings', ['scripts/build', k], 1200)}
-    if 'unit' in parts and 'test' in built:
-        unit(tally, 'test', args.full)
-    if 'system' in parts and 'test' in built:
-        pytests(tally, ['tests/system', 'tests/lab', 'tests/fault', 'tests/interop'], 'build/test/postern', args.full)
-    if 'fuzz' in parts and 'fuzz' in built:
-        fuzz(tally, fuzz_seconds)
-    if 'mutants' in parts and 'fuzz' in built:
+
+    def build(kind, beside=()):
+        return step(tally, f'build {kind}, no warnings', [*beside, 'scripts/build', kind], 1200)
+
+    def rest():
+        """What no test of the first kinds needs; returns whether fuzz targets are there."""
+        built = {'fuzz', 'mutants'} & set(parts) and build('fuzz', BESIDE)
+        if 'build' in parts:
+            build('clang', BESIDE)
+        if 'fuzz' in parts and built:
+            together(tally, fuzz(fuzz_seconds), os.cpu_count())
+        return built
+
+    built = {'unit', 'system', 'build'} & set(parts) and build('test')
+    if {'system', 'build'} & set(parts):
+        build('release')
+    crowd, alone = [], []
+    if 'system' in parts and built:
+        crowd, alone = pytests(['tests/system', 'tests/lab', 'tests/fault', 'tests/interop'], 'build/test/postern', args.full)
+    if 'unit' in parts and built:
+        crowd += units('test', args.full)
+    with concurrent.futures.ThreadPoolExecutor(1) as background:
+        fuzz_built = background.submit(rest)
+        together(tally, crowd)
+    fuzz_built = fuzz_built.result()
+    together(tally, alone, 1)
+    if 'mutants' in parts and fuzz_built:
         step(tally, 'mutants: each is caught by its target', ['/usr/bin/python3', 'scripts/mutants.py'], 5400)
-    if 'valgrind' in parts and 'plain' in built:
-        unit(tally, 'plain', False, ['valgrind', '-q', '--error-exitcode=9', '--leak-check=full',
-                                     '--errors-for-leak-kinds=definite', '--fair-sched=yes',
-                                     '--suppressions=tests/valgrind/unit.supp'], 'valgrind')
-        pytests(tally, ['tests/valgrind'], 'build/plain/postern')
+    if 'valgrind' in parts and build('plain'):
+        together(tally, units('plain', False, ['valgrind', '-q', '--error-exitcode=9', '--leak-check=full',
+                                               '--errors-for-leak-kinds=definite', '--fair-sched=yes',
+                                               '--suppressions=tests/valgrind/unit.supp'], 'valgrind'), os.cpu_count())
+        together(tally, pytests(['tests/valgrind'], 'build/plain/postern')[0], os.cpu_count())
         step(tally, 'a million deferred messages: memory, start, listing',
              ['env', 'POSTERN_MILLION=1000000', 'build/plain/queue-million_test'], 900)
     skip = f', {tally.skipped} skipped' if tally.skipped else ''
