@@ -11,80 +11,18 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "base/list.h"
 #include "base/log.h"
 #include "base/turn.h"
-#include "deliver/rounds.h"
-#include "role/role.h"
+#include "role/local_private.h"
 #include "role/usage.h"
 
-#define JOBS_MAX      64
-#define MAILBOXES_MAX 128
-#define BODY_MAX      (2U << 20) /* in memory; larger ones come as a descriptor */
-#define WINDOW	      (2U << 20) /* octets of jobs that queue may have under way; the last may pass it */
-#define QUOTA_MS      2000	 /* then keeper does not answer, and mail goes first */
-#define NICE	      5 /* where both want a processor acceptance goes first; delivery has a quarter of it */
+#define WINDOW (2U << 20) /* octets of jobs that queue may have under way; the last may pass it */
+#define NICE   5 /* where both want a processor acceptance goes first; delivery has a quarter of it */
 
-struct job;
-
-struct target {
-	struct rounds_item delivery;
-	struct job *job;
-	struct target *next;
-	uint32_t recipient;
-	uint64_t quota;				 /* octets; 0: any */
-	bool asked;				 /* keeper has not told it yet */
-	struct slice mailbox, address, original; /* in bytes */
-	unsigned char bytes[];
-};
-
-struct job {
-	struct list link;
-	struct local *local;
-	bool lost; /* its queue is gone: answer nobody */
-	uint64_t number;
-	uint64_t body_size;
-	int body_fd;
-	struct buf body, text; /* text: id, sender, headers */
-	size_t sender_n;
-	struct target *targets, **last;
-	unsigned n, working;
-	size_t cost;
-	unsigned asking; /* quotas that keeper has not told yet */
-	uint64_t asked_ms;
-	bool complete;
-	bool lacking; /* something of it could not be kept: every mailbox is deferred */
-	atomic_bool give_up;
-};
-
-/* A job that there was no memory for at all: answered as it comes. */
-struct turned_down {
-	uint64_t number;
-	size_t cost;
-	bool open;
-};
-
-struct local {
-	struct role *role;
-	struct maildir_setup maildir;
-	char hostname[256];
-	struct rounds *rounds;
-	bool full_is_final;
-	bool quotas; /* keeper says that there are some */
-	uv_timer_t patience;
-	uint64_t quotas_unknown;
-	struct list jobs;
-	struct turned_down turned_down[JOBS_MAX];
-	unsigned n_jobs;    /* of the queue that is there */
-	unsigned n_working; /* begun and not finished, lost ones too */
-	bool draining;
-	uint64_t delivered, deferred, failed, octets;
-};
-
-static void job_free(struct job *j)
+static void job_free(struct local_job *j)
 {
 	while (j->targets) {
-		struct target *t = j->targets;
+		struct local_target *t = j->targets;
 
 		j->targets = t->next;
 		free(t);
@@ -97,27 +35,27 @@ static void job_free(struct job *j)
 	free(j);
 }
 
-static struct slice job_id(const struct job *j)
+static struct slice job_id(const struct local_job *j)
 {
 	return slice_head(buf_slice(&j->text), IPC_ID_LEN);
 }
 
-static struct slice job_sender(const struct job *j)
+static struct slice job_sender(const struct local_job *j)
 {
 	return slice_head(slice_tail(buf_slice(&j->text), IPC_ID_LEN), j->sender_n);
 }
 
-static struct slice job_headers(const struct job *j)
+static struct slice job_headers(const struct local_job *j)
 {
 	return slice_tail(buf_slice(&j->text), IPC_ID_LEN + j->sender_n);
 }
 
-static struct job *find(struct local *l, uint64_t number)
+struct local_job *local_job_find(struct local *l, uint64_t number)
 {
 	struct list *at, *after;
 
 	LIST_EACH (&l->jobs, at, after) {
-		struct job *j = container_of(at, struct job, link);
+		struct local_job *j = container_of(at, struct local_job, link);
 
 		if (j->number == number)
 			return j;
@@ -127,7 +65,7 @@ static struct job *find(struct local *l, uint64_t number)
 
 /* ---- the outcome ---- */
 
-static void send_credit(struct local *l, uint64_t job, size_t octets)
+void local_send_credit(struct local *l, uint64_t job, size_t octets)
 {
 	struct ipc_message m = { .type = IPC_TYPE_job_credit,
 				 .job_credit = { .job = job, .octets = (uint32_t)octets } };
@@ -152,7 +90,7 @@ static void send_result(struct local *l, uint64_t job, uint32_t recipient, uint8
 		channel_send(ch, &m, -1);
 }
 
-static void answer(struct local *l, const struct target *t)
+static void answer(struct local *l, const struct local_target *t)
 {
 	static const uint8_t kinds[] = { [MAILDIR_DELIVERED] = IPC_JOB_DELIVERED,
 					 [MAILDIR_DEFERRED] = IPC_JOB_DEFERRED,
@@ -162,14 +100,13 @@ static void answer(struct local *l, const struct target *t)
 		    t->delivery.outcome.status, t->delivery.outcome.text);
 }
 
-/* For want of memory: nobody waits for more than this one recipient. */
-static void defer(struct local *l, uint64_t job, uint32_t recipient)
+void local_defer(struct local *l, uint64_t job, uint32_t recipient)
 {
 	l->deferred++;
 	send_result(l, job, recipient, IPC_JOB_DEFERRED, "4.3.0", "local delivery is out of memory");
 }
 
-static void count_outcome(struct local *l, const struct target *t)
+static void count_outcome(struct local *l, const struct local_target *t)
 {
 	const struct maildir_outcome *o = &t->delivery.outcome;
 
@@ -187,13 +124,13 @@ static void count_outcome(struct local *l, const struct target *t)
 	    LOG_STR("step", o->step), LOG_ERRNO(o->error), LOG_STR("advice", o->advice ? o->advice : ""));
 }
 
-static void job_over(struct job *j)
+static void job_over(struct local_job *j)
 {
 	struct local *l = j->local;
 
 	if (!j->lost) {
 		l->n_jobs--;
-		send_credit(l, j->number, j->cost);
+		local_send_credit(l, j->number, j->cost);
 	}
 	if (j->complete)
 		l->n_working--;
@@ -204,8 +141,8 @@ static void job_over(struct job *j)
 
 static void on_delivered(void *arg, struct rounds_item *item)
 {
-	struct target *t = container_of(item, struct target, delivery);
-	struct job *j = t->job;
+	struct local_target *t = container_of(item, struct local_target, delivery);
+	struct local_job *j = t->job;
 	const char *before = turn_doing("delivered messages");
 
 	(void)arg;
@@ -220,9 +157,9 @@ static void on_delivered(void *arg, struct rounds_item *item)
 
 /* ---- the work ---- */
 
-static void set_message(const struct target *t, struct maildir_message *m)
+static void set_message(const struct local_target *t, struct maildir_message *m)
 {
-	const struct job *j = t->job;
+	const struct local_job *j = t->job;
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -242,17 +179,16 @@ static void set_message(const struct target *t, struct maildir_message *m)
 	};
 }
 
-/* All of it is here, and the quotas are known or will not be. */
-static void begin(struct local *l, struct job *j)
+void local_job_begin(struct local *l, struct local_job *j)
 {
-	struct target *next;
+	struct local_target *next;
 
 	j->working = 1; /* ours, so that the job outlives this loop */
-	for (struct target *t = j->targets; t; t = next) {
+	for (struct local_target *t = j->targets; t; t = next) {
 		next = t->next;
 		j->working++;
 		if (j->lacking) {
-			defer(l, j->number, t->recipient);
+			local_defer(l, j->number, t->recipient);
 			j->working--;
 			continue;
 		}
@@ -264,230 +200,11 @@ static void begin(struct local *l, struct job *j)
 	rounds_go(l->rounds);
 }
 
-/* ---- quotas ---- */
-
-/* Keeper is silent or gone: what it has not told counts as no quota. */
-static void ask_no_more(struct local *l, struct job *j)
-{
-	for (struct target *t = j->targets; t; t = t->next) {
-		l->quotas_unknown += t->asked;
-		t->asked = false;
-	}
-	j->asking = 0;
-	begin(l, j);
-}
-
-static void ask_no_more_after(struct local *l, uint64_t patience_ms)
-{
-	uint64_t now = uv_now(l->role->loop);
-	struct list *at, *after;
-
-	LIST_EACH (&l->jobs, at, after) {
-		struct job *j = container_of(at, struct job, link);
-
-		if (j->asking > 0 && now - j->asked_ms >= patience_ms)
-			ask_no_more(l, j);
-	}
-}
-
-static void on_patience(uv_timer_t *t)
-{
-	struct local *l = t->data;
-	struct list *at, *after;
-
-	ask_no_more_after(l, QUOTA_MS / 2);
-	LIST_EACH (&l->jobs, at, after)
-		if (container_of(at, struct job, link)->asking > 0) {
-			uv_timer_start(t, on_patience, QUOTA_MS / 2, 0);
-			return;
-		}
-}
-
-static void ask_quotas(struct local *l, struct job *j)
-{
-	struct channel *keeper = role_peer(l->role, IPC_KEEPER, 0);
-
-	j->complete = true;
-	l->n_working++;
-	j->asked_ms = uv_now(l->role->loop);
-	for (struct target *t = j->targets; t && l->quotas && keeper; t = t->next) {
-		struct ipc_message m = {
-			.type = IPC_TYPE_quota,
-			.quota = { .job = j->number, .recipient = t->recipient, .mailbox = t->mailbox }
-		};
-
-		if (channel_send(keeper, &m, -1) < 0)
-			break;
-		t->asked = true;
-		j->asking++;
-	}
-	if (j->asking == 0)
-		begin(l, j);
-	else if (!uv_is_active((uv_handle_t *)&l->patience))
-		uv_timer_start(&l->patience, on_patience, QUOTA_MS, 0);
-}
-
-static const char *on_quota_is(struct local *l, const struct ipc_quota_is *m)
-{
-	struct job *j = find(l, m->job);
-	struct target *t = j ? j->targets : NULL;
-
-	while (t && !(t->recipient == m->recipient && t->asked))
-		t = t->next;
-	if (!t)
-		return NULL; /* too late */
-	t->asked = false;
-	t->quota = m->octets;
-	if (--j->asking == 0)
-		begin(l, j);
-	return NULL;
-}
-
-/* ---- what queue says ---- */
-
-static struct turned_down *find_turned_down(struct local *l, uint64_t number)
-{
-	for (unsigned i = 0; i < JOBS_MAX; i++)
-		if (l->turned_down[i].open && l->turned_down[i].number == number)
-			return &l->turned_down[i];
-	return NULL;
-}
-
-static const char *turn_down(struct local *l, uint64_t number, size_t cost)
-{
-	for (unsigned i = 0; i < JOBS_MAX; i++) {
-		struct turned_down *t = &l->turned_down[i];
-
-		if (t->open)
-			continue;
-		*t = (struct turned_down){ .number = number, .cost = cost, .open = true };
-		return NULL;
-	}
-	return "more open jobs than there can be";
-}
-
-static const char *on_job(struct local *l, const struct ipc_job *m)
-{
-	struct job *j;
-
-	if (l->n_jobs >= JOBS_MAX || find(l, m->job) || find_turned_down(l, m->job) || m->id.n != IPC_ID_LEN)
-		return "a job too many, or twice";
-	j = calloc(1, sizeof(*j));
-	if (!j)
-		return turn_down(l, m->job, m->sender.n + m->headers.n);
-	j->local = l;
-	j->number = m->job;
-	j->body_size = m->body_size;
-	j->body_fd = -1;
-	j->last = &j->targets;
-	j->sender_n = m->sender.n;
-	j->cost = m->sender.n + m->headers.n;
-	buf_init(&j->body, BODY_MAX);
-	buf_init(&j->text, IPC_ID_LEN + IPC_ADDRESS_MAX + IPC_CHUNK_MAX);
-	buf_put(&j->text, m->id);
-	buf_put(&j->text, m->sender);
-	buf_put(&j->text, m->headers);
-	list_push_back(&l->jobs, &j->link);
-	l->n_jobs++;
-	j->lacking = !buf_ok(&j->text);
-	return NULL;
-}
-
-static struct slice keep(struct target *t, size_t *at, struct slice s)
-{
-	unsigned char *p = t->bytes + *at;
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	*at += s.n;
-	return slice_of(p, s.n);
-}
-
-static const char *on_mailbox(struct local *l, const struct ipc_job_mailbox *m)
-{
-	struct job *j = find(l, m->job);
-	struct turned_down *no = find_turned_down(l, m->job);
-	size_t size = m->mailbox.n + m->address.n + m->original.n, at = 0;
-	struct target *t;
-
-	if (no) {
-		no->cost += size;
-		defer(l, m->job, m->recipient);
-		return NULL;
-	}
-	if (!j || j->complete || j->n >= MAILBOXES_MAX)
-		return "a mailbox of no open job, or one too many";
-	j->n++;
-	j->cost += size;
-	t = calloc(1, sizeof(*t) + size);
-	if (!t) {
-		defer(l, m->job, m->recipient);
-		return NULL;
-	}
-	t->job = j;
-	t->recipient = m->recipient;
-	t->mailbox = keep(t, &at, m->mailbox);
-	t->address = keep(t, &at, m->address);
-	t->original = keep(t, &at, m->original);
-	*j->last = t;
-	j->last = &t->next;
-	return NULL;
-}
-
-static const char *on_body(struct local *l, const struct ipc_job_body *m, int *fd)
-{
-	struct job *j = find(l, m->job);
-	struct turned_down *no = find_turned_down(l, m->job);
-	struct stat st;
-
-	if (no) {
-		no->cost += m->data.n;
-		return NULL;
-	}
-	if (!j || j->complete || j->body_fd >= 0)
-		return "a body of no open job";
-	if (!m->in_file) {
-		j->cost += m->data.n;
-		if (!j->lacking && m->data.n > buf_room(&j->body))
-			return "a body too long";
-		buf_put(&j->body, m->data);
-		j->lacking |= !buf_ok(&j->body);
-		return NULL;
-	}
-	if (*fd < 0) { /* the kernel had none for us: see channel.h */
-		j->lacking = true;
-		return NULL;
-	}
-	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return "a body that is no file";
-	j->body_fd = *fd;
-	*fd = -1;
-	return NULL;
-}
-
-static const char *on_end(struct local *l, const struct ipc_job_end *m)
-{
-	struct job *j = find(l, m->job);
-	struct turned_down *no = find_turned_down(l, m->job);
-
-	if (no) {
-		no->open = false;
-		send_credit(l, no->number, no->cost);
-		return NULL;
-	}
-	if (!j || j->complete || j->n == 0)
-		return "the end of no open job";
-	if (!j->lacking && j->body_fd < 0 && j->body.n != j->body_size)
-		return "a body of another size than was said";
-	ask_quotas(l, j);
-	return NULL;
-}
-
 static void local_message(struct role *r, enum ipc_role who, unsigned index, const struct ipc_message *m,
 			  int *fd)
 {
 	struct local *l = r->state;
-	const char *broken = "a message that local does not know";
+	const char *broken = NULL;
 
 	if (who == IPC_QUEUE && l->draining)
 		return; /* queue sees our channel close and hands it out again */
@@ -496,15 +213,11 @@ static void local_message(struct role *r, enum ipc_role who, unsigned index, con
 		return;
 	}
 	if (who == IPC_KEEPER && m->type == IPC_TYPE_quota_is)
-		broken = on_quota_is(l, &m->quota_is);
-	if (who == IPC_QUEUE && m->type == IPC_TYPE_job)
-		broken = on_job(l, &m->job);
-	else if (who == IPC_QUEUE && m->type == IPC_TYPE_job_mailbox)
-		broken = on_mailbox(l, &m->job_mailbox);
-	else if (who == IPC_QUEUE && m->type == IPC_TYPE_job_body)
-		broken = on_body(l, &m->job_body, fd);
-	else if (who == IPC_QUEUE && m->type == IPC_TYPE_job_end)
-		broken = on_end(l, &m->job_end);
+		local_quota_is(l, &m->quota_is);
+	else if (who == IPC_QUEUE)
+		broken = local_intake(l, m, fd);
+	else
+		broken = "a message that local does not know";
 	if (broken)
 		role_peer_broken(r, who, index, broken);
 }
@@ -517,16 +230,16 @@ static void local_peer(struct role *r, enum ipc_role who, unsigned index, struct
 	(void)index;
 	if (who == IPC_KEEPER) {
 		l->quotas = false; /* until it says so */
-		ask_no_more_after(l, 0);
+		local_quota_give_up(l, 0);
 	}
 	if (who != IPC_QUEUE)
 		return;
 	if (ch) {
-		send_credit(l, 0, WINDOW);
+		local_send_credit(l, 0, WINDOW);
 		return;
 	}
 	LIST_EACH (&l->jobs, at, after) {
-		struct job *j = container_of(at, struct job, link);
+		struct local_job *j = container_of(at, struct local_job, link);
 
 		j->lost = true;
 		atomic_store(&j->give_up, true);
@@ -576,11 +289,7 @@ static int local_open(struct role *r)
 
 static int local_start(struct role *r)
 {
-	struct local *l = r->state;
-
-	uv_timer_init(r->loop, &l->patience);
-	l->patience.data = l;
-	uv_unref((uv_handle_t *)&l->patience);
+	local_quota_start(r->state);
 	return 0;
 }
 
