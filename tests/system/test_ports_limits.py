@@ -15,7 +15,8 @@ def limited(make_server):
     more = {'impatient': {'role': 'relay', 'port': 26, 'addresses': ['127.0.0.1'], 'session_timeout': '10s'},
             'steady': {'role': 'relay', 'port': 28, 'addresses': ['127.0.0.1'], 'command_timeout': '4s'},
             'full': {'role': 'relay', 'port': 27, 'addresses': ['127.0.0.1'], 'max_sessions': 2}}
-    config = {'smtp_processes': 1, 'listeners': dict({'relay': LIMITS, 'submissions': LIMITS, 'submission': LIMITS}, **more)}
+    patient = {**LIMITS, 'command_timeout': '1m'}  # sessions that are held while others begin
+    config = {'smtp_processes': 1, 'listeners': {'relay': LIMITS, 'submissions': patient, 'submission': patient, **more}}
     with make_server(config) as s:
         s.cli('domain', 'add', 'example.org')
         s.account('bob@example.org', PASSWORD)
