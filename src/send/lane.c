@@ -7,14 +7,6 @@
 
 #define OUTPUT_MAX (64U << 10)
 #define PIECE	   (16U << 10) /* read from a body's file at once */
-#define QUIT_S	   5
-#define TLS_S	   60	/* a handshake */
-#define DATA_S	   120	/* RFC 5321 4.5.3.2.4 */
-#define BLOCK_S	   180	/* 4.5.3.2.5 */
-#define TALK_S	   600	/* all of it, up to the first MAIL */
-#define MESSAGE_S  1800 /* a message, and as much as its size takes at so many octets a second */
-#define PACE	   512
-
 struct lane *lane_find(const struct send *s, uint64_t number)
 {
 	const struct list *bucket = &s->lane_by.bucket[number % SEND_TABLE];
@@ -299,103 +291,6 @@ static bool step(struct lane *l)
 	return wrote;
 }
 
-/* ---- time ---- */
-
-static void give_up_waiting(struct lane *l)
-{
-	const char *step_name = smtp_client_step_name(smtp_client_step(l->engine));
-
-	l->timed_out = true;
-	if (l->handshaking)
-		snprintf(l->why, sizeof(l->why), "the TLS handshake took too long");
-	else if (l->waits_for_secret)
-		snprintf(l->why, sizeof(l->why), "a new token did not come in time");
-	else
-		snprintf(l->why, sizeof(l->why), "the server did not answer in time (at %s)", step_name);
-	l->waits_for_secret = false;
-	smtp_client_lost(l->engine, "4.4.2", l->why);
-}
-
-static void on_timer(uv_timer_t *t)
-{
-	struct lane *l = t->data;
-
-	if (l->state == LANE_DIALS) {
-		lane_dial_tick(l);
-		return;
-	}
-	if (l->engine)
-		give_up_waiting(l);
-	lane_run(l);
-}
-
-static unsigned least(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-
-static unsigned patience_s(const struct lane *l)
-{
-	if (l->handshaking)
-		return least(l->command_s, TLS_S);
-	switch (smtp_client_step(l->engine)) {
-	case SMTP_CLIENT_AT_FINAL:
-		return l->final_s;
-	case SMTP_CLIENT_AT_QUIT:
-		return QUIT_S;
-	case SMTP_CLIENT_AT_DATA:
-		return least(l->command_s, DATA_S);
-	case SMTP_CLIENT_AT_BODY:
-		return least(l->command_s, BLOCK_S);
-	default:
-		return l->command_s;
-	}
-}
-
-/* However steadily it drips: when this is over it is too slow.  Not once all of a message is sent: who
- * then hangs up may have it delivered twice. */
-static uint64_t limit_ms(const struct lane *l)
-{
-	if (l->state == LANE_TALKS)
-		return l->talk_ms + TALK_S * UINT64_C(1000);
-	if (!l->job || smtp_client_step(l->engine) == SMTP_CLIENT_AT_FINAL)
-		return UINT64_MAX;
-	return l->job->begun_ms + (MESSAGE_S + l->job->message.size / PACE) * UINT64_C(1000);
-}
-
-/* Each answer, and each octet that is taken, gives new time; half an answer does not. */
-static void arm_session(struct lane *l)
-{
-	enum smtp_client_step at = smtp_client_step(l->engine);
-	uint64_t mark = 1 + 2U * l->handshaking + 4U * l->tls_up + 8U * l->state + 16U * at + l->written +
-			smtp_client_replies(l->engine) * UINT64_C(0x100000001);
-	uint64_t wait = patience_s(l) * UINT64_C(1000), limit = limit_ms(l);
-
-	if (l->state == LANE_SENDS && smtp_client_want(l->engine)->want == SMTP_CLIENT_READY) {
-		uv_timer_stop(&l->timer); /* queue says when it has been idle for long enough */
-		l->mark = 0;
-	} else if (mark != l->mark || !uv_is_active((uv_handle_t *)&l->timer)) {
-		l->mark = mark;
-		if (limit < now(l) + wait)
-			wait = limit > now(l) ? limit - now(l) : 0;
-		uv_timer_start(&l->timer, on_timer, wait, 0);
-	}
-}
-
-static void arm(struct lane *l)
-{
-	const struct dial_ask *a = dial_want(&l->dial);
-
-	if (l->engine) {
-		arm_session(l);
-	} else if (l->state == LANE_DIALS && a->want == DIAL_WAIT) {
-		l->mark = 0;
-		uv_timer_start(&l->timer, on_timer, a->until_ms > now(l) ? a->until_ms - now(l) : 0, 0);
-	} else {
-		uv_timer_stop(&l->timer); /* the resolver has its own patience */
-	}
-}
-
 static bool waits_for_dial(const struct lane *l)
 {
 	return l->looking || dial_want(&l->dial)->want == DIAL_WAIT;
@@ -418,7 +313,7 @@ void lane_run(struct lane *l)
 	if (l->over)
 		lane_free(l);
 	else
-		arm(l);
+		lane_arm(l);
 }
 
 void lane_on_conn(struct lane *l, enum conn_event event)
@@ -443,103 +338,6 @@ void lane_on_conn(struct lane *l, enum conn_event event)
 		break;
 	}
 	lane_run(l);
-}
-
-/* ---- birth ---- */
-
-static void on_way(void *arg, struct way *w)
-{
-	struct lane *l = arg;
-
-	if (w->state != WAY_OK)
-		lane_fail(l, IPC_LANE_DNS, w->enhanced, w->text);
-	else if (l->has_key && memcmp(l->key, w->key, sizeof(l->key)) != 0)
-		lane_fail(l, IPC_LANE_MOVED, "4.4.4", "its mail servers are others now");
-	else
-		lane_dial_begin(l);
-	lane_run(l);
-}
-
-static struct way *way_of(struct send *s, const struct ipc_lane_open *m)
-{
-	struct endpoint to;
-
-	if (m->route.n == 0)
-		return endpoint_parse(m->endpoint, &to) ? way_to_endpoint(s, &to) : NULL;
-	return way_get(s, m->route, m->domain, m->relax);
-}
-
-static bool set_names(struct lane *l, const struct ipc_lane_open *m)
-{
-	return slice_copy(m->helo, l->helo, sizeof(l->helo)) &&
-	       (m->source.n == 0 || ip_parse(m->source, &l->source));
-}
-
-static const char *no_memory(struct send *s, const struct ipc_lane_open *m)
-{
-	struct ipc_message no = { .type = IPC_TYPE_lane_closed,
-				  .lane_closed = { .lane = m->lane,
-						   .failed = true,
-						   .enhanced = SLICE_LIT("4.3.0"),
-						   .text = SLICE_LIT("out of memory"),
-						   .end = IPC_LANE_LOCAL } };
-
-	if (s->queue)
-		channel_send(s->queue, &no, -1);
-	return NULL;
-}
-
-static bool is_sound(const struct send *s, const struct ipc_lane_open *m)
-{
-	struct endpoint to;
-	struct ip ip;
-
-	if (s->n_lanes >= SEND_LANES_MAX || m->lane == 0 || lane_find(s, m->lane) ||
-	    (m->protocol != IPC_LANE_LMTP && m->protocol != IPC_LANE_SMTP))
-		return false;
-	if (m->route.n == 0 && (m->protocol != IPC_LANE_LMTP || !endpoint_parse(m->endpoint, &to)))
-		return false;
-	return (m->source.n == 0 || ip_parse(m->source, &ip)) && (m->key.n == 0 || m->key.n == IPC_SITE_KEY);
-}
-
-const char *lane_open(struct send *s, const struct ipc_lane_open *m)
-{
-	struct lane *l;
-
-	if (!is_sound(s, m))
-		return "a lane too many, or twice, or of an unknown kind, or to nowhere";
-	l = calloc(1, sizeof(*l));
-	if (!l)
-		return no_memory(s, m);
-	l->send = s;
-	l->number = m->lane;
-	l->connect_s = m->connect_s;
-	l->command_s = m->command_s;
-	l->final_s = m->final_s;
-	l->lmtp = m->protocol == IPC_LANE_LMTP;
-	l->mailboxes = m->route.n == 0;
-	l->has_key = m->key.n > 0;
-	if (l->has_key)
-		memcpy(l->key, m->key.p, sizeof(l->key));
-	list_init(&l->jobs);
-	list_init(&l->waiter.link);
-	if (!set_names(l, m) || !(l->way = way_of(s, m))) {
-		free(l);
-		return no_memory(s, m);
-	}
-	l->waiter.done = on_way;
-	l->waiter.arg = l;
-	list_push_back(&s->lanes, &l->link);
-	list_push_back(send_table_bucket(&s->lane_by, l->number), &l->bucket);
-	s->n_lanes++;
-	s->count.opened++;
-	uv_timer_init(s->loop, &l->timer);
-	l->timer.data = l;
-	if (l->way->state == WAY_ASKING)
-		way_wait(l->way, &l->waiter);
-	else
-		on_way(l, l->way);
-	return NULL;
 }
 
 void lane_work(struct lane *l)

@@ -120,7 +120,7 @@ void send_job_result(struct send_job *j, const struct smtp_client_ask *a);
 void send_job_back(struct send_job *j, const char *enhanced, struct slice text);
 void send_job_over(struct send_job *j); /* gives its credit back and frees it */
 
-/* ---- send/lane.c: from one connection to the next ---- */
+/* ---- send/lane.c, lane_open.c: from one connection to the next ---- */
 
 enum lane_state {
 	LANE_LOOKS, /* for where to go */
@@ -205,6 +205,11 @@ void lane_on_conn(struct lane *l, enum conn_event event);
 void lane_hang_up(struct lane *l, bool gently);
 /* Nothing was reached: it ends. */
 void lane_fail(struct lane *l, enum ipc_lane_end end, const char *enhanced, const char *text);
+
+/* ---- send/lane_time.c ---- */
+
+/* Sets the deadline for what it waits for now. */
+void lane_arm(struct lane *l);
 
 /* ---- send/lane_dial.c ---- */
 
