@@ -1,8 +1,11 @@
 """What the scenarios need from the machine: programs, processes and their memory, a folder on a real disk."""
+import atexit
 import contextlib
+import functools
 import glob
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,9 +30,22 @@ def build():
     return folder
 
 
-def folder():
-    """A new folder for the data of a server: on /var/tmp, which is a disk where /tmp may be memory."""
+@functools.cache
+def place():
+    """Where the folders lie: on /var/tmp, which is a disk where /tmp may be memory.  It is marked as the top of directory
+    trees, so that ext4 gives each of them another part of the disk.  Else they would share one, and without a journal
+    ext4 looks for minutes past every inode that was deleted: what one server deletes would slow the other one."""
     path = tempfile.mkdtemp(prefix='postern-bench-', dir=os.environ.get('BENCH_DIR', '/var/tmp'))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    os.chmod(path, 0o755)
+    with contextlib.suppress(FileNotFoundError):
+        subprocess.run(['chattr', '+T', path], capture_output=True)
+    return path
+
+
+def folder():
+    """A new folder for the data of a server."""
+    path = tempfile.mkdtemp(dir=place())
     os.chmod(path, 0o755)
     return path
 
