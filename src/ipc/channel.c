@@ -17,6 +17,7 @@
 #define PACKETS_A_TURN	 32
 #define GATHER_KEPT	 16384 /* octets of memory that the gathering buffer may keep */
 #define PACKET_OVERHEAD	 128
+#define LATER_MS	 10
 #define FLUSH_TIMEOUT_MS 5000
 
 struct packet {
@@ -30,6 +31,7 @@ struct packet {
 struct channel {
 	uv_poll_t poll;
 	uv_prepare_t turn; /* runs before the loop sleeps, while something is gathered */
+	uv_timer_t later;  /* while all that is gathered may wait */
 	int open_handles;
 	int fd;
 	int events; /* that poll waits for */
@@ -300,8 +302,16 @@ static int send_alone(struct channel *ch, const struct ipc_message *m, int fd)
 	return r;
 }
 
-int channel_send(struct channel *ch, const struct ipc_message *m, int fd)
+static void on_later(uv_timer_t *t)
 {
+	send_gathered(t->data, -1);
+}
+
+/* 0: it is among what is gathered; 1: it is on its way already. */
+static int put(struct channel *ch, const struct ipc_message *m, int fd)
+{
+	int r;
+
 	if (ch->dead || ch->unheard || ch->freed)
 		return -EPIPE;
 	/* The receiver could not tell whose descriptor it is. */
@@ -310,13 +320,33 @@ int channel_send(struct channel *ch, const struct ipc_message *m, int fd)
 	if (!gather(ch, m)) {
 		if (send_gathered(ch, -1) < 0)
 			return -EPIPE;
-		if (!gather(ch, m))
-			return send_alone(ch, m, fd);
+		if (!gather(ch, m)) {
+			r = send_alone(ch, m, fd);
+			return r < 0 ? r : 1;
+		}
 	}
-	if (fd >= 0)
-		return send_gathered(ch, fd);
-	uv_prepare_start(&ch->turn, on_turn);
-	return 0;
+	if (fd < 0)
+		return 0;
+	r = send_gathered(ch, fd);
+	return r < 0 ? r : 1;
+}
+
+int channel_send(struct channel *ch, const struct ipc_message *m, int fd)
+{
+	int r = put(ch, m, fd);
+
+	if (r == 0)
+		uv_prepare_start(&ch->turn, on_turn);
+	return r < 0 ? r : 0;
+}
+
+int channel_send_later(struct channel *ch, const struct ipc_message *m)
+{
+	int r = put(ch, m, -1);
+
+	if (r == 0 && !uv_is_active((uv_handle_t *)&ch->later))
+		uv_timer_start(&ch->later, on_later, LATER_MS, 0);
+	return r < 0 ? r : 0;
 }
 
 /* Descriptors of one packet: the first is the message's, more are refused. */
@@ -468,8 +498,10 @@ int channel_new(uv_loop_t *loop, int fd, size_t max_waiting, const struct channe
 	}
 	uv_prepare_init(loop, &ch->turn);
 	uv_unref((uv_handle_t *)&ch->turn);
-	ch->open_handles = 2;
-	ch->poll.data = ch->turn.data = ch;
+	uv_timer_init(loop, &ch->later);
+	uv_unref((uv_handle_t *)&ch->later);
+	ch->open_handles = 3;
+	ch->poll.data = ch->turn.data = ch->later.data = ch;
 	ch->fd = fd;
 	buf_init(&ch->gathered, IPC_PACKET_MAX);
 	ch->handlers = h;
@@ -503,6 +535,7 @@ void channel_free(struct channel *ch)
 	ch->count.waiting = 0;
 	uv_close((uv_handle_t *)&ch->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&ch->turn, on_handle_closed);
+	uv_close((uv_handle_t *)&ch->later, on_handle_closed);
 	close(ch->fd);
 }
 

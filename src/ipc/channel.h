@@ -3,7 +3,8 @@
  * SOCK_SEQPACKET: a packet is whole or not there, and descriptors travel with it.
  * What is sent in one turn of the loop goes out at its end, before the loop may
  * sleep, in as few packets as possible: a system call and a wake-up of the peer
- * cost more than most messages.  Nothing waits for company longer than that.  A
+ * cost more than most messages.  Nothing waits for company longer than that, but
+ * what its sender says may (channel_send_later()).  A
  * packet holds up to IPC_TOGETHER messages; one with a descriptor travels alone.
  *
  * Runs on a libuv loop.  Messages that the kernel does not take wait here, up
@@ -48,6 +49,9 @@ void channel_free(struct channel *ch);
  * descriptor to go with it, which stays the caller's (it is duplicated).  0, or -EPIPE once the channel is
  * closed (the closed handler has run or will). Messages larger than IPC_PACKET_MAX: -EMSGSIZE. */
 int channel_send(struct channel *ch, const struct ipc_message *m, int fd);
+/* The same for what nobody waits for: within 10 ms, or with whatever goes before.  A peer that only
+ * keeps it is not woken for each turn of ours. */
+int channel_send_later(struct channel *ch, const struct ipc_message *m);
 /* Octets that may still be made to wait. */
 size_t channel_room(const struct channel *ch);
 /* Blocks until all is sent or the peer is gone: only when about to exit. */

@@ -319,6 +319,30 @@ static void a_turn_goes_out_together(void **state)
 	close(f->fd[1]);
 }
 
+static void what_may_wait_waits_for_company(void **state)
+{
+	struct ipc_message late = { .type = IPC_TYPE_credit, .credit = { .tx = 1, .octets = 1 } };
+	struct fixture *f = *state;
+
+	open_end(f, &f->a, f->fd[0], 1 << 20);
+	assert_int_equal(channel_send_later(f->a.ch, &late), 0);
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	assert_int_equal(packet_waits(f->fd[1]), -1);
+	/* It comes: what may not wait, behind it. */
+	assert_int_equal(send_credit(f->a.ch, 2), 0);
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	assert_int_equal(packet_waits(f->fd[1]), 2 * CREDIT_OCTETS);
+	/* It does not. */
+	assert_int_equal(channel_send_later(f->a.ch, &late), 0);
+	for (int i = 0; i < 40; i++) {
+		uv_sleep(1);
+		uv_run(&f->loop, UV_RUN_NOWAIT);
+	}
+	assert_int_equal(packet_waits(f->fd[1]), CREDIT_OCTETS);
+	assert_int_equal(packet_waits(f->fd[1]), -1);
+	close(f->fd[1]);
+}
+
 static void flush_sends_all(void **state)
 {
 	struct fixture *f = *state;
@@ -457,6 +481,7 @@ int main(void)
 		T(last_words_are_heard),
 		T(freed_inside_its_handler),
 		T(a_turn_goes_out_together),
+		T(what_may_wait_waits_for_company),
 		T(flush_sends_all),
 		T(broken_peer_is_closed),
 		T(too_many_messages_in_a_packet),

@@ -118,7 +118,7 @@ void event_send(struct event_sink *s)
 		return;
 	s->open = false;
 	s->m.event.fields = buf_slice(&s->fields);
-	if (channel_send(s->ledger, &s->m, -1) < 0) {
+	if (channel_send_later(s->ledger, &s->m) < 0) {
 		lose(s);
 		return;
 	}

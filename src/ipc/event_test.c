@@ -73,8 +73,11 @@ static void world_init(struct world *w, size_t room)
 	w->sink.ledger = w->from;
 }
 
+/* Events wait for company a little. */
 static void turn(struct world *w)
 {
+	uv_run(&w->loop, UV_RUN_NOWAIT);
+	uv_sleep(15);
 	for (int i = 0; i < 20; i++)
 		uv_run(&w->loop, UV_RUN_NOWAIT);
 }
