@@ -243,6 +243,8 @@ bool send_job_ready(struct send_job *j)
 	struct slice text = buf_slice(&j->text);
 	uint32_t i = 0;
 
+	free(j->to);
+	free(j->number_of);
 	j->to = calloc(j->n, sizeof(*j->to));
 	j->number_of = calloc(j->n, sizeof(*j->number_of));
 	if (!j->to || !j->number_of)

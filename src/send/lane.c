@@ -89,7 +89,7 @@ static void give_jobs_back(struct lane *l, const char *enhanced, struct slice te
 		if (j->complete)
 			send_job_over(j);
 	}
-	l->job = NULL;
+	l->job = l->ahead = NULL;
 }
 
 void lane_fail(struct lane *l, enum ipc_lane_end end, const char *enhanced, const char *text)
@@ -103,10 +103,17 @@ void lane_fail(struct lane *l, enum ipc_lane_end end, const char *enhanced, cons
 	give_jobs_back(l, enhanced, slice_str(text));
 }
 
+/* The server hung up behind the message before, as it may: what lay in its hands already was not begun. */
+static bool is_lost_ahead(const struct lane *l, const struct smtp_client_ask *a)
+{
+	return l->begun_ahead && a->broken && a->code == 0 && a->step == SMTP_CLIENT_AT_MAIL && !l->timed_out;
+}
+
 static enum ipc_lane_end end_of(const struct lane *l, const struct smtp_client_ask *a)
 {
 	/* A server that ends an idle connection is in its right, if it ever did anything. */
-	bool failed = a->broken && !l->leaving && (a->step != SMTP_CLIENT_IDLE || l->jobs_done == 0);
+	bool idle = a->step == SMTP_CLIENT_IDLE || is_lost_ahead(l, a);
+	bool failed = a->broken && !l->leaving && (!idle || l->jobs_done == 0);
 
 	if (!failed)
 		return IPC_LANE_IN_ORDER;
@@ -128,6 +135,9 @@ static void finish(struct lane *l, const struct smtp_client_ask *a)
 		lane_talked(l, lane_how(l, a), a->code, a->enhanced, slice_str(text));
 		return;
 	}
+	lane_look_at_end(l, a);
+	if (is_lost_ahead(l, a))
+		l->job = NULL; /* goes back as the others do */
 	if (l->job)
 		lane_tell_attempt(l, &l->try, DIAL_READY, l->job, slice_str(text), l->job->begun_ms);
 	lane_fail(l, end_of(l, a), a->enhanced, text);
@@ -185,6 +195,32 @@ static bool give_body(struct lane *l)
 	return taken > 0;
 }
 
+/* Makes j->message; false: out of memory. */
+static bool prepare(struct lane *l, struct send_job *j)
+{
+	if (!send_job_ready(j))
+		return false;
+	j->message.tls_verified = lane_security(l) >= IPC_SECURITY_VERIFIED && l->look.policy.proven;
+	return true;
+}
+
+/* The next message's commands go with the end of the one before. */
+static void look_ahead(struct lane *l)
+{
+	struct send_job *j;
+
+	if (l->ahead || l->leaving || l->ended || !l->job || l->n_jobs < 2 || l->no_ahead ||
+	    !smtp_client_takes_ahead(l->engine))
+		return;
+	j = container_of(l->job->in_lane.next, struct send_job, in_lane);
+	if (!j->complete || j->unfit_ahead)
+		return;
+	if (prepare(l, j) && smtp_client_ahead(l->engine, &j->message))
+		l->ahead = j;
+	else
+		j->unfit_ahead = true;
+}
+
 static void job_done(struct lane *l)
 {
 	struct send_job *j = l->job;
@@ -204,23 +240,19 @@ static bool next_job(struct lane *l)
 	if (l->job)
 		job_done(l);
 	j = list_empty(&l->jobs) ? NULL : container_of(l->jobs.next, struct send_job, in_lane);
-	if (l->leaving || smtp_client_is_spent(l->engine)) {
+	l->begun_ahead = l->ahead != NULL;
+	if (!l->ahead && (l->leaving || smtp_client_is_spent(l->engine))) {
 		smtp_client_quit(l->engine);
 		return true;
 	}
 	if (!j || !j->complete)
 		return false;
-	if (!send_job_ready(j)) {
+	if ((!l->ahead && !prepare(l, j)) || !smtp_client_mail(l->engine, &j->message)) {
 		send_job_back(j, "4.3.0", SLICE_LIT("out of memory"));
 		send_job_over(j);
 		return true;
 	}
-	j->message.tls_verified = lane_security(l) >= IPC_SECURITY_VERIFIED && l->look.policy.proven;
-	if (!smtp_client_mail(l->engine, &j->message)) {
-		send_job_back(j, "4.3.0", SLICE_LIT("out of memory"));
-		send_job_over(j);
-		return true;
-	}
+	l->ahead = NULL;
 	j->begun_ms = now(l);
 	l->job = j;
 	return true;
@@ -244,6 +276,8 @@ static bool on_ready(struct lane *l)
 
 static bool lose(struct lane *l)
 {
+	if (l->job && smtp_client_want(l->engine)->want == SMTP_CLIENT_READY)
+		job_done(l); /* it was through before the connection ended */
 	smtp_client_lost(l->engine, "4.4.2", l->why);
 	return true;
 }
@@ -252,11 +286,15 @@ static bool lose(struct lane *l)
 static bool step(struct lane *l)
 {
 	const struct smtp_client_ask *a = smtp_client_want(l->engine);
-	bool wrote = !l->handshaking && write_out(l);
+	bool wrote;
+
+	look_ahead(l);
+	wrote = !l->handshaking && write_out(l);
 
 	switch (a->want) {
 	case SMTP_CLIENT_RESULT:
-		send_job_result(l->job, a);
+		if (!is_lost_ahead(l, a))
+			send_job_result(l->job, a);
 		smtp_client_go_on(l->engine);
 		return true;
 	case SMTP_CLIENT_CLOSE:
@@ -353,7 +391,7 @@ void lane_leave(struct lane *l)
 	LIST_EACH (&l->jobs, at, after) {
 		struct send_job *j = container_of(at, struct send_job, in_lane);
 
-		if (j == l->job)
+		if (j == l->job || j == l->ahead)
 			continue;
 		list_remove(at);
 		l->n_jobs--;

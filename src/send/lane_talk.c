@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "send/private.h"
 
+#define LOCKSTEP_MS UINT64_C(86400000)
+
 static bool is_implicit(const struct lane *l)
 {
 	return l->try.tls == DIAL_TLS_IMPLICIT;
@@ -18,6 +20,7 @@ static const char *lane_helo(const struct lane *l)
 
 bool lane_talk_begin(struct lane *l)
 {
+	char host[256];
 	static const enum smtp_client_tls tls[] = { [DIAL_TLS_NEVER] = SMTP_CLIENT_TLS_NEVER,
 						    [DIAL_TLS_MAY] = SMTP_CLIENT_TLS_MAY,
 						    [DIAL_TLS_MUST] = SMTP_CLIENT_TLS_MUST,
@@ -31,6 +34,8 @@ bool lane_talk_begin(struct lane *l)
 					       .chunking = !l->lmtp,
 					       .transcript = l->send->setup.events != NULL };
 	l->talk_ms = uv_now(l->send->loop);
+	l->no_ahead = recall_has(&l->send->recall, RECALL_LOCKSTEP,
+				 slice_str(host_name(l->way, l->try.host, host)), l->talk_ms);
 	l->tls_up = l->timed_out = l->ended = l->no_memory = l->handshaking = false;
 	l->waits_for_secret = l->asked_anew = false;
 	l->secret_generation = 0;
@@ -41,6 +46,16 @@ bool lane_talk_begin(struct lane *l)
 	if (l->engine && is_implicit(l))
 		lane_start_tls(l);
 	return l->engine != NULL;
+}
+
+void lane_look_at_end(struct lane *l, const struct smtp_client_ask *a)
+{
+	char host[256];
+
+	if (a->code > 0 || l->no_memory || !(l->ahead || (l->begun_ahead && a->step == SMTP_CLIENT_AT_MAIL)))
+		return;
+	recall_put(&l->send->recall, RECALL_LOCKSTEP, slice_str(host_name(l->way, l->try.host, host)), 0,
+		   uv_now(l->send->loop) + LOCKSTEP_MS);
 }
 
 /* ---- TLS ---- */

@@ -23,8 +23,8 @@
 /* ---- servers ---- */
 
 /* Lines of a script: "S text" is said, "C text" must begin what the client says next, "B" is a
- * body, "TLS" shakes hands, "HANG" says nothing more, "END" hangs up.  One script a connection; the
- * last one is played again. */
+ * body, "QUIET": nothing has come behind it, "TLS" shakes hands, "HANG" says nothing more, "END" hangs up.
+ * One script a connection; the last one is played again. */
 struct server {
 	struct ip ip;
 	uint16_t port;
@@ -77,6 +77,8 @@ static void play(struct session *s)
 				conn_start_tls(s->conn, tls, TLS_MIN_1_2);
 				return;
 			}
+		} else if (!strcmp(line, "QUIET")) {
+			assert_int_equal(conn_input(s->conn).n, 0);
 		} else if (!strcmp(line, "END")) {
 			conn_close_gently(s->conn);
 			s->conn = NULL;
@@ -411,6 +413,63 @@ static void test_plain(void **state)
 	delivers(1);
 	delivers(2);
 	assert_int_equal(v->connections, 1);
+}
+
+#define COMMANDS  "C MAIL FROM:<a@us.test>", "C RCPT TO:<b@there.test>", "C DATA"
+#define LEAVE	  "S 250 ok", "S 250 ok", "S 354 go"
+#define PIPELINED HELLO, "S 250-smart.test", "S 250 PIPELINING"
+
+static void lane_to(const struct server *v)
+{
+	char route[256];
+
+	snprintf(route, sizeof(route), "    via: host\n    hosts: [%s]\n    port: %u\n", address(1), v->port);
+	configure(route);
+	open_lane(1);
+	is_ready(v->port, IPC_SECURITY_CLEAR);
+}
+
+/* The commands of the second message have come before the first is answered. */
+static void test_ahead(void **state)
+{
+	const struct server *v = serve(address(1), 0,
+				       SCRIPT(PIPELINED, COMMANDS, LEAVE, "B", COMMANDS, "S 250 2.0.0 taken",
+					      LEAVE, "B", "QUIET", "S 250 2.0.0 taken", QUIT));
+
+	(void)state;
+	lane_to(v);
+	job(1, 1, false);
+	job(2, 1, false);
+	delivers(1);
+	delivers(2);
+	tell((struct ipc_message){ .type = IPC_TYPE_lane_close, .lane_close = { .lane = 1 } });
+	ends(IPC_LANE_IN_ORDER, "", "");
+	assert_int_equal(v->connections, 1);
+}
+
+/* A server that hangs up behind each message: the one whose commands are lost goes back as it was, and
+ * from then on each waits for its turn there. */
+static void test_ahead_lost(void **state)
+{
+	struct server *v =
+		serve(address(1), 0, SCRIPT(PIPELINED, COMMANDS, LEAVE, "B", "S 250 2.0.0 taken", "END"));
+
+	(void)state;
+	v->script[1] = SCRIPT(PIPELINED, COMMANDS, LEAVE, "B", "QUIET", "S 250 2.0.0 taken", COMMANDS, LEAVE,
+			      "B", "S 250 2.0.0 taken", "HANG");
+	lane_to(v);
+	job(1, 1, false);
+	job(2, 1, false);
+	delivers(1);
+	ends(IPC_LANE_IN_ORDER, "4.4.2", "closed");
+	assert_int_equal(hear(), IPC_TYPE_job_back);
+	assert_int_equal(m.job_back.job, 2);
+	open_lane(2);
+	is_ready(v->port, IPC_SECURITY_CLEAR);
+	job(3, 2, false);
+	job(4, 2, false);
+	delivers(3);
+	delivers(4);
 }
 
 /* Its only recipient is refused, and queue has room for another job at once: the server's answer to the
@@ -837,6 +896,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_plain),
+		TEST(test_ahead),
+		TEST(test_ahead_lost),
 		TEST(test_refused_is_over_for_queue),
 		TEST(test_resolved),
 		TEST(test_opportunistic),

@@ -94,7 +94,8 @@ struct send_job {
 	int body_fd;
 	size_t cost;
 	bool complete;
-	bool no_memory; /* not all of it could be kept: it goes back when it is whole */
+	bool unfit_ahead; /* smtp_client_ahead() does not take it */
+	bool no_memory;	  /* not all of it could be kept: it goes back when it is whole */
 
 	/* Once it is under way. */
 	struct smtp_client_message message;
@@ -186,6 +187,9 @@ struct lane {
 	char why[256];			 /* it ended */
 
 	struct send_job *job;		   /* the first of them, when the engine has it */
+	struct send_job *ahead;		   /* the second, when its commands are out already */
+	bool begun_ahead;		   /* those of job were out before its turn came */
+	bool no_ahead;			   /* this server does not stand that */
 	uint64_t jobs_done, written, mark; /* mark: what progress was, when the deadline was set */
 };
 
@@ -227,6 +231,8 @@ void lane_talked(struct lane *l, enum dial_how how, int code, const char *enhanc
 bool lane_talk_begin(struct lane *l); /* over l->conn, for l->try.  False: out of memory */
 void lane_start_tls(struct lane *l);
 void lane_tls_done(struct lane *l, bool failed);
+/* The connection ends: whether the server lost what was said right behind a message. */
+void lane_look_at_end(struct lane *l, const struct smtp_client_ask *a);
 /* The engine wants one of these. */
 void lane_auth(struct lane *l, const struct smtp_client_ask *a);
 void lane_challenge(struct lane *l, const struct smtp_client_ask *a);

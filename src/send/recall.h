@@ -16,6 +16,7 @@ enum recall_kind {
 	RECALL_IPV6_LOST = '6', /* its IPv6 addresses were of no use; "": nobody's are */
 	RECALL_PORT = 'p',	/* of this route's host: the port that worked */
 	RECALL_TOLD = 't',	/* that STARTTLS was missing there has been reported */
+	RECALL_LOCKSTEP = 'l',	/* this host lost what was said right behind a message */
 };
 
 struct recall {

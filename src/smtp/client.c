@@ -41,6 +41,7 @@ struct smtp_client *smtp_client_new(const struct smtp_client_setup *setup)
 	c->setup = setup;
 	c->in_tls = setup->implicit_tls;
 	buf_init(&c->output, CLIENT_OUTPUT_MAX);
+	buf_init(&c->ahead, CLIENT_OUTPUT_MAX);
 	buf_init(&c->chunk, CLIENT_CHUNK_FULL * 2);
 	buf_init(&c->auth.initial, SMTP_CLIENT_SECRET_MAX);
 	buf_init(&c->auth.data, SMTP_REPLY_LINE_MAX);
@@ -56,7 +57,8 @@ void smtp_client_free(struct smtp_client *c)
 {
 	if (!c)
 		return;
-	free(c->rcpt);
+	free(c->tx.rcpt);
+	client_ahead_done(c);
 	client_auth_done(c);
 	buf_done(&c->chunk);
 	buf_wipe(&c->output);
@@ -121,17 +123,17 @@ static void fill_ask(struct smtp_client *c, enum smtp_client_want want)
 static bool next_result(struct smtp_client *c)
 {
 	for (; c->verdict.at < c->verdict.end; c->verdict.at++) {
-		enum client_rcpt now = c->rcpt[c->verdict.at];
+		enum client_rcpt now = c->tx.rcpt[c->verdict.at];
 
 		if (now >= RCPT_DONE || (c->verdict.from != RCPT_DONE && now != c->verdict.from))
 			continue;
 		if (now == RCPT_ACCEPTED)
-			c->accepted--;
-		c->rcpt[c->verdict.at] = RCPT_DONE;
+			c->tx.accepted--;
+		c->tx.rcpt[c->verdict.at] = RCPT_DONE;
 		fill_ask(c, SMTP_CLIENT_RESULT);
 		c->ask.relayed = c->verdict.result == SMTP_CLIENT_DELIVERED && !c->offers.dsn &&
 				 c->setup->protocol == SMTP_CLIENT_SMTP &&
-				 (c->m->rcpt[c->verdict.at].notify & SMTP_NOTIFY_SUCCESS);
+				 (c->tx.m->rcpt[c->verdict.at].notify & SMTP_NOTIFY_SUCCESS);
 		c->ask.recipient = c->verdict.at++;
 		return true;
 	}
@@ -143,9 +145,9 @@ static void broken(struct smtp_client *c)
 {
 	/* The dot, or the last chunk, went out, all of it: only what was accepted and not answered
 	 * is in doubt; and with BDAT also who might have been accepted. */
-	c->verdict.in_doubt = c->m && c->output.n == 0 &&
-			      (c->bdat ? c->bdat_last && !c->mail_refused && !c->bdat_failed
-				       : c->step == SMTP_CLIENT_AT_FINAL && !c->void_dot);
+	c->verdict.in_doubt = c->tx.m && c->output.n <= client_ahead_n(c) &&
+			      (c->tx.bdat ? c->tx.bdat_last && !c->tx.mail_refused && !c->tx.bdat_failed
+					  : c->step == SMTP_CLIENT_AT_FINAL && !c->tx.void_dot);
 	c->verdict.broken = true;
 	c->closed = true;
 }
@@ -153,7 +155,7 @@ static void broken(struct smtp_client *c)
 void client_break(struct smtp_client *c, const char *enhanced, const char *text)
 {
 	c->verdict.on = false;
-	client_judge_words(c, 0, c->m ? c->m->recipients : 0, RCPT_DONE, SMTP_CLIENT_DEFERRED, enhanced,
+	client_judge_words(c, 0, c->tx.m ? c->tx.m->recipients : 0, RCPT_DONE, SMTP_CLIENT_DEFERRED, enhanced,
 			   text);
 	broken(c);
 }
@@ -161,7 +163,7 @@ void client_break(struct smtp_client *c, const char *enhanced, const char *text)
 void client_break_by_reply(struct smtp_client *c)
 {
 	c->verdict.on = false;
-	client_judge(c, 0, c->m ? c->m->recipients : 0, RCPT_DONE, SMTP_CLIENT_DEFERRED);
+	client_judge(c, 0, c->tx.m ? c->tx.m->recipients : 0, RCPT_DONE, SMTP_CLIENT_DEFERRED);
 	broken(c);
 	if (c->step != SMTP_CLIENT_AT_FINAL)
 		c->verdict.in_doubt = false; /* it says itself that it went no further */
@@ -181,13 +183,13 @@ void client_advance(struct smtp_client *c)
 			client_break(c, "4.3.0", "out of memory");
 		else if (c->lost.on)
 			client_break(c, c->lost.enhanced, c->lost.text);
-		else if (c->m)
+		else if (c->tx.m)
 			client_transaction(c);
 	} while (c->verdict.on);
 	if (c->closed) {
-		c->m = NULL;
+		c->tx.m = NULL;
 		fill_ask(c, SMTP_CLIENT_CLOSE);
-	} else if (!c->m && !client_auth_asks(c)) {
+	} else if (!c->tx.m && !client_auth_asks(c)) {
 		c->ask.want = c->tls_now		    ? SMTP_CLIENT_TLS
 			      : c->step == SMTP_CLIENT_IDLE ? SMTP_CLIENT_READY
 							    : SMTP_CLIENT_INPUT;
@@ -209,7 +211,7 @@ static void close_in_order(struct smtp_client *c)
 
 void smtp_client_quit(struct smtp_client *c)
 {
-	assert(c->ask.want == SMTP_CLIENT_READY);
+	assert(c->ask.want == SMTP_CLIENT_READY && !c->next.m);
 	client_say(c, "QUIT");
 	c->step = SMTP_CLIENT_AT_QUIT;
 	client_advance(c);
@@ -292,8 +294,8 @@ static void on_reply(struct smtp_client *c)
 
 static bool takes_input(const struct smtp_client *c)
 {
-	return c->ask.want == SMTP_CLIENT_INPUT || c->ask.want == SMTP_CLIENT_READY ||
-	       c->ask.want == SMTP_CLIENT_BODY;
+	return c->ask.want == SMTP_CLIENT_INPUT || c->ask.want == SMTP_CLIENT_BODY ||
+	       (c->ask.want == SMTP_CLIENT_READY && !c->next.m);
 }
 
 size_t smtp_client_feed(struct smtp_client *c, struct slice in)
@@ -338,7 +340,7 @@ void smtp_client_sent(struct smtp_client *c, size_t n)
 		buf_wipe(&c->output);
 		c->secret = false;
 	}
-	if (c->m && c->ask.want == SMTP_CLIENT_INPUT)
+	if (c->tx.m && c->ask.want == SMTP_CLIENT_INPUT)
 		client_advance(c); /* commands may have waited for room */
 }
 

@@ -41,6 +41,10 @@
  *   pipelining            where offered: at most SMTP_CLIENT_WINDOW commands unanswered, so
  *                         that neither side can block the other.  LMTP: DATA waits for the
  *                         answers before it, for how many replies come depends on them.
+ *   the next message      where pipelining is offered, MAIL, RCPT and DATA of the next one may go right
+ *                         behind the final dot (RFC 2920 3.1): smtp_client_ahead().  Whatever the dot's
+ *                         answer is, the next one goes on.  SMTP by DATA only: BDAT needs one round trip
+ *                         anyway, and RSET where it is refused.
  *   BDAT (RFC 3030)       where the setup allows it, and CHUNKING and PIPELINING are offered, for
  *                         messages up to SMTP_CLIENT_CHUNK_MAX: with them MAIL, RCPT and the message
  *                         go in one round trip, BODY being wanted before the answers are there.
@@ -167,6 +171,12 @@ const struct smtp_client_ask *smtp_client_want(const struct smtp_client *c);
 /* The message and what it points at stay until READY or CLOSE is wanted.  False: out of
  * memory, nothing happened. */
 bool smtp_client_mail(struct smtp_client *c, const struct smtp_client_message *m);
+/* Whether the commands of the message behind this one can go out now, while its last answer is awaited. */
+bool smtp_client_takes_ahead(const struct smtp_client *c);
+/* They do; m stays as for smtp_client_mail().  When READY is wanted then, smtp_client_mail() of that very m
+ * must follow, or lost(); feed() takes nothing before.  False: it must wait for its turn, nothing happened.
+ */
+bool smtp_client_ahead(struct smtp_client *c, const struct smtp_client_message *m);
 void smtp_client_quit(struct smtp_client *c);
 void smtp_client_tls_started(struct smtp_client *c);
 void smtp_client_go_on(struct smtp_client *c);

@@ -8,8 +8,8 @@
 static void end_line(struct smtp_client *c, struct buf *to)
 {
 	buf_put(to, SLICE_LIT("\r\n"));
-	c->bol = true;
-	c->cr = false;
+	c->tx.bol = true;
+	c->tx.cr = false;
 }
 
 /* RFC 5321 4.5.2, and no CR or LF alone ever goes out: where one server takes "LF . LF" for
@@ -19,7 +19,7 @@ static size_t fine_lines(const struct smtp_client *c, struct slice s)
 {
 	struct slice rest = s;
 
-	while (rest.n > 0 && (rest.p[0] != '.' || c->bdat)) {
+	while (rest.n > 0 && (rest.p[0] != '.' || c->tx.bdat)) {
 		size_t cr = slice_find(rest, '\r');
 
 		if (cr + 1 >= rest.n || rest.p[cr + 1] != '\n' || slice_find(slice_head(rest, cr), '\n') < cr)
@@ -34,13 +34,13 @@ static void stuff(struct smtp_client *c, struct slice s, struct buf *to)
 	while (s.n > 0) {
 		size_t run;
 
-		if (c->cr) {
+		if (c->tx.cr) {
 			end_line(c, to);
 			if (s.p[0] == '\n')
 				s = slice_tail(s, 1);
 			continue;
 		}
-		run = c->bol ? fine_lines(c, s) : 0;
+		run = c->tx.bol ? fine_lines(c, s) : 0;
 		if (run > 0) {
 			buf_put(to, slice_head(s, run));
 			s = slice_tail(s, run);
@@ -48,13 +48,13 @@ static void stuff(struct smtp_client *c, struct slice s, struct buf *to)
 		}
 		run = slice_find(s, '\n');
 		run = slice_find(slice_head(s, run), '\r');
-		if (run > 0 && c->bol && s.p[0] == '.' && !c->bdat)
+		if (run > 0 && c->tx.bol && s.p[0] == '.' && !c->tx.bdat)
 			buf_byte(to, '.');
 		if (run > 0) {
 			buf_put(to, slice_head(s, run));
-			c->bol = false;
+			c->tx.bol = false;
 		} else if (s.p[0] == '\r') {
-			c->cr = true;
+			c->tx.cr = true;
 			run = 1;
 		} else {
 			end_line(c, to);
@@ -74,24 +74,24 @@ static void send_chunk(struct smtp_client *c, bool last)
 	client_said_from(c, from);
 	buf_put(&c->output, buf_slice(&c->chunk));
 	buf_reset(&c->chunk);
-	c->bdat_last = last;
-	c->unanswered++;
+	c->tx.bdat_last = last;
+	c->tx.unanswered++;
 }
 
 size_t smtp_client_body(struct smtp_client *c, struct slice s)
 {
-	struct buf *to = c->bdat ? &c->chunk : &c->output;
+	struct buf *to = c->tx.bdat ? &c->chunk : &c->output;
 
 	assert(c->ask.want == SMTP_CLIENT_BODY);
 	if (c->output.n >= CLIENT_OUTPUT_FULL)
 		return 0;
 	s = slice_head(s, BODY_PIECE);
-	c->body_n += s.n;
+	c->tx.body_n += s.n;
 	stuff(c, s, to);
 	c->output.failed = c->output.failed || !buf_ok(&c->chunk);
 	if (c->chunk.n >= CLIENT_CHUNK_FULL)
 		send_chunk(c, false);
-	if (!buf_ok(&c->output) || (c->bdat && c->step == SMTP_CLIENT_AT_BODY && c->unanswered > 0))
+	if (!buf_ok(&c->output) || (c->tx.bdat && c->step == SMTP_CLIENT_AT_BODY && c->tx.unanswered > 0))
 		client_advance(c);
 	return s.n;
 }
@@ -105,27 +105,27 @@ static void said_body(struct smtp_client *c)
 		return;
 	buf_init_in(&text, room, sizeof(room));
 	buf_put(&text, SLICE_LIT("("));
-	buf_dec(&text, c->body_n, 0);
-	buf_str(&text, c->bdat ? " octets)" : " octets, then a dot)");
+	buf_dec(&text, c->tx.body_n, 0);
+	buf_str(&text, c->tx.bdat ? " octets)" : " octets, then a dot)");
 	client_said(c, 'C', buf_slice(&text));
 }
 
 void smtp_client_body_end(struct smtp_client *c)
 {
-	struct buf *to = c->bdat ? &c->chunk : &c->output;
+	struct buf *to = c->tx.bdat ? &c->chunk : &c->output;
 
 	assert(c->ask.want == SMTP_CLIENT_BODY);
-	if (c->cr || !c->bol)
+	if (c->tx.cr || !c->tx.bol)
 		end_line(c, to);
 	c->output.failed = c->output.failed || !buf_ok(&c->chunk);
-	if (c->bdat)
+	if (c->tx.bdat)
 		send_chunk(c, true);
 	else
 		buf_put(&c->output, SLICE_LIT(".\r\n"));
 	said_body(c);
-	if (buf_ok(&c->output) && !c->bdat) {
+	if (buf_ok(&c->output) && !c->tx.bdat) {
 		c->step = SMTP_CLIENT_AT_FINAL;
-		c->at_rcpt = 0;
+		c->tx.at_rcpt = 0;
 	}
 	client_advance(c);
 }

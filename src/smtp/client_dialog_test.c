@@ -12,9 +12,12 @@ struct player {
 	struct dialog d;
 	struct smtp_client_setup setup;
 	struct smtp_client *engine;
-	struct smtp_client_message message;
-	struct smtp_client_rcpt rcpt[RCPTS];
-	struct buf words; /* the message's texts */
+	struct said_message {
+		struct smtp_client_message m;
+		struct smtp_client_rcpt rcpt[RCPTS];
+		struct buf words; /* its texts */
+	} message[2];
+	unsigned newest; /* of the two */
 	struct buf in, out, results, said;
 };
 
@@ -67,6 +70,7 @@ static void pump(struct player *p)
 		const struct smtp_client_ask *a = smtp_client_want(p->engine);
 		unsigned char *piece;
 		struct slice in;
+		size_t taken;
 
 		collect(p);
 		if (a->want == SMTP_CLIENT_RESULT) {
@@ -81,8 +85,11 @@ static void pump(struct player *p)
 		in = slice_head(buf_slice(&p->in), p->d.cut);
 		piece = malloc(in.n);
 		memcpy(piece, in.p, in.n);
-		buf_consume(&p->in, smtp_client_feed(p->engine, slice_of(piece, in.n)));
+		taken = smtp_client_feed(p->engine, slice_of(piece, in.n));
+		buf_consume(&p->in, taken);
 		free(piece);
+		if (taken == 0)
+			return;
 	}
 }
 
@@ -115,17 +122,17 @@ static void do_setup(struct player *p, struct slice text)
 }
 
 /* "a@example.org 8bit utf8 size=10 ret=full envid=E to b@example.org c@example.org,notify=1" */
-static void do_message(struct player *p, struct slice text)
+static struct smtp_client_message *make_message(struct player *p, struct slice text)
 {
-	struct smtp_client_message *m = &p->message;
+	struct said_message *new = &p->message[p->newest = !p->newest];
+	struct smtp_client_message *m = &new->m;
 	bool to = false, first = true;
 
-	pump(p);
-	*m = (struct smtp_client_message){ .rcpt = p->rcpt };
-	memset(p->rcpt, 0, sizeof(p->rcpt));
-	buf_reset(&p->words);
-	dialog_unescape(text, &p->words);
-	text = buf_slice(&p->words);
+	*m = (struct smtp_client_message){ .rcpt = new->rcpt };
+	memset(new->rcpt, 0, sizeof(new->rcpt));
+	buf_reset(&new->words);
+	dialog_unescape(text, &new->words);
+	text = buf_slice(&new->words);
 	for (; text.n > 0; first = false) {
 		size_t n = slice_find(text, ' ');
 		struct slice w = slice_head(text, n), v = w;
@@ -135,7 +142,7 @@ static void do_message(struct player *p, struct slice text)
 		if (first) {
 			m->sender = dialog_is(w, "<>") ? SLICE_LIT("") : w;
 		} else if (to && m->recipients < RCPTS) {
-			struct smtp_client_rcpt *r = &p->rcpt[m->recipients++];
+			struct smtp_client_rcpt *r = &new->rcpt[m->recipients++];
 			uint64_t notify = 0;
 
 			r->address = slice_head(w, slice_find(w, ','));
@@ -164,9 +171,23 @@ static void do_message(struct player *p, struct slice text)
 			dialog_fail(&p->d, "no such word of a message: %.*s", SLICE_ARG(w));
 		}
 	}
-	if (smtp_client_want(p->engine)->want != SMTP_CLIENT_READY)
+	return m;
+}
+
+/* ahead: while the last answer of the one before is awaited; "A: next" when its turn has come. */
+static void do_message(struct player *p, struct slice text, bool ahead)
+{
+	const struct smtp_client_message *m;
+
+	pump(p);
+	m = make_message(p, text);
+	if (ahead && !smtp_client_takes_ahead(p->engine))
+		dialog_fail(&p->d, "it takes no message ahead");
+	else if (ahead && !smtp_client_ahead(p->engine, m))
+		dialog_fail(&p->d, "it does not take this one ahead");
+	else if (!ahead && smtp_client_want(p->engine)->want != SMTP_CLIENT_READY)
 		dialog_fail(&p->d, "it is not ready for a message");
-	else if (!smtp_client_mail(p->engine, m))
+	else if (!ahead && !smtp_client_mail(p->engine, m))
 		dialog_fail(&p->d, "out of memory");
 }
 
@@ -233,6 +254,8 @@ static void do_answer(struct player *p, struct slice text)
 		return;
 	if (dialog_is(text, "quit") && want == SMTP_CLIENT_READY)
 		smtp_client_quit(p->engine);
+	else if (dialog_is(text, "next") && want == SMTP_CLIENT_READY)
+		smtp_client_mail(p->engine, &p->message[p->newest].m);
 	else if (dialog_is(text, "tls") && want == SMTP_CLIENT_TLS)
 		smtp_client_tls_started(p->engine);
 	else if (dialog_is(text, "end") && want == SMTP_CLIENT_BODY)
@@ -268,7 +291,9 @@ static void play_line(struct player *p, struct slice line)
 		pump(p);
 		dialog_expect(&p->d, &p->out, "\r\n", buf_slice(&raw), "the command");
 	} else if (dialog_is(kind, "M")) {
-		do_message(p, text);
+		do_message(p, text, false);
+	} else if (dialog_is(kind, "N")) {
+		do_message(p, text, true);
 	} else if (dialog_is(kind, "B") || dialog_is(kind, "b")) {
 		if (dialog_is(kind, "B"))
 			buf_str(&raw, "\r\n");
@@ -319,7 +344,8 @@ static bool play(struct slice text, size_t cut, struct buf *ret_error)
 	p->setup.helo = SLICE_LIT("mx.test");
 	buf_init(&p->in, DIALOG_MANY);
 	buf_init(&p->out, DIALOG_MANY);
-	buf_init(&p->words, DIALOG_MANY);
+	buf_init(&p->message[0].words, DIALOG_MANY);
+	buf_init(&p->message[1].words, DIALOG_MANY);
 	buf_init(&p->results, DIALOG_MANY);
 	buf_init(&p->said, DIALOG_MANY);
 	p->setup.transcript = true;
@@ -337,7 +363,8 @@ static bool play(struct slice text, size_t cut, struct buf *ret_error)
 	smtp_client_free(p->engine);
 	buf_done(&p->in);
 	buf_done(&p->out);
-	buf_done(&p->words);
+	buf_done(&p->message[0].words);
+	buf_done(&p->message[1].words);
 	buf_done(&p->results);
 	buf_done(&p->said);
 	free(p);

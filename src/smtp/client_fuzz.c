@@ -27,6 +27,7 @@ struct run {
 	unsigned results[RCPTS];
 	unsigned messages, pieces;
 	bool under_way, dot, tls, authed;
+	bool may_ahead, ahead; /* the next message goes ahead where it can; it has */
 };
 
 static void insist(bool holds)
@@ -104,6 +105,15 @@ static void transcript(struct run *r)
 	buf_done(&text);
 }
 
+static void begin(struct run *r)
+{
+	memset(r->results, 0, sizeof(r->results));
+	r->under_way = true;
+	r->dot = r->ahead = false;
+	r->pieces = 0;
+	insist(smtp_client_mail(r->c, &r->m));
+}
+
 /* What needs no thought; false at the end. */
 static bool settle(struct run *r)
 {
@@ -128,7 +138,10 @@ static bool settle(struct run *r)
 		case SMTP_CLIENT_READY:
 			insist(r->authed || !r->setup.auth);
 			over(r);
-			return true;
+			if (!r->ahead)
+				return true;
+			begin(r);
+			break;
 		case SMTP_CLIENT_CLOSE:
 			over(r);
 			buf_fmt(&r->log, "CLOSE %d %.*s\n", a->code, SLICE_ARG(a->text));
@@ -137,15 +150,6 @@ static bool settle(struct run *r)
 			return true;
 		}
 	}
-}
-
-static void begin(struct run *r)
-{
-	memset(r->results, 0, sizeof(r->results));
-	r->under_way = true;
-	r->dot = false;
-	r->pieces = 0;
-	insist(smtp_client_mail(r->c, &r->m));
 }
 
 static void turn(struct run *r)
@@ -168,6 +172,10 @@ static void turn(struct run *r)
 		}
 		break;
 	default:
+		if (r->may_ahead && smtp_client_takes_ahead(r->c) && r->messages < MESSAGES) {
+			r->ahead = smtp_client_ahead(r->c, &r->m);
+			r->messages += r->ahead;
+		}
 		break;
 	}
 }
@@ -185,6 +193,7 @@ static void play(struct run *r, struct slice script, uint8_t flags, uint8_t more
 	r->setup.chunking = more & 2;
 	r->setup.implicit_tls = r->tls = more & 4;
 	r->setup.transcript = true;
+	r->may_ahead = flags >> 4 >= RCPTS;
 	r->m = (struct smtp_client_message){ .sender = SLICE_LIT("s@x"),
 					     .size = 20,
 					     .eightbit = flags & 4,

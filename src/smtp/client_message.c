@@ -15,17 +15,17 @@ bool client_is_lmtp(const struct smtp_client *c)
 
 static bool needs_utf8(const struct smtp_client *c)
 {
-	bool yes = c->m->smtputf8 || slice_has_8bit(c->m->sender);
+	bool yes = c->tx.m->smtputf8 || slice_has_8bit(c->tx.m->sender);
 
-	for (uint32_t i = 0; i < c->m->recipients && !yes; i++)
-		yes = slice_has_8bit(c->m->rcpt[i].address);
+	for (uint32_t i = 0; i < c->tx.m->recipients && !yes; i++)
+		yes = slice_has_8bit(c->tx.m->rcpt[i].address);
 	return yes && c->offers.smtputf8;
 }
 
 static void put_mail(struct smtp_client *c)
 {
 	const struct smtp_client_offers *o = &c->offers;
-	const struct smtp_client_message *m = c->m;
+	const struct smtp_client_message *m = c->tx.m;
 	struct buf *b = &c->output;
 	size_t from = b->n;
 
@@ -94,7 +94,7 @@ static void put_rcpt(struct smtp_client *c, const struct smtp_client_rcpt *r)
 
 static void skip(const struct smtp_client *c, uint32_t *at)
 {
-	while (*at < c->m->recipients && c->rcpt[*at] == RCPT_UNFIT)
+	while (*at < c->tx.m->recipients && c->tx.rcpt[*at] == RCPT_UNFIT)
 		++*at;
 }
 
@@ -104,7 +104,7 @@ static void skip(const struct smtp_client *c, uint32_t *at)
 static bool may_chunk(const struct smtp_client *c)
 {
 	return c->setup->chunking && c->offers.chunking && c->offers.pipelining && !c->chunking_odd &&
-	       !client_is_lmtp(c) && c->m->size <= SMTP_CLIENT_CHUNK_MAX;
+	       !client_is_lmtp(c) && c->tx.m->size <= SMTP_CLIENT_CHUNK_MAX;
 }
 
 /* The next command, if it may go out now. */
@@ -112,27 +112,27 @@ static bool send_one(struct smtp_client *c)
 {
 	bool pipelined = c->offers.pipelining && !client_is_lmtp(c);
 
-	if (!c->mail_sent) {
+	if (!c->tx.mail_sent) {
 		put_mail(c);
 		c->mails++;
-		c->mail_sent = true;
+		c->tx.mail_sent = true;
 		return true;
 	}
-	skip(c, &c->next_rcpt);
-	if (c->mail_refused || c->data_sent)
+	skip(c, &c->tx.next_rcpt);
+	if (c->tx.mail_refused || c->tx.data_sent)
 		return false;
-	if (c->next_rcpt < c->m->recipients) {
-		put_rcpt(c, &c->m->rcpt[c->next_rcpt++]);
+	if (c->tx.next_rcpt < c->tx.m->recipients) {
+		put_rcpt(c, &c->tx.m->rcpt[c->tx.next_rcpt++]);
 		return true;
 	}
-	if (c->unanswered > 0 ? !pipelined : c->accepted == 0)
+	if (c->tx.unanswered > 0 ? !pipelined : c->tx.accepted == 0)
 		return false;
 	if (may_chunk(c)) { /* see wants_chunks() */
-		c->bdat = c->data_sent = true;
+		c->tx.bdat = c->tx.data_sent = true;
 		return false;
 	}
 	client_say(c, "DATA");
-	c->data_sent = true;
+	c->tx.data_sent = true;
 	return true;
 }
 
@@ -140,8 +140,8 @@ void client_send_commands(struct smtp_client *c)
 {
 	unsigned window = c->offers.pipelining ? SMTP_CLIENT_WINDOW : 1;
 
-	while (c->unanswered < window && c->output.n < CLIENT_OUTPUT_FULL && send_one(c))
-		c->unanswered++;
+	while (c->tx.unanswered < window && c->output.n < CLIENT_OUTPUT_FULL && send_one(c))
+		c->tx.unanswered++;
 }
 
 /* ---- a message from its beginning to its end ---- */
@@ -151,31 +151,35 @@ static enum smtp_client_result as_it_says(const char *enhanced)
 	return enhanced[0] == '4' ? SMTP_CLIENT_DEFERRED : SMTP_CLIENT_FAILED;
 }
 
-bool smtp_client_mail(struct smtp_client *c, const struct smtp_client_message *m)
+bool client_tx_begin(struct smtp_client *c, const struct smtp_client_message *m)
 {
-	const char *enhanced, *why;
-	unsigned char *rcpt;
+	unsigned char *rcpt = calloc(m->recipients, 1);
 
-	assert(c->ask.want == SMTP_CLIENT_READY);
 	assert(m->recipients > 0 && m->recipients <= SMTP_CLIENT_RECIPIENTS_MAX);
-	rcpt = calloc(m->recipients, 1);
 	if (!rcpt)
 		return false;
-	free(c->rcpt);
-	c->rcpt = rcpt;
-	c->m = m;
-	c->next_rcpt = c->at_rcpt = c->accepted = 0;
-	c->unanswered = 0;
-	c->mail_sent = c->mail_answered = c->mail_refused = c->data_sent = c->void_dot = false;
-	c->bdat = c->bdat_last = c->bdat_failed = false;
-	c->fit = c->domains = 0;
-	buf_reset(&c->chunk);
-	c->bol = true;
-	c->cr = false;
-	c->body_n = 0;
-	c->step = SMTP_CLIENT_AT_MAIL;
+	c->tx = (struct client_tx){ .m = m, .rcpt = rcpt, .bol = true };
+	return true;
+}
+
+bool smtp_client_mail(struct smtp_client *c, const struct smtp_client_message *m)
+{
+	unsigned char *before = c->tx.rcpt;
+	const char *enhanced, *why = NULL;
+
+	assert(c->ask.want == SMTP_CLIENT_READY);
+	assert(!c->next.m || c->next.m == m);
+	if (!c->next.m) {
+		if (!client_tx_begin(c, m))
+			return false;
+		why = client_unfit(c, m, &enhanced);
+	}
+	free(before);
 	client_said_message(c);
-	why = client_unfit(c, m, &enhanced);
+	if (c->next.m)
+		client_ahead_begins(c);
+	buf_reset(&c->chunk);
+	c->step = SMTP_CLIENT_AT_MAIL;
 	if (why)
 		client_judge_words(c, 0, m->recipients, RCPT_DONE, as_it_says(enhanced), enhanced, why);
 	client_advance(c);
@@ -184,7 +188,7 @@ bool smtp_client_mail(struct smtp_client *c, const struct smtp_client_message *m
 
 void client_message_over(struct smtp_client *c)
 {
-	c->m = NULL;
+	c->tx.m = NULL;
 	c->step = SMTP_CLIENT_IDLE;
 	if (c->chunk.cap > CLIENT_CHUNK_KEPT)
 		buf_done(&c->chunk);
@@ -200,24 +204,24 @@ static void reset(struct smtp_client *c)
 /* Before the first command: who cannot be named to this server at all. */
 static bool judge_unfit_rcpt(struct smtp_client *c)
 {
-	for (; c->at_rcpt < c->m->recipients; c->at_rcpt++) {
+	for (; c->tx.at_rcpt < c->tx.m->recipients; c->tx.at_rcpt++) {
 		const char *enhanced, *why;
 
-		if (c->rcpt[c->at_rcpt] == RCPT_DONE)
+		if (c->tx.rcpt[c->tx.at_rcpt] == RCPT_DONE)
 			continue;
-		why = client_unfit_rcpt(c, c->at_rcpt, &enhanced);
+		why = client_unfit_rcpt(c, c->tx.at_rcpt, &enhanced);
 		if (why) {
-			client_judge_words(c, c->at_rcpt, c->at_rcpt + 1, RCPT_DONE, as_it_says(enhanced),
-					   enhanced, why);
+			client_judge_words(c, c->tx.at_rcpt, c->tx.at_rcpt + 1, RCPT_DONE,
+					   as_it_says(enhanced), enhanced, why);
 			return true;
 		}
 	}
-	for (uint32_t i = 0; i < c->m->recipients; i++)
-		if (c->rcpt[i] == RCPT_DONE)
-			c->rcpt[i] = RCPT_UNFIT;
-	c->at_rcpt = 0;
-	skip(c, &c->at_rcpt);
-	if (c->at_rcpt == c->m->recipients)
+	for (uint32_t i = 0; i < c->tx.m->recipients; i++)
+		if (c->tx.rcpt[i] == RCPT_DONE)
+			c->tx.rcpt[i] = RCPT_UNFIT;
+	c->tx.at_rcpt = 0;
+	skip(c, &c->tx.at_rcpt);
+	if (c->tx.at_rcpt == c->tx.m->recipients)
 		client_message_over(c);
 	return false;
 }
@@ -225,20 +229,20 @@ static bool judge_unfit_rcpt(struct smtp_client *c)
 /* More of the body, while the answers to what went before it are under way. */
 static bool wants_chunks(struct smtp_client *c)
 {
-	skip(c, &c->at_rcpt);
-	return c->bdat && !c->bdat_last && !c->bdat_failed && !c->mail_refused &&
-	       (c->accepted > 0 || !c->mail_answered || c->at_rcpt < c->next_rcpt);
+	skip(c, &c->tx.at_rcpt);
+	return c->tx.bdat && !c->tx.bdat_last && !c->tx.bdat_failed && !c->tx.mail_refused &&
+	       (c->tx.accepted > 0 || !c->tx.mail_answered || c->tx.at_rcpt < c->tx.next_rcpt);
 }
 
 /* Whose answer comes next. */
 static enum smtp_client_step awaited(struct smtp_client *c)
 {
-	skip(c, &c->at_rcpt);
-	return c->unanswered == 0		    ? SMTP_CLIENT_AT_BODY
-	       : !c->mail_answered		    ? SMTP_CLIENT_AT_MAIL
-	       : c->at_rcpt < c->next_rcpt	    ? SMTP_CLIENT_AT_RCPT
-	       : c->bdat_last && c->unanswered == 1 ? SMTP_CLIENT_AT_FINAL
-						    : SMTP_CLIENT_AT_DATA;
+	skip(c, &c->tx.at_rcpt);
+	return c->tx.unanswered == 0			  ? SMTP_CLIENT_AT_BODY
+	       : !c->tx.mail_answered			  ? SMTP_CLIENT_AT_MAIL
+	       : c->tx.at_rcpt < c->tx.next_rcpt	  ? SMTP_CLIENT_AT_RCPT
+	       : c->tx.bdat_last && c->tx.unanswered == 1 ? SMTP_CLIENT_AT_FINAL
+							  : SMTP_CLIENT_AT_DATA;
 }
 
 static void commands(struct smtp_client *c)
@@ -247,10 +251,10 @@ static void commands(struct smtp_client *c)
 
 	client_send_commands(c);
 	body = wants_chunks(c);
-	if (body || c->unanswered > 0) {
+	if (body || c->tx.unanswered > 0) {
 		c->step = awaited(c);
 		c->ask.want = body ? SMTP_CLIENT_BODY : SMTP_CLIENT_INPUT;
-	} else if (c->bdat_last ? !c->bdat_failed : c->mail_refused) {
+	} else if (c->tx.bdat_last ? !c->tx.bdat_failed : c->tx.mail_refused) {
 		client_message_over(c);
 	} else {
 		reset(c); /* nobody was accepted, or DATA or BDAT refused (RFC 3030 4.2) */
@@ -259,15 +263,15 @@ static void commands(struct smtp_client *c)
 
 void client_transaction(struct smtp_client *c)
 {
-	if (c->step == SMTP_CLIENT_AT_MAIL && !c->mail_sent && judge_unfit_rcpt(c))
+	if (c->step == SMTP_CLIENT_AT_MAIL && !c->tx.mail_sent && judge_unfit_rcpt(c))
 		return;
-	if (!c->m)
+	if (!c->tx.m)
 		return;
 	c->ask.want = c->step == SMTP_CLIENT_AT_BODY ? SMTP_CLIENT_BODY : SMTP_CLIENT_INPUT;
 	if (c->step == SMTP_CLIENT_AT_MAIL || c->step == SMTP_CLIENT_AT_RCPT ||
-	    c->step == SMTP_CLIENT_AT_DATA || (c->bdat && c->step != SMTP_CLIENT_AT_RSET))
+	    c->step == SMTP_CLIENT_AT_DATA || (c->tx.bdat && c->step != SMTP_CLIENT_AT_RSET))
 		commands(c);
-	else if (c->step == SMTP_CLIENT_AT_FINAL && c->accepted == 0 && !c->void_dot)
+	else if (c->step == SMTP_CLIENT_AT_FINAL && c->tx.accepted == 0 && !c->tx.void_dot)
 		client_message_over(c);
 }
 
@@ -284,29 +288,29 @@ void client_on_mail(struct smtp_client *c)
 {
 	int class = c->reply.code / 100;
 
-	c->unanswered--;
-	c->mail_answered = true;
+	c->tx.unanswered--;
+	c->tx.mail_answered = true;
 	if (class == 3) {
 		client_break(c, "4.5.0", strange);
 	} else if (class != 2) {
-		c->mail_refused = true;
-		client_judge(c, 0, c->m->recipients, RCPT_DONE, refused(c));
+		c->tx.mail_refused = true;
+		client_judge(c, 0, c->tx.m->recipients, RCPT_DONE, refused(c));
 	}
 }
 
 void client_on_rcpt(struct smtp_client *c)
 {
 	int class = c->reply.code / 100;
-	uint32_t at = c->at_rcpt++;
+	uint32_t at = c->tx.at_rcpt++;
 
-	c->unanswered--;
+	c->tx.unanswered--;
 	if (class == 3) {
 		client_break(c, "4.5.0", strange);
-	} else if (c->mail_refused) {
+	} else if (c->tx.mail_refused) {
 		/* Sent before we knew: whatever it says is for nobody. */
 	} else if (class == 2) {
-		c->rcpt[at] = RCPT_ACCEPTED;
-		c->accepted++;
+		c->tx.rcpt[at] = RCPT_ACCEPTED;
+		c->tx.accepted++;
 	} else {
 		client_judge(c, at, at + 1, RCPT_DONE, refused(c));
 	}
@@ -317,19 +321,19 @@ void client_on_rcpt(struct smtp_client *c)
 static void on_chunk(struct smtp_client *c)
 {
 	int code = c->reply.code;
-	bool odd = code >= 500 && code <= 504 && c->accepted > 0;
+	bool odd = code >= 500 && code <= 504 && c->tx.accepted > 0;
 
 	if (code / 100 == 3) {
 		client_break(c, "4.5.0", strange);
 		return;
 	}
-	if (code / 100 == 2 && !c->bdat_failed) {
+	if (code / 100 == 2 && !c->tx.bdat_failed) {
 		if (c->step == SMTP_CLIENT_AT_FINAL)
-			client_judge(c, 0, c->m->recipients, RCPT_ACCEPTED, SMTP_CLIENT_DELIVERED);
+			client_judge(c, 0, c->tx.m->recipients, RCPT_ACCEPTED, SMTP_CLIENT_DELIVERED);
 	} else {
-		c->bdat_failed = true;
+		c->tx.bdat_failed = true;
 		c->chunking_odd = c->chunking_odd || odd;
-		client_judge(c, 0, c->m->recipients, RCPT_ACCEPTED,
+		client_judge(c, 0, c->tx.m->recipients, RCPT_ACCEPTED,
 			     odd || code / 100 == 2 ? SMTP_CLIENT_DEFERRED : refused(c));
 	}
 	if (code == 421)
@@ -340,18 +344,18 @@ void client_on_data(struct smtp_client *c)
 {
 	int class = c->reply.code / 100;
 
-	c->unanswered--;
-	if (c->bdat) {
+	c->tx.unanswered--;
+	if (c->tx.bdat) {
 		on_chunk(c);
 	} else if (class == 2 || (class == 3 && c->reply.code != 354)) {
 		client_break(c, "4.5.0", strange);
 	} else if (class != 3) {
-		client_judge(c, 0, c->m->recipients, RCPT_DONE, refused(c));
-	} else if (c->accepted > 0) {
+		client_judge(c, 0, c->tx.m->recipients, RCPT_DONE, refused(c));
+	} else if (c->tx.accepted > 0) {
 		c->step = SMTP_CLIENT_AT_BODY;
 	} else {
 		client_say(c, ".");
-		c->void_dot = true;
+		c->tx.void_dot = true;
 		c->step = SMTP_CLIENT_AT_FINAL;
 	}
 }
@@ -363,14 +367,14 @@ static enum smtp_client_result final_result(const struct smtp_client *c)
 
 void client_on_final(struct smtp_client *c)
 {
-	uint32_t n = c->m->recipients, at = c->at_rcpt;
+	uint32_t n = c->tx.m->recipients, at = c->tx.at_rcpt;
 
-	if (c->bdat) {
-		c->unanswered--;
+	if (c->tx.bdat) {
+		c->tx.unanswered--;
 		on_chunk(c);
 		return;
 	}
-	if (c->void_dot) {
+	if (c->tx.void_dot) {
 		if (c->reply.code == 421)
 			client_break_by_reply(c);
 		else
@@ -384,9 +388,9 @@ void client_on_final(struct smtp_client *c)
 	if (!client_is_lmtp(c)) {
 		client_judge(c, 0, n, RCPT_ACCEPTED, final_result(c));
 	} else {
-		while (at < n && c->rcpt[at] != RCPT_ACCEPTED)
+		while (at < n && c->tx.rcpt[at] != RCPT_ACCEPTED)
 			at++;
-		c->at_rcpt = at + 1;
+		c->tx.at_rcpt = at + 1;
 		client_judge(c, at, at + 1, RCPT_ACCEPTED, final_result(c));
 	}
 	/* It closes; who has no answer by now will get none. */

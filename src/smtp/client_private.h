@@ -44,6 +44,26 @@ struct client_auth {
 	struct buf initial, data;
 };
 
+/* One message on its way. */
+struct client_tx {
+	const struct smtp_client_message *m; /* NULL: there is none */
+	unsigned char *rcpt;		     /* enum client_rcpt, one each */
+	uint32_t next_rcpt;		     /* to be sent */
+	uint32_t at_rcpt;		     /* whose answer comes next */
+	uint32_t accepted;		     /* and not answered for good */
+	unsigned unanswered;		     /* commands of this message */
+	bool mail_sent, mail_answered, mail_refused;
+	bool data_sent;
+	bool void_dot;	  /* nobody accepted, and yet 354: the dot's answer is for nobody */
+	bool bdat;	  /* it goes by BDAT, and that is next or has begun */
+	bool bdat_last;	  /* all of it is said */
+	bool bdat_failed; /* a chunk was refused: RSET is due */
+	uint64_t body_n;
+	uint32_t fit, domains; /* recipients that may be named, and their domains */
+	uint32_t domain_at[CLIENT_DOMAINS_MAX];
+	bool bol, cr; /* of the body: at the beginning of a line; a CR came last */
+};
+
 struct smtp_client {
 	const struct smtp_client_setup *setup;
 	struct smtp_client_ask ask;
@@ -62,25 +82,12 @@ struct smtp_client {
 		char enhanced[16], text[SMTP_REPLY_TEXT_MAX + 1];
 	} lost;
 
-	/* The message. */
-	const struct smtp_client_message *m;
-	unsigned char *rcpt; /* enum client_rcpt, one each */
-	uint32_t next_rcpt;  /* to be sent */
-	uint32_t at_rcpt;    /* whose answer comes next */
-	uint32_t accepted;   /* and not answered for good */
-	unsigned unanswered; /* commands of this message */
-	bool mail_sent, mail_answered, mail_refused;
-	bool data_sent;
-	bool void_dot;	   /* nobody accepted, and yet 354: the dot's answer is for nobody */
-	bool bdat;	   /* it goes by BDAT, and that is next or has begun */
-	bool bdat_last;	   /* all of it is said */
-	bool bdat_failed;  /* a chunk was refused: RSET is due */
-	bool chunking_odd; /* of the connection: it offers what it does not know */
+	struct client_tx tx;   /* the message */
+	struct client_tx next; /* the one behind it: smtp_client_ahead() */
+	struct buf ahead;      /* what was said of that: last in the output, until it is sent */
+	bool mute;	       /* what is said goes to the transcript later */
+	bool chunking_odd;     /* of the connection: it offers what it does not know */
 	struct buf chunk;
-	uint64_t body_n;
-	uint32_t fit, domains; /* recipients that may be named, and their domains */
-	uint32_t domain_at[CLIENT_DOMAINS_MAX];
-	bool bol, cr; /* of the body: at the beginning of a line; a CR came last */
 
 	struct client_auth auth;
 	struct client_said said;
@@ -135,6 +142,13 @@ void client_said_from(struct smtp_client *c, size_t from);
 void client_said_reply(struct smtp_client *c); /* the reply's last line */
 void client_said_message(struct smtp_client *c);
 
+/* client_ahead.c */
+/* Of the output, what is said of the next message. */
+size_t client_ahead_n(const struct smtp_client *c);
+/* Its turn has come. */
+void client_ahead_begins(struct smtp_client *c);
+void client_ahead_done(struct smtp_client *c); /* frees */
+
 /* client_fit.c */
 /* The sender's side of it is wrong for every recipient.  NULL, or why. */
 const char *client_unfit(const struct smtp_client *c, const struct smtp_client_message *m,
@@ -144,6 +158,7 @@ const char *client_unfit_rcpt(struct smtp_client *c, uint32_t at, const char **r
 
 /* client_message.c */
 bool client_is_lmtp(const struct smtp_client *c);
+bool client_tx_begin(struct smtp_client *c, const struct smtp_client_message *m); /* false: no memory */
 void client_send_commands(struct smtp_client *c);
 void client_on_mail(struct smtp_client *c);
 void client_on_rcpt(struct smtp_client *c);

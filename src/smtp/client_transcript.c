@@ -30,7 +30,7 @@ void client_said(struct smtp_client *c, char who, struct slice s)
 	char line[SAID_LINE + 8] = { who, ':', ' ' };
 	size_t n = 3;
 
-	if (!c->setup->transcript)
+	if (!c->setup->transcript || c->mute)
 		return;
 	for (size_t i = 0; i < s.n && i < SAID_LINE; i++) {
 		unsigned char b = s.p[i];
