@@ -199,8 +199,8 @@ static void add_target(struct pending *p, uint8_t kind, struct slice address, st
 	wire_put_bytes(&p->targets, mailbox);
 }
 
-/* The address itself, elsewhere. */
-static void add_remote(struct bounce *b, struct pending *p)
+/* The address itself, elsewhere.  0, or negative errno: it is not known now. */
+static int add_remote(struct bounce *b, struct pending *p)
 {
 	struct bounce_times t = { b->now_ms, b->setup.lifetime_ms };
 	char room[IPC_ADDRESS_MAX];
@@ -208,27 +208,30 @@ static void add_remote(struct bounce *b, struct pending *p)
 	struct bounce_report r;
 	struct buf address;
 	size_t at;
+	int err = bounce_report_read(b->sp, b->schedule, &p->id, p->kind, &t, &r);
 
 	buf_init_in(&address, room, sizeof(room));
-	if (bounce_report_read(b->sp, b->schedule, &p->id, p->kind, &t, &r) == 0 &&
-	    smtp_parse_address(r.e.sender, &path, &at) == SMTP_PARSE_OK &&
+	if (err == 0 && smtp_parse_address(r.e.sender, &path, &at) == SMTP_PARSE_OK &&
 	    smtp_path_put_canonical(&path, &address) && buf_ok(&address))
 		add_target(p, IPC_TARGET_REMOTE, buf_slice(&address), SLICE_LIT(""));
 	bounce_report_done(&r);
+	return err;
 }
 
 static void on_verdict(struct bounce *b, struct pending *p, uint8_t what)
 {
-	if (what == IPC_VERDICT_TRY_LATER) {
-		bounce_try_again(b, p, "keeper", EAGAIN);
-		return;
-	}
+	int err = what == IPC_VERDICT_TRY_LATER ? -EAGAIN : 0;
+
 	if (what == IPC_VERDICT_NOT_LOCAL) {
 		buf_reset(&p->targets);
-		add_remote(b, p);
+		err = add_remote(b, p);
 	}
-	if (!buf_ok(&p->targets))
-		bounce_try_again(b, p, "keeper", ENOMEM);
+	if (err == 0 && !buf_ok(&p->targets))
+		err = -ENOMEM;
+	if (err == -ENOENT) /* an operator was faster */
+		bounce_wait_until(b, p, b->now_ms);
+	else if (err < 0)
+		bounce_try_again(b, p, "keeper", err);
 	else if ((what != IPC_VERDICT_OK && what != IPC_VERDICT_NOT_LOCAL) || p->targets.n == 0)
 		undeliverable(b, p);
 	else

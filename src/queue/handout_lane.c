@@ -49,9 +49,10 @@ static void begin_question(struct handout *h, const struct schedule_question *q,
 				    now_ms);
 		return;
 	case WAY_RELAY:
-		if (asks_add(&h->asks, q->number, q->destination))
-			return;
-		break;
+		if (!asks_add(&h->asks, q->number, q->destination))
+			schedule_unresolved(h->schedule, q->number, false, SLICE_LIT("4.3.0"),
+					    SLICE_LIT("out of memory"), now_ms);
+		return;
 	case WAY_NONE:
 	case WAY_LOCAL:
 		break;

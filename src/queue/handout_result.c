@@ -16,8 +16,24 @@ void handout_in_doubt(struct handout *h, const struct carrier_job *j, struct sli
 
 /* ---- written down ---- */
 
+#define UNKEPT_MS 60000 /* then what could not be kept is tried again */
+
 /* o: NULL when the envelope could not be read. */
-static void write_down(struct handout *h, const struct schedule_answer *a, const struct carrier_rcpt *o,
+/* There is no memory for why it failed, or for whom to tell of it: nobody would ever be told.  A failure
+ * is tried again; what was delivered is not, and goes unreported. */
+static int cannot_keep(struct handout *h, struct schedule_answer *a, uint32_t recipient, uint64_t now_ms)
+{
+	if (a->now == SCHEDULE_DEFERRED)
+		return -ENOMEM;
+	if (a->now == SCHEDULE_DONE)
+		return spool_outcome(h->sp, &a->id, recipient, SPOOL_DELIVERED);
+	a->now = SCHEDULE_DEFERRED;
+	a->next_ms = now_ms + UNKEPT_MS;
+	schedule_unsettle(h->schedule, &a->id, recipient, a->next_ms, now_ms);
+	return -ENOMEM;
+}
+
+static void write_down(struct handout *h, struct schedule_answer *a, const struct carrier_rcpt *o,
 		       uint32_t recipient, const struct outcome *what, uint64_t now_ms)
 {
 	bool told = a->now == SCHEDULE_DONE && o && !what->discarded &&
@@ -44,6 +60,8 @@ static void write_down(struct handout *h, const struct schedule_answer *a, const
 		buf_init_in(&detail, room, sizeof(room));
 		envelope_put_reason(&why, &detail);
 		r = spool_mark(h->sp, &a->id, recipient, SPOOL_MARK_DEFERRED, buf_slice(&detail));
+		if (r == -ENOMEM)
+			r = cannot_keep(h, a, recipient, now_ms);
 	}
 	if (told || a->now == SCHEDULE_FAILED)
 		bounce_note(h->bounce, &a->id, now_ms);
@@ -226,8 +244,8 @@ void handout_record(struct handout *h, const struct carrier_job *j, const struct
 			    LOG_S("to", o ? o->address : SLICE_LIT("")));
 		return;
 	}
-	count(&h->count, what, &a);
 	write_down(h, &a, o, recipient, what, now_ms);
+	count(&h->count, what, &a);
 	struct told t = { h, j, o, &a, what, meaning, recipient, now_ms };
 
 	log_outcome(&t);

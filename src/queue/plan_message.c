@@ -422,6 +422,23 @@ int schedule_settle(struct schedule *s, const struct id *id, uint32_t recipient,
 	return 0;
 }
 
+void schedule_unsettle(struct schedule *s, const struct id *id, uint32_t recipient, uint64_t due_ms,
+		       uint64_t now_ms)
+{
+	struct message *m = plan_message_find(s, id);
+	uint64_t now = plan_now(s, now_ms), wait = due_ms > now_ms ? due_ms - now_ms : 0, due;
+	struct part *p;
+
+	if (!m || recipient >= m->recipients || plan_states(m)[recipient] != SCHEDULE_FAILED)
+		return;
+	live_on(s, m, now);
+	p = plan_part_of(m, recipient);
+	due = plan_part_due(p);
+	plan_turn_rcpt(m, p, recipient, SCHEDULE_DEFERRED);
+	plan_part(s, m, p, due < now + wait ? due : now + wait, now);
+	plan_message_changed(s, m);
+}
+
 /* ---- looking ---- */
 
 bool schedule_look(const struct schedule *s, const struct id *id, struct schedule_view *ret)

@@ -115,6 +115,9 @@ int schedule_release(struct schedule *s, const struct id *id, uint64_t now_ms);
  * in a job failed, because an operator gave it up (to: SCHEDULE_FAILED).  With all of them done the message
  * is forgotten.  0; -ENOENT: no such recipient; -EBUSY: it is in a job, or not failed. */
 int schedule_settle(struct schedule *s, const struct id *id, uint32_t recipient, enum schedule_rcpt to);
+/* A recipient that failed is deferred instead: its failure could not be kept. */
+void schedule_unsettle(struct schedule *s, const struct id *id, uint32_t recipient, uint64_t due_ms,
+		       uint64_t now_ms);
 /* Deferred and failed recipients become ready, due now.  -ENOENT, or how many. */
 int schedule_retry(struct schedule *s, const struct id *id, uint64_t now_ms);
 /* The same, and their sites and destinations are waited for no more: an operator asked for it. */
