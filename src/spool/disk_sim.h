@@ -35,6 +35,7 @@ struct disk_sim *disk_sim_clone_torn(const struct disk_sim *sim, size_t first);
 
 /* After this many more changing operations all fail with -EIO, until disk_sim_reboot(). */
 void disk_sim_cut_after(struct disk_sim *sim, uint64_t ops);
+bool disk_sim_is_cut(const struct disk_sim *sim);  /* and not rebooted yet */
 uint64_t disk_sim_ops(const struct disk_sim *sim); /* so far */
 /* All that was open is closed; what the cut left is the content now. */
 void disk_sim_reboot(struct disk_sim *sim, enum disk_sim_cut how, uint32_t seed);

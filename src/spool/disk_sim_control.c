@@ -117,6 +117,11 @@ void disk_sim_cut_after(struct disk_sim *sim, uint64_t ops)
 	sim->cut_in = ops;
 }
 
+bool disk_sim_is_cut(const struct disk_sim *sim)
+{
+	return sim->cut;
+}
+
 uint64_t disk_sim_ops(const struct disk_sim *sim)
 {
 	return sim->ops;
