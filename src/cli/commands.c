@@ -61,7 +61,9 @@ const struct cli_command cli_commands[] = {
 	  "Exit status: 0, 1 (no such message, or it could not be done), 2 wrong usage, 3 no server.\n" },
 	{ "trace", cli_trace, "ID|MESSAGE-ID|ADDRESS [OPTION]...\n--account ACCOUNT [OPTION]...",
 	  "what became of a message, from acceptance to its end",
-	  "Of one message it shows the whole life in order; of several the newest, one a line.\n\n"
+	  "Of one message it shows the whole life in order, with what was tried at its site while it "
+	  "waited,\n"
+	  "and the reports about it; of several the newest, some lines each.\n\n"
 	  "  --account ACCOUNT     messages that this account submitted\n"
 	  "  --since 12h|7d        only those of this time\n"
 	  "  --limit N             at most so many messages; 20 unless told, 200 at most\n"
@@ -76,6 +78,7 @@ const struct cli_command cli_commands[] = {
 	  "  --domain DOMAIN       only about addresses of this domain\n"
 	  "  --account ACCOUNT     only about this account\n"
 	  "  --id ID               only about this message\n"
+	  "  --site SITE           only about this site, as queue summary names it\n"
 	  "  --json                one object a line; doc/events.md has their fields\n"
 	  "  -c, --config FILE     ask the server of this configuration\n"
 	  "  --socket PATH         ask at this control socket\n\n"

@@ -9,7 +9,11 @@ static bool has(const json_t *e, const char *key)
 	return *cli_member_text(e, key) || cli_member_number(e, key) > 0;
 }
 
-/* "BEFORE value AFTER" where there is one. */
+static bool is(const json_t *e, const char *key, const char *text)
+{
+	return !strcmp(cli_member_text(e, key), text);
+}
+
 static void put(struct buf *to, const json_t *e, const char *before, const char *key, const char *after)
 {
 	const char *s = cli_member_text(e, key);
@@ -24,6 +28,17 @@ static void put(struct buf *to, const json_t *e, const char *before, const char 
 	buf_str(to, after);
 }
 
+/* "BEFORE value AFTER" for each field that is there; ends with a row without a key. */
+struct piece {
+	const char *before, *key, *after;
+};
+
+static void put_all(struct buf *to, const json_t *e, const struct piece *pieces)
+{
+	for (; pieces->key; pieces++)
+		put(to, e, pieces->before, pieces->key, pieces->after);
+}
+
 static void put_time(struct buf *to, const json_t *e, const char *before, const char *key)
 {
 	char text[32];
@@ -34,54 +49,85 @@ static void put_time(struct buf *to, const json_t *e, const char *before, const 
 	buf_str(to, cli_time((uint64_t)cli_member_number(e, key), text));
 }
 
-static void accepted(const json_t *e, struct buf *to)
+/* ---- messages come ---- */
+
+static void put_to(const json_t *e, struct buf *to)
 {
 	const json_t *rcpts = json_object_get(e, "to"), *one;
 	json_int_t n = cli_member_number(e, "rcpts");
 	size_t i;
 
-	put(to, e, "from ", "from", "");
+	put(to, e, " to ", "to", "");
 	json_array_foreach(rcpts, i, one)
 	{
 		buf_str(to, i ? ", " : " to ");
 		buf_str(to, json_string_value(one));
 	}
-	if (n > (json_int_t)json_array_size(rcpts))
+	if (json_is_array(rcpts) && n > (json_int_t)json_array_size(rcpts))
 		buf_fmt(to, " and %d more", (int)(n - (json_int_t)json_array_size(rcpts)));
-	put(to, e, "; ", "size", " octets");
-	put(to, e, "; on ", "listener", "");
-	put(to, e, " (port ", "port", ")");
-	put(to, e, " from ", "ip", "");
-	put(to, e, " (", "helo", ")");
-	put(to, e, " by way of ", "via", "");
-	put(to, e, ", account ", "account", "");
-	put(to, e, ", AUTH ", "auth", "");
-	put(to, e, ", uid ", "uid", "");
-	put(to, e, ", ", "proto", "");
-	if (has(e, "tls"))
-		put(to, e, ", ", "tls", "");
-	else if (!has(e, "uid") && has(e, "listener"))
-		buf_str(to, ", not encrypted");
-	put(to, e, " ", "cipher", "");
-	put(to, e, ", ", "priority", " mail");
-	put(to, e, ", Message-ID <", "message_id", ">");
 }
+
+static void accepted(const json_t *e, struct buf *to)
+{
+	static const struct piece report[] = { { "report about ", "of", ", from " },
+					       { "", "from", "" },
+					       { 0 } };
+	static const struct piece client[] = { { "; ", "size", " octets" },
+					       { "; on ", "listener", "" },
+					       { " (port ", "port", ")" },
+					       { " from ", "ip", "" },
+					       { " (", "helo", ")" },
+					       { " by way of ", "via", "" },
+					       { ", account ", "account", "" },
+					       { ", AUTH ", "auth", "" },
+					       { ", uid ", "uid", "" },
+					       { ", ", "proto", "" },
+					       { ", ", "tls", "" },
+					       { " ", "cipher", "" },
+					       { 0 } };
+	static const struct piece rest[] = { { ", ", "priority", " mail" },
+					     { ", Message-ID <", "message_id", ">" },
+					     { 0 } };
+
+	if (!has(e, "of"))
+		buf_str(to, "from ");
+	put_all(to, e, report);
+	put_to(e, to);
+	put_all(to, e, client);
+	if (!has(e, "tls") && !has(e, "uid") && has(e, "listener"))
+		buf_str(to, ", not encrypted");
+	put_all(to, e, rest);
+	put_time(to, e, "; not sent before ", "next_ms");
+}
+
+/* ---- and go ---- */
 
 /* Where it was tried, as far as that is known. */
 static void put_host(const json_t *e, struct buf *to)
 {
-	put(to, e, "", "host", "");
-	put(to, e, " [", "ip", "]");
+	static const struct piece way[] = { { " from ", "source", "" },
+					    { " by route ", "route", "" },
+					    { ", ", "tls", "" },
+					    { " ", "cipher", "" },
+					    { 0 } };
+	const char *host = cli_member_text(e, "host"), *site = cli_member_text(e, "site");
+
+	buf_str(to, host);
+	if (!is(e, "ip", host))
+		put(to, e, " [", "ip", "]");
 	put(to, e, ":", "port", "");
-	if (strcmp(cli_member_text(e, "site"), cli_member_text(e, "host")) != 0)
+	if (!*host)
+		put(to, e, "site ", "site", "");
+	else if (strncmp(site, host, strlen(host)) != 0) /* a site may have the port behind its host */
 		put(to, e, " (site ", "site", ")");
-	put(to, e, " from ", "source", "");
-	put(to, e, " by route ", "route", "");
-	put(to, e, ", ", "tls", "");
-	put(to, e, ", ", "security", "");
-	put(to, e, ", TLS policy ", "policy", "");
+	put_all(to, e, way);
+	if (is(e, "security", "clear"))
+		buf_str(to, ", not encrypted");
+	else
+		put(to, e, ", ", "security", "");
 	if (has(e, "fell_back"))
-		buf_str(to, ", fell back to clear text");
+		buf_str(to, " because TLS failed");
+	put(to, e, ", TLS policy ", "policy", "");
 }
 
 static void put_reply(const json_t *e, struct buf *to, const char *before)
@@ -104,7 +150,11 @@ static void put_meaning(const json_t *e, struct buf *to)
 {
 	put(to, e, "; ", "class", "");
 	put(to, e, ": ", "meaning", "");
-	put(to, e, "; ", "action", "");
+	/* That it is deferred, or failed, is said already. */
+	if (is(e, "action", "slow"))
+		buf_str(to, " The site gets mail more slowly.");
+	else if (is(e, "action", "pause"))
+		buf_str(to, " The site gets no mail for a while.");
 }
 
 static void attempted(const json_t *e, struct buf *to)
@@ -118,17 +168,19 @@ static void attempted(const json_t *e, struct buf *to)
 
 static void outcome(const json_t *e, struct buf *to)
 {
+	static const struct piece whom[] = {
+		{ "", "to", "" }, { " (was ", "original", ")" }, { " in ", "mailbox", "" }, { 0 }
+	};
 	json_int_t delay = cli_member_number(e, "delay_ms");
 	char text[16];
 
-	put(to, e, "", "to", "");
-	put(to, e, " (was ", "original", ")");
-	put(to, e, " in ", "mailbox", "");
+	put_all(to, e, whom);
 	if (has(e, "host") || has(e, "site")) {
 		buf_str(to, " at ");
 		put_host(e, to);
 	}
-	put_reply(e, to, ": ");
+	if (!has(e, "mailbox") || has(e, "reply")) /* else it says that it was delivered */
+		put_reply(e, to, ": ");
 	put_meaning(e, to);
 	put(to, e, "; attempt ", "attempts", "");
 	put_time(to, e, "; again at ", "next_ms");
@@ -139,29 +191,67 @@ static void outcome(const json_t *e, struct buf *to)
 		buf_str(to, "; possibly twice");
 }
 
-static void wrong_port(const json_t *e, struct buf *to)
+static void reported(const json_t *e, struct buf *to)
 {
-	put(to, e, "", "ip", "");
-	put(to, e, " (", "helo", ")");
-	put(to, e, ", account ", "account", "");
-	put(to, e, " on ", "listener", "");
-	put(to, e, " (port ", "port", ")");
-	put(to, e, ": ", "what", "");
+	json_int_t n = cli_member_number(e, "rcpts");
+
+	put(to, e, "", "to", " is told ");
+	buf_str(to, is(e, "kind", "warned")	 ? "that it is delayed"
+		    : is(e, "kind", "confirmed") ? "that it arrived"
+						 : "that it failed");
+	if (n > 1)
+		buf_fmt(to, ", for %d recipients", (int)n);
+	put(to, e, ": report ", "dsn", "");
+}
+
+/* ---- the server ---- */
+
+static void site(const json_t *e, struct buf *to)
+{
+	static const struct piece trouble[] = {
+		{ ": ", "status", "" }, { " ", "reason", "" }, { " (", "count", " in a row)" }, { 0 }
+	};
+
+	put(to, e, "", "site", "");
+	if (is(e, "what", "back")) {
+		buf_str(to, ": takes mail again");
+		put(to, e, ", after ", "count", " failures");
+		return;
+	}
+	if (is(e, "what", "unknown"))
+		buf_str(to, ": nobody knows where that is");
+	put_all(to, e, trouble);
+}
+
+static const struct piece wrong_port[] = { { "", "ip", "" },
+					   { " (", "helo", ")" },
+					   { ", account ", "account", "" },
+					   { " on ", "listener", "" },
+					   { " (port ", "port", ")" },
+					   { ": ", "what", "" },
+					   { 0 } };
+
+static void came_wrongly(const json_t *e, struct buf *to)
+{
+	put_all(to, e, wrong_port);
 	if (has(e, "served"))
 		buf_str(to, "; served all the same");
 }
 
-static void limit(const json_t *e, struct buf *to)
-{
-	put(to, e, "", "what", "");
-	put(to, e, " of ", "account", "");
-	put(to, e, " of uid ", "uid", "");
-	put(to, e, " of owner ", "owner", "");
-	put(to, e, " of ", "ip", "");
-	put(to, e, " on ", "listener", "");
-	put(to, e, ": ", "count", "");
-	put(to, e, " of ", "max", ", refused for now");
-}
+static const struct piece limit[] = { { "", "what", "" },
+				      { " of ", "account", "" },
+				      { " of uid ", "uid", "" },
+				      { " of owner ", "owner", "" },
+				      { " of ", "ip", "" },
+				      { " on ", "listener", "" },
+				      { ": ", "count", "" },
+				      { " of ", "max", ", refused for now" },
+				      { 0 } };
+static const struct piece alarmed[] = {
+	{ "", "what", "" }, { ": ", "text", "" }, { "; ", "advice", "" }, { 0 }
+};
+static const struct piece done_by[] = { { "by ", "by", "" }, { 0 } };
+static const struct piece lost[] = { { "", "count", " events are missing here" }, { 0 } };
 
 /* Whatever it has, in the order it came. */
 static void anything(const json_t *event, struct buf *to)
@@ -191,21 +281,40 @@ void cli_event_words(const json_t *event, struct buf *to)
 	static const struct {
 		const char *kind;
 		void (*words)(const json_t *e, struct buf *to);
+		const struct piece *pieces;
 	} rows[] = {
-		{ "accepted", accepted },     { "attempted", attempted }, { "deferred", outcome },
-		{ "delivered", outcome },     { "relayed", outcome },	  { "failed", outcome },
-		{ "expired", outcome },	      { "discarded", outcome },	  { "forwarded", outcome },
-		{ "wrong-port", wrong_port }, { "limit", limit },
+		{ "accepted", accepted, NULL },
+		{ "attempted", attempted, NULL },
+		{ "deferred", outcome, NULL },
+		{ "delivered", outcome, NULL },
+		{ "relayed", outcome, NULL },
+		{ "failed", outcome, NULL },
+		{ "expired", outcome, NULL },
+		{ "discarded", outcome, NULL },
+		{ "forwarded", outcome, NULL },
+		{ "bounced", reported, NULL },
+		{ "warned", reported, NULL },
+		{ "confirmed", reported, NULL },
+		{ "wrong-port", came_wrongly, NULL },
+		{ "site", site, NULL },
+		{ "limit", NULL, limit },
+		{ "alarm", NULL, alarmed },
+		{ "held", NULL, done_by },
+		{ "released", NULL, done_by },
+		{ "removed", NULL, done_by },
+		{ "retried", NULL, done_by },
+		{ "given-up", NULL, done_by },
+		{ "lost", NULL, lost },
 	};
-	const char *kind = cli_member_text(event, "kind");
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (!strcmp(rows[i].kind, kind)) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!is(event, "kind", rows[i].kind))
+			continue;
+		if (rows[i].words)
 			rows[i].words(event, to);
-			return;
-		}
-	if (!strcmp(kind, "lost"))
-		put(to, event, "", "count", " events are missing here");
-	else
-		anything(event, to);
+		else
+			put_all(to, event, rows[i].pieces);
+		return;
+	}
+	anything(event, to);
 }

@@ -11,7 +11,7 @@
 #define WORDS_MAX	16384
 #define RETRIES		10 /* seconds that a ledger may be away while it is followed */
 
-enum { OPT_KIND = 1, OPT_DOMAIN, OPT_ACCOUNT, OPT_ID, OPT_SINCE };
+enum { OPT_KIND = 1, OPT_DOMAIN, OPT_ACCOUNT, OPT_ID, OPT_SITE, OPT_SINCE };
 
 struct asked {
 	bool as_json, follow, since;
@@ -154,8 +154,12 @@ static int parse(int argc, char **argv, struct asked *a)
 						 { "domain", required_argument, NULL, OPT_DOMAIN },
 						 { "account", required_argument, NULL, OPT_ACCOUNT },
 						 { "id", required_argument, NULL, OPT_ID },
+						 { "site", required_argument, NULL, OPT_SITE },
 						 { "since", required_argument, NULL, OPT_SINCE },
 						 { 0 } };
+	static const char *const filters[] = {
+		[OPT_DOMAIN] = "domain", [OPT_ACCOUNT] = "account", [OPT_ID] = "id", [OPT_SITE] = "site"
+	};
 	uint64_t seconds = SINCE_DEFAULT_S, now = cli_now_ms();
 	int c;
 
@@ -168,12 +172,8 @@ static int parse(int argc, char **argv, struct asked *a)
 			a->as_json = true;
 		else if (c == OPT_KIND)
 			add_kind(a->filter, optarg);
-		else if (c == OPT_DOMAIN || c == OPT_ACCOUNT || c == OPT_ID)
-			json_object_set_new(a->filter,
-					    c == OPT_DOMAIN    ? "domain"
-					    : c == OPT_ACCOUNT ? "account"
-							       : "id",
-					    json_string(optarg));
+		else if (c > OPT_KIND && c < OPT_SINCE)
+			json_object_set_new(a->filter, filters[c], json_string(optarg));
 		else if (c == OPT_SINCE && cli_parse_span(optarg, &seconds))
 			a->since = true;
 		else if (c == OPT_SINCE)

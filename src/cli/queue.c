@@ -7,6 +7,7 @@
 #include "cli/control.h"
 #include "cli/queue_summary.h"
 #include "cli/text.h"
+#include "ipc/message.h"
 
 enum { OPT_STATE = 1, OPT_SENDER, OPT_RECIPIENT, OPT_DOMAIN, OPT_ID, OPT_SITE, OPT_CLASS, OPT_ALL, OPT_YES };
 
@@ -114,10 +115,43 @@ static void print_message(const struct asked *a, const json_t *m)
 	printf("%-11s %" JSON_INTEGER_FORMAT " octets, without the headers that were added\n", "size",
 	       cli_member_number(m, "size"));
 	print_field("sender", *cli_member_text(m, "sender") ? cli_member_text(m, "sender") : "<>");
+	if (*cli_member_text(m, "account_name"))
+		print_field("account", cli_member_text(m, "account_name"));
+	if (strcmp(cli_member_text(m, "class"), ipc_class_name(IPC_CLASS_NORMAL)) != 0)
+		print_field("class", cli_member_text(m, "class"));
+	if (json_is_true(json_object_get(m, "requiretls")))
+		print_field("tls", "required of every server on its way (REQUIRETLS)");
+	if (json_is_true(json_object_get(m, "relax")))
+		print_field("tls", "not required by the message (TLS-Required: No)");
 	if (*cli_member_text(m, "envid"))
 		print_field("envid", cli_member_text(m, "envid"));
 	printf("%-11s %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT " without an outcome\n", "recipients",
 	       cli_member_number(m, "recipients"), cli_member_number(m, "open"));
+	if (cli_member_number(m, "hold_until") > (json_int_t)a->now_ms) {
+		printf("%-11s until ", "held");
+		print_time(cli_member_number(m, "hold_until"));
+		putchar('\n');
+	}
+	if (cli_member_number(m, "expires") > 0) {
+		printf("%-11s ", "given up at");
+		print_time(cli_member_number(m, "expires"));
+		putchar('\n');
+	}
+}
+
+static void print_why(const struct asked *a, const json_t *r)
+{
+	json_int_t next = cli_member_number(r, "next"), n = cli_member_number(r, "attempts");
+	char text[16], line[2048], attempts[40] = "", again[40] = "";
+
+	if (n > 0)
+		snprintf(attempts, sizeof(attempts), " (%d attempt%s)", (int)n, n == 1 ? "" : "s");
+	if (next > 0 && (uint64_t)next > a->now_ms)
+		snprintf(again, sizeof(again), ", again in %s", cli_span((uint64_t)next - a->now_ms, text));
+	snprintf(line, sizeof(line), "%s%s%s%s", cli_status_unsaid(r, "reason"), cli_member_text(r, "reason"),
+		 attempts, again);
+	printf("            ");
+	cli_print_wrapped(line, 12);
 }
 
 static void print_rcpt(const struct asked *a, const json_t *r)
@@ -135,19 +169,19 @@ static void print_rcpt(const struct asked *a, const json_t *r)
 		printf(" in ");
 		cli_print_clean(cli_member_text(r, "mailbox"), false);
 	}
-	if (*reason) {
-		printf("\n            %s%s", cli_member_text(r, "status"),
-		       *cli_member_text(r, "status") ? " " : "");
-		cli_print_clean(reason, false);
-		if (cli_member_number(r, "attempts") > 0)
-			printf(" (attempts: %d)", (int)cli_member_number(r, "attempts"));
-		print_next(a, r);
+	putchar('\n');
+	if (!strcmp(cli_member_text(r, "kind"), "remote") && *cli_member_text(r, "destination")) {
+		const char *way = cli_member_text(r, "destination"), *site = cli_member_text(r, "site");
+
+		printf("            by route %.*s", (int)strcspn(way, " "), way);
+		printf(*site ? ", site %s\n" : "\n", site);
 	}
+	if (*reason)
+		print_why(a, r);
 	if (json_object_get(r, "told"))
-		printf("\n            %s", json_is_true(json_object_get(r, "told"))
+		printf("            %s\n", json_is_true(json_object_get(r, "told"))
 						   ? "the sender was told (or did not want to be)"
 						   : "the sender is not told yet");
-	putchar('\n');
 }
 
 static int take_show(void *arg, json_t *part)

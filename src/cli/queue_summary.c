@@ -28,7 +28,7 @@ static void print_state(const json_t *row, uint64_t now_ms)
 {
 	json_int_t until = cli_member_number(row, "until");
 	const char *reply = cli_member_text(row, "reply");
-	char text[16];
+	char text[16], line[1024];
 
 	if (json_is_true(json_object_get(row, "blocked")))
 		puts("    waits: this network blocks outbound port 25");
@@ -36,8 +36,9 @@ static void print_state(const json_t *row, uint64_t now_ms)
 		printf("    left alone for %s\n", cli_span((uint64_t)until - now_ms, text));
 	if (!*reply)
 		return;
-	printf("    %s%s", cli_member_text(row, "status"), *cli_member_text(row, "status") ? " " : "");
-	cli_print_wrapped(reply, 4);
+	snprintf(line, sizeof(line), "%s%s", cli_status_unsaid(row, "reply"), reply);
+	printf("    ");
+	cli_print_wrapped(line, 4);
 }
 
 /* SITE                        MESSAGES   <5m  <30m   <4h   <1d   <3d older

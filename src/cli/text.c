@@ -99,6 +99,17 @@ json_int_t cli_member_number(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
+const char *cli_status_unsaid(const json_t *object, const char *key)
+{
+	static char text[20];
+	const char *status = cli_member_text(object, "status");
+
+	if (!*status || strstr(cli_member_text(object, key), status))
+		return "";
+	snprintf(text, sizeof(text), "%.16s ", status);
+	return text;
+}
+
 /* Columns of a word: characters, not octets. */
 static unsigned width(const char *s, size_t n)
 {

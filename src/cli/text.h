@@ -23,6 +23,9 @@ uint64_t cli_now_ms(void);
 const char *cli_member_text(const json_t *object, const char *key);
 json_int_t cli_member_number(const json_t *object, const char *key);
 
+/* "4.2.1 ", where the text of that key does not say it itself, as a server's reply does; else "". */
+const char *cli_status_unsaid(const json_t *object, const char *key);
+
 /* Text behind what stands on the line already, in lines of 79 columns, each further one indented. */
 void cli_print_wrapped(const char *text, unsigned indent);
 

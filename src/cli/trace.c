@@ -48,16 +48,49 @@ static json_t *now_in_queue(const char *id, int *ret_status)
 	return json_null();
 }
 
-/* Stable, by time: events of several processes come in the order of arrival. */
-static void sort_by_time(json_t *events)
+/* When it began: an attempt is told when it is over. */
+json_int_t trace_when(const json_t *e)
 {
-	for (size_t i = 1; i < json_array_size(events); i++) {
-		json_t *e = json_incref(json_array_get(events, i));
-		json_int_t at = cli_member_number(e, "time_ms");
+	json_int_t at = cli_member_number(e, "time_ms");
+
+	return strcmp(cli_member_text(e, "kind"), "attempted") ? at : at - cli_member_number(e, "ms");
+}
+
+static bool is_accepted(const json_t *e)
+{
+	return !strcmp(cli_member_text(e, "kind"), "accepted");
+}
+
+/* Several processes tell, each by its own reading of the clock: nothing of a message is before it came. */
+static json_int_t order_of(const json_t *e, json_int_t accepted)
+{
+	json_int_t at = trace_when(e);
+
+	return *cli_member_text(e, "id") && at < accepted ? accepted : at;
+}
+
+void trace_sort(json_t *events)
+{
+	json_int_t accepted = 0;
+	json_t *e;
+	size_t i;
+
+	json_array_foreach(events, i, e)
+	{
+		if (is_accepted(e) && accepted == 0)
+			accepted = trace_when(e);
+	}
+	for (i = 1; i < json_array_size(events); i++) {
 		size_t k = i;
 
-		while (k > 0 && cli_member_number(json_array_get(events, k - 1), "time_ms") > at)
-			k--;
+		e = json_incref(json_array_get(events, i));
+		for (; k > 0; k--) {
+			const json_t *before = json_array_get(events, k - 1);
+			json_int_t x = order_of(before, accepted), y = order_of(e, accepted);
+
+			if (x < y || (x == y && (!is_accepted(e) || is_accepted(before))))
+				break;
+		}
 		if (k < i) {
 			json_array_remove(events, i);
 			json_array_insert(events, k, e);
@@ -89,7 +122,7 @@ static int group(struct trace *t)
 	{
 		size_t at = json_array_size(t->messages);
 
-		sort_by_time(json_object_get(m, "events"));
+		trace_sort(json_object_get(m, "events"));
 		while (at > 0 && strcmp(cli_member_text(json_array_get(t->messages, at - 1), "id"), key) > 0)
 			at--;
 		json_array_insert(t->messages, at, m);
@@ -98,21 +131,162 @@ static int group(struct trace *t)
 	return CLI_OK;
 }
 
-/* A name finds the events that have it; this asks for the rest of the message's. */
-static int complete(json_t *m)
+/* Only its own: others name it, as those of a report about it do. */
+static void keep_own(json_t *m)
 {
-	struct trace one = { .events = json_array(), .about = json_object() };
-	int status =
-		control_ask(json_pack("{s:s, s:s}", "ask", "events.find", "id", cli_member_text(m, "id")),
-			    SLICE_LIT(""), take_events, &one);
+	json_t *events = json_object_get(m, "events");
 
-	if (status == CLI_OK &&
-	    json_array_size(one.events) >= json_array_size(json_object_get(m, "events"))) {
-		sort_by_time(one.events);
+	for (size_t i = json_array_size(events); i > 0; i--)
+		if (strcmp(cli_member_text(json_array_get(events, i - 1), "id"), cli_member_text(m, "id")))
+			json_array_remove(events, i - 1);
+}
+
+/* All that is known of one: its events, and where it is in the queue. */
+static int read_life(json_t *m, bool complete)
+{
+	const char *id = cli_member_text(m, "id");
+	struct trace one = { .events = json_array(), .about = json_object() };
+	int status = CLI_OK;
+
+	if (!complete)
+		status = control_ask(json_pack("{s:s, s:s}", "ask", "events.find", "id", id), SLICE_LIT(""),
+				     take_events, &one);
+	if (status == CLI_OK && json_array_size(one.events) > 0)
 		json_object_set(m, "events", one.events);
-	}
 	json_decref(one.events);
 	json_decref(one.about);
+	keep_own(m);
+	trace_sort(json_object_get(m, "events"));
+	if (status == CLI_OK)
+		json_object_set_new(m, "queue", now_in_queue(id, &status));
+	return status;
+}
+
+/* ---- reports about it ---- */
+
+/* Their lives belong to its own; they are no messages of the list, unless asked for. */
+static int read_reports(struct trace *t, json_t *m)
+{
+	json_t *reports = json_array(), *e, *other;
+	int status = CLI_OK;
+	size_t i, at;
+
+	json_array_foreach(json_object_get(m, "events"), i, e)
+	{
+		const char *dsn = cli_member_text(e, "dsn");
+		json_t *report = *dsn ? json_pack("{s:s, s:[]}", "id", dsn, "events") : NULL;
+
+		if (!report || status != CLI_OK || json_array_append_new(reports, report) < 0)
+			continue;
+		status = read_life(report, false);
+		json_array_foreach(t->messages, at, other)
+		{
+			if (!strcmp(cli_member_text(other, "id"), dsn))
+				break;
+		}
+		if (at < json_array_size(t->messages))
+			json_array_remove(t->messages, at);
+	}
+	json_object_set_new(m, "reports", reports);
+	return status;
+}
+
+/* ---- what kept it waiting ---- */
+
+#define SITES_MAX 10
+#define PAGES_MAX 10
+#define BEFORE_MS 3600000 /* that a site is left alone after a failure, with some more */
+
+/* {"SITE": until when it waited for it, or 0: it still does} */
+static json_t *sites_of(const json_t *m)
+{
+	json_t *sites = json_object(), *e, *r;
+	size_t i;
+
+	json_array_foreach(json_object_get(m, "events"), i, e)
+	{
+		const char *site = cli_member_text(e, "site");
+
+		if (*site && json_object_size(sites) < SITES_MAX)
+			json_object_set_new(sites, site, json_integer(cli_member_number(e, "time_ms")));
+	}
+	json_array_foreach(json_object_get(json_object_get(m, "queue"), "to"), i, r)
+	{
+		const char *site = cli_member_text(r, "site"), *state = cli_member_text(r, "state");
+
+		if (!*site)
+			site = cli_member_text(r, "destination");
+		if (*site && strcmp(state, "failed") != 0 && json_object_size(sites) < SITES_MAX)
+			json_object_set_new(sites, site, json_integer(0));
+	}
+	return sites;
+}
+
+static bool is_news(const json_t *e, const char *what)
+{
+	return !strcmp(cli_member_text(e, "kind"), "site") && !strcmp(cli_member_text(e, "what"), what);
+}
+
+/* What was tried without any message while this one waited; and what failed last before it came, if the site
+ * was not back by then. */
+static void take_attempts(json_t *m, const json_t *found, json_int_t accepted)
+{
+	const json_t *before = NULL;
+	json_t *events = json_object_get(m, "events"), *e;
+	size_t i;
+
+	json_array_foreach(found, i, e)
+	{
+		bool is_attempt = !strcmp(cli_member_text(e, "kind"), "attempted") || is_news(e, "unknown");
+
+		if (cli_member_number(e, "time_ms") >= accepted) {
+			if (is_attempt)
+				json_array_append(events, e);
+		} else if (is_attempt || is_news(e, "back")) {
+			before = is_attempt ? e : NULL;
+		}
+	}
+	if (before)
+		json_array_append(events, (json_t *)(uintptr_t)before);
+}
+
+static int read_site(json_t *m, const char *site, json_int_t accepted, json_int_t until)
+{
+	struct trace one = { .events = json_array(), .about = json_object() };
+	json_int_t since = accepted > BEFORE_MS ? accepted - BEFORE_MS : 0, after = 0;
+	int status, pages = 0;
+
+	do {
+		json_t *q = json_pack("{s:s, s:s, s:b, s:[s, s], s:I, s:I, s:I}", "ask", "events.read",
+				      "site", site, "no_message", 1, "kinds", "attempted", "site", "since_ms",
+				      since, "until_ms", until, "after", after);
+
+		status = control_ask(q, SLICE_LIT(""), take_events, &one);
+		after = cli_member_number(one.about, "after");
+	} while (status == CLI_OK && after > 0 && ++pages < PAGES_MAX);
+	take_attempts(m, one.events, accepted);
+	json_decref(one.events);
+	json_decref(one.about);
+	return status;
+}
+
+/* A connection that fails is of no message: those that waited for its site find it by that, and the time. */
+static int read_attempts(json_t *m)
+{
+	json_int_t accepted = cli_member_number(json_array_get(json_object_get(m, "events"), 0), "time_ms");
+	json_t *sites = sites_of(m), *until;
+	int status = CLI_OK;
+	const char *site;
+
+	if (accepted == 0)
+		accepted = cli_member_number(json_object_get(m, "queue"), "time");
+	json_object_foreach(sites, site, until)
+	{
+		if (status == CLI_OK && accepted > 0)
+			status = read_site(m, site, accepted, json_integer_value(until));
+	}
+	json_decref(sites);
+	trace_sort(json_object_get(m, "events"));
 	return status;
 }
 
@@ -152,15 +326,21 @@ static int join(struct trace *t)
 		json_array_append_new(t->messages, json_pack("{s:s, s:[]}", "id", t->id, "events"));
 	json_array_foreach(t->messages, i, m)
 	{
-		if (status == CLI_OK && !t->id)
-			status = complete(m);
 		if (status == CLI_OK)
-			json_object_set_new(m, "queue", now_in_queue(cli_member_text(m, "id"), &status));
+			status = read_life(m, t->id != NULL);
 	}
 	if (t->id && json_array_size(t->events) == 0 &&
 	    json_is_null(json_object_get(json_array_get(t->messages, 0), "queue")))
 		json_array_clear(t->messages);
+	/* Reports are younger than what they are about: none is behind us. */
+	for (i = 0; i < json_array_size(t->messages) && status == CLI_OK; i++)
+		status = read_reports(t, json_array_get(t->messages, i));
 	find_meant(t);
+	json_array_foreach(t->messages, i, m)
+	{
+		if (status == CLI_OK && (t->as_json || trace_is_whole(t, m)))
+			status = read_attempts(m);
+	}
 	return status;
 }
 

@@ -28,15 +28,16 @@ static void print_transcript(const char *text)
 
 static void print_event(const struct trace *t, const json_t *e)
 {
-	const char *transcript = cli_member_text(e, "transcript");
+	const char *transcript = cli_member_text(e, "transcript"), *report = cli_member_text(e, "in_report");
 	struct buf words;
 	char time[32];
 
 	buf_init(&words, WORDS_MAX);
+	if (*report)
+		buf_fmt(&words, "report %s: ", report);
 	cli_event_words(e, &words);
 	buf_byte(&words, 0);
-	printf("%s %-10s ", cli_time((uint64_t)cli_member_number(e, "time_ms"), time),
-	       cli_member_text(e, "kind"));
+	printf("%s %-10s ", cli_time((uint64_t)trace_when(e), time), cli_member_text(e, "kind"));
 	if (buf_ok(&words))
 		cli_print_wrapped((const char *)buf_slice(&words).p, INDENT);
 	else
@@ -58,10 +59,7 @@ static void print_rcpt(const struct trace *t, const json_t *r)
 	buf_str(&words, cli_member_text(r, "state"));
 	if (*cli_member_text(r, "reason")) {
 		buf_str(&words, "; ");
-		if (*cli_member_text(r, "status")) {
-			buf_str(&words, cli_member_text(r, "status"));
-			buf_byte(&words, ' ');
-		}
+		buf_str(&words, cli_status_unsaid(r, "reason"));
 		buf_str(&words, cli_member_text(r, "reason"));
 	}
 	if (next > 0 && (uint64_t)next > t->now_ms) {
@@ -76,7 +74,7 @@ static void print_rcpt(const struct trace *t, const json_t *r)
 	buf_done(&words);
 }
 
-static void print_now(const struct trace *t, const json_t *queue)
+static void print_now(const struct trace *t, const char *what, const json_t *queue)
 {
 	const json_t *rcpts = json_object_get(queue, "to"), *r;
 	json_int_t expires = cli_member_number(queue, "expires");
@@ -84,12 +82,12 @@ static void print_now(const struct trace *t, const json_t *queue)
 	size_t i;
 
 	if (!json_is_object(queue)) {
-		puts("Now: it is not in the queue.");
+		printf("%s: not in the queue (any more).\n", what);
 		return;
 	}
-	printf("Now: %s in the queue", cli_member_text(queue, "state"));
+	printf("%s: in the queue, %s", what, cli_member_text(queue, "state"));
 	if (expires > 0)
-		printf(", given up at %s", cli_time((uint64_t)expires, text));
+		printf("; given up at %s", cli_time((uint64_t)expires, text));
 	puts(".");
 	json_array_foreach(rcpts, i, r)
 	{
@@ -111,27 +109,84 @@ static void print_lost(const struct trace *t)
 		       lost);
 }
 
+/* Of many attempts at one site the first and the last are told. */
+#define ATTEMPTS_FIRST 3
+#define ATTEMPTS_LAST  5
+
+static bool is_of_site(const json_t *e)
+{
+	return !*cli_member_text(e, "id");
+}
+
+static void print_events(const struct trace *t, const json_t *m, const json_t *events)
+{
+	size_t i, of_sites = 0, seen = 0;
+	const json_t *e;
+
+	json_array_foreach(events, i, e) of_sites += is_of_site(e);
+	json_array_foreach(events, i, e)
+	{
+		seen += is_of_site(e);
+		if (is_of_site(e) && seen > ATTEMPTS_FIRST && seen + ATTEMPTS_LAST <= of_sites) {
+			if (seen + ATTEMPTS_LAST == of_sites)
+				printf("%*s ... and %zu times more: postern trace %s --json\n", INDENT - 1,
+				       "", seen - ATTEMPTS_FIRST, cli_member_text(m, "id"));
+			continue;
+		}
+		print_event(t, e);
+	}
+}
+
+/* Its own events and those of reports about it, in order. */
+static json_t *whole_life(const json_t *m)
+{
+	json_t *all = json_copy(json_object_get(m, "events")), *report, *e;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(m, "reports"), i, report)
+	{
+		json_array_foreach(json_object_get(report, "events"), k, e)
+		{
+			if (!strcmp(cli_member_text(e, "kind"), "accepted"))
+				continue; /* that it is made was said already */
+			e = json_copy(e);
+			json_object_set(e, "in_report", json_object_get(report, "id"));
+			json_array_append_new(all, e);
+		}
+	}
+	trace_sort(all);
+	return all;
+}
+
 static void print_life(const struct trace *t, const json_t *m)
 {
-	const json_t *events = json_object_get(m, "events"), *e;
+	json_t *events = whole_life(m);
+	const json_t *e, *report;
 	bool accepted = false;
 	size_t i;
 
 	printf("Message %s\n", cli_member_text(m, "id"));
-	json_array_foreach(events, i, e)
-	{
-		accepted |= !strcmp(cli_member_text(e, "kind"), "accepted");
-		print_event(t, e);
-	}
+	json_array_foreach(events, i, e) accepted |= !strcmp(cli_member_text(e, "kind"), "accepted");
+	print_events(t, m, events);
+	json_decref(events);
 	if (!accepted)
 		puts("How it was accepted is not known (any more).");
-	print_now(t, json_object_get(m, "queue"));
+	print_now(t, "Now", json_object_get(m, "queue"));
+	json_array_foreach(json_object_get(m, "reports"), i, report)
+	{
+		const json_t *queue = json_object_get(report, "queue");
+		char what[40];
+
+		snprintf(what, sizeof(what), "Report %s", cli_member_text(report, "id"));
+		if (json_is_object(queue))
+			print_now(t, what, queue);
+	}
 }
 
 /* Its last word, of several recipients the worst. */
 static const char *state_of(const json_t *m)
 {
-	static const char *const ends[] = { "failed",  "expired",   "removed",	"deferred",
+	static const char *const ends[] = { "failed",  "expired",   "given-up", "removed",
 					    "relayed", "delivered", "discarded" };
 	const json_t *events = json_object_get(m, "events"), *queue = json_object_get(m, "queue"), *e;
 	size_t i;
@@ -139,8 +194,6 @@ static const char *state_of(const json_t *m)
 	if (json_is_object(queue))
 		return cli_member_text(queue, "state");
 	for (size_t k = 0; k < sizeof(ends) / sizeof(ends[0]); k++) {
-		if (!strcmp(ends[k], "deferred")) /* it is not in the queue: it was not the last word */
-			continue;
 		json_array_foreach(events, i, e)
 		{
 			if (!strcmp(cli_member_text(e, "kind"), ends[k]))
@@ -156,7 +209,9 @@ static void print_brief(const json_t *m)
 	const char *first =
 		json_is_array(to) ? json_string_value(json_array_get(to, 0)) : json_string_value(to);
 	json_int_t rcpts = cli_member_number(e, "rcpts");
+	const json_t *report;
 	char time[32];
+	size_t i;
 
 	printf("%s  %s  %-9s ", cli_member_text(m, "id"),
 	       cli_time((uint64_t)cli_member_number(e, "time_ms"), time), state_of(m));
@@ -175,6 +230,8 @@ static void print_brief(const json_t *m)
 	if (rcpts > 1)
 		printf(" and %d more", (int)rcpts - 1);
 	putchar('\n');
+	json_array_foreach(json_object_get(m, "reports"), i, report)
+		printf("               report %s: %s\n", cli_member_text(report, "id"), state_of(report));
 }
 
 static int nothing(const struct trace *t)
@@ -212,6 +269,11 @@ static int print_json(const struct trace *t)
 	return json_array_size(t->messages) > 0 ? CLI_OK : CLI_FAILED;
 }
 
+bool trace_is_whole(const struct trace *t, const json_t *message)
+{
+	return json_array_size(t->messages) == 1 || message == t->meant;
+}
+
 int trace_print(const struct trace *t)
 {
 	size_t n = json_array_size(t->messages);
@@ -220,14 +282,13 @@ int trace_print(const struct trace *t)
 		return print_json(t);
 	if (n == 0)
 		return nothing(t);
-	if (n == 1)
-		print_life(t, json_array_get(t->messages, 0));
-	else if (t->meant)
-		print_life(t, t->meant);
+	for (size_t i = 0; i < n; i++)
+		if (trace_is_whole(t, json_array_get(t->messages, i)))
+			print_life(t, json_array_get(t->messages, i));
 	if (n > 1 && t->meant)
 		puts("\nAbout it:");
-	for (size_t i = n > 1 ? n : 0; i > 0; i--)
-		if (json_array_get(t->messages, i - 1) != t->meant)
+	for (size_t i = n; i > 0; i--)
+		if (!trace_is_whole(t, json_array_get(t->messages, i - 1)))
 			print_brief(json_array_get(t->messages, i - 1));
 	if (n > 1)
 		puts("The whole life of one: postern trace ID");

@@ -56,6 +56,8 @@ static enum batch_name name_of(enum event_key key)
 	case EVENT_KEY_DSN:
 	case EVENT_KEY_OF:
 		return BATCH_ID;
+	case EVENT_KEY_SITE_NAME:
+		return BATCH_SITE;
 	default:
 		return (enum batch_name)0;
 	}
@@ -128,7 +130,7 @@ bool batch_add(struct batch *b, const struct ipc_event *e)
 	while (event_take(&cur, &f)) {
 		enum batch_name name = name_of(f.key);
 
-		if (name)
+		if (name && (name != BATCH_SITE || e->id.n == 0))
 			add_hash(b, name, f.text);
 	}
 	return true;
@@ -144,13 +146,14 @@ static struct slice domain_of(struct slice address)
 bool batch_matches(const struct batch_match *m, const struct ipc_event *e)
 {
 	bool id = m->id.n == 0 || slice_eq(m->id, e->id), name = m->name.n == 0, account = m->account.n == 0,
-	     domain = m->domain.n == 0;
+	     domain = m->domain.n == 0, site = m->site.n == 0;
 	struct slice cur = e->fields;
 	struct event_field f;
 
-	if ((m->kinds && !(m->kinds & UINT32_C(1) << e->kind)) || e->time_ms < m->since_ms)
+	if ((m->kinds && !(m->kinds & UINT32_C(1) << e->kind)) || e->time_ms < m->since_ms ||
+	    (m->until_ms && e->time_ms > m->until_ms) || (m->no_message && e->id.n > 0))
 		return false;
-	while (!(id && name && account && domain) && event_take(&cur, &f)) {
+	while (!(id && name && account && domain && site) && event_take(&cur, &f)) {
 		switch (name_of(f.key)) {
 		case BATCH_ID:
 			id |= slice_eq(f.text, m->id);
@@ -165,10 +168,13 @@ bool batch_matches(const struct batch_match *m, const struct ipc_event *e)
 		case BATCH_ACCOUNT:
 			account |= slice_eq_nocase(f.text, m->account);
 			break;
+		case BATCH_SITE:
+			site |= slice_eq_nocase(f.text, m->site);
+			break;
 		default:
 			domain |= f.key == EVENT_KEY_DOMAIN && slice_eq_nocase(f.text, m->domain);
 			break;
 		}
 	}
-	return id && name && account && domain;
+	return id && name && account && domain && site;
 }

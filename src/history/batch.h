@@ -37,7 +37,13 @@ void batch_put(const struct ipc_event *e, struct buf *to);
 bool batch_take(struct slice *cur, struct ipc_event *ret);
 
 /* What names are found by: 24 bits, by kind of name. */
-enum batch_name { BATCH_ID = 'i', BATCH_MESSAGE_ID = 'm', BATCH_ADDRESS = 'a', BATCH_ACCOUNT = 'c' };
+enum batch_name {
+	BATCH_ID = 'i',
+	BATCH_MESSAGE_ID = 'm',
+	BATCH_ADDRESS = 'a',
+	BATCH_ACCOUNT = 'c',
+	BATCH_SITE = 's', /* of events that are of no message: those of messages are found by theirs */
+};
 uint32_t batch_hash(enum batch_name kind, struct slice name);
 
 /* ---- which events ---- */
@@ -47,8 +53,9 @@ struct batch_match {
 	uint32_t kinds;	   /* bits: 1 << enum event_kind */
 	struct slice id;   /* the event's own, or named in it */
 	struct slice name; /* an address (sender or recipient, in any case of letters) or a Message-ID */
-	struct slice account, domain;
-	uint64_t since_ms;
+	struct slice account, domain, site;
+	bool no_message; /* only events that are of none */
+	uint64_t since_ms, until_ms;
 };
 
 bool batch_matches(const struct batch_match *m, const struct ipc_event *e);

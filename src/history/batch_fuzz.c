@@ -43,13 +43,17 @@ static void is_found(const struct ipc_event *e)
 	if (e->id.n > 0 && !has(b, batch_hash(BATCH_ID, e->id)))
 		abort();
 	while (event_take(&cur, &f)) {
-		struct batch_match name = { .name = f.text }, account = { .account = f.text };
+		struct batch_match name = { .name = f.text }, account = { .account = f.text },
+				   site = { .site = f.text };
 
 		if (f.key == EVENT_KEY_TO &&
 		    (!batch_matches(&name, e) || !has(b, batch_hash(BATCH_ADDRESS, f.text))))
 			abort();
 		if (f.key == EVENT_KEY_ACCOUNT &&
 		    (!batch_matches(&account, e) || !has(b, batch_hash(BATCH_ACCOUNT, f.text))))
+			abort();
+		if (f.key == EVENT_KEY_SITE_NAME &&
+		    (!batch_matches(&site, e) || (e->id.n == 0 && !has(b, batch_hash(BATCH_SITE, f.text)))))
 			abort();
 		if (f.key == EVENT_KEY_MESSAGE_ID && !has(b, batch_hash(BATCH_MESSAGE_ID, f.text)))
 			abort();

@@ -2,8 +2,8 @@
  *
  * A row is a batch (history/batch.h), compressed; beside it stand the hashes of the names in
  * it, sorted.  Who looks for a name goes through the hashes and unpacks the few batches that
- * may hold it.  An index of names was the other way; measured, it costs ten times as much for
- * each event, and what is looked for seldom may take a tenth of a second (doc/events.md).
+ * may hold it.  A row an event and an index of names was the other way; measured, it costs ten times as
+ * much, and what is looked for seldom may take a tenth of a second (doc/events.md).
  *
  * What is too old, or too much, goes first in, first out, some rows with each write.  Not a
  * log, and no source of decisions: losing it loses no mail.

@@ -354,6 +354,53 @@ static void as_json(void **state)
 				   "\"kind\":\"accepted\",\"to\":[\"a\",\"b\"],\"cut\":true}");
 }
 
+/* Attempts that are of no message: found by their site, and not among those of messages. */
+static void of_a_site(void **state)
+{
+	static const struct {
+		const char *what, *site;
+		bool no_message;
+		uint64_t since, until;
+		bool matches;
+	} rows[] = {
+		{ "the site", "mx.example.net", true, 0, 0, true },
+		{ "in any case", "MX.Example.NET", true, 0, 0, true },
+		{ "another", "mx.example.org", true, 0, 0, false },
+		{ "in time", "mx.example.net", true, NOW_MS, NOW_MS, true },
+		{ "too early", "mx.example.net", true, NOW_MS + 1, 0, false },
+		{ "too late", "mx.example.net", true, 0, NOW_MS - 1, false },
+	};
+	struct batch *b = batch_new();
+	struct event_sink s;
+
+	(void)state;
+	assert_non_null(b);
+	event_sink_init(&s);
+	s.local = true;
+	event_begin(&s, EVENT_ATTEMPTED, NOW_MS, SLICE_LIT(""), EVENT_NO_RECIPIENT);
+	event_text(&s, EVENT_KEY_SITE_NAME, SLICE_LIT("mx.example.net"));
+	assert_true(batch_add(b, event_made(&s)));
+	assert_int_equal(b->n_hashes, 1);
+	assert_int_equal(b->hash[0], batch_hash(BATCH_SITE, SLICE_LIT("MX.example.net")));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct batch_match m = { .site = slice_str(rows[i].site),
+					 .no_message = rows[i].no_message,
+					 .since_ms = rows[i].since,
+					 .until_ms = rows[i].until };
+
+		if (batch_matches(&m, event_made(&s)) != rows[i].matches)
+			fail_msg("%s", rows[i].what);
+	}
+	event_begin(&s, EVENT_RELAYED, NOW_MS, SLICE_LIT("0123456789ABC"), 0);
+	event_text(&s, EVENT_KEY_SITE_NAME, SLICE_LIT("mx.example.net"));
+	assert_true(batch_add(b, event_made(&s)));
+	assert_int_equal(b->n_hashes, 2); /* its id; the site only costs */
+	assert_false(batch_matches(&(struct batch_match){ .no_message = true }, event_made(&s)));
+	assert_true(
+		batch_matches(&(struct batch_match){ .site = SLICE_LIT("mx.example.net") }, event_made(&s)));
+	free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +408,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(damaged_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_full_batch, set_up, tear_down),
+		cmocka_unit_test(of_a_site),
 		cmocka_unit_test(as_json),
 	};
 

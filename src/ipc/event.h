@@ -47,7 +47,8 @@
 	K(18, SITE, "site")		/* a site was slowed, paused, or is back */           \
 	K(19, LOST, "lost")		/* that many events are missing here */               \
 	K(21, DISCARDED, "discarded")	/* a recipient: thrown away, as its route says */     \
-	K(22, FORWARDED, "forwarded")	/* a recipient became another one */
+	K(22, FORWARDED, "forwarded")	/* a recipient became another one */                  \
+	K(23, GIVEN_UP, "given-up")	/* an administrator: it fails now, and its sender is told */
 
 /* F(number, NAME, "name", octets of text at most, or 0: a number) */
 #define EVENT_KEYS(F)                                                                         \

@@ -78,7 +78,7 @@ static bool add_trouble(const struct describe *d, uint32_t number, json_t *to)
 	struct schedule_rcpt_view v;
 
 	if (!schedule_look_route(d->schedule, &d->info.id, number, &v) ||
-	    (v.waits_until_ms == 0 && !v.blocked))
+	    (v.waits_until_ms == 0 && !v.blocked && !v.trouble))
 		return false;
 	if (v.blocked) {
 		json_object_set_new(to, "reason", json_string(PORT25_TEXT));
@@ -221,6 +221,12 @@ json_t *describe_full(const struct describe *d)
 		return j;
 	json_object_set_new(j, "listener", describe_text(d->envelope.listener));
 	json_object_set_new(j, "account", json_integer((json_int_t)d->envelope.account));
+	json_object_set_new(j, "account_name", describe_text(d->envelope.account_name));
+	json_object_set_new(j, "message_id", describe_text(d->envelope.message_id));
+	if (d->envelope.hold_until_ms > 0)
+		json_object_set_new(j, "hold_until", json_integer((json_int_t)d->envelope.hold_until_ms));
+	json_object_set_new(j, "requiretls", json_boolean(d->envelope.requiretls));
+	json_object_set_new(j, "relax", json_boolean(d->envelope.relax));
 	json_object_set_new(j, "class", json_string(ipc_class_name(d->envelope.class)));
 	json_object_set_new(j, "smtputf8", json_boolean(d->envelope.smtputf8));
 	json_object_set_new(j, "eightbit", json_boolean(d->envelope.eightbit));

@@ -114,6 +114,20 @@ static uint32_t pool_of(const struct handout *h, const struct way *way)
 	return SCHEDULE_NONE;
 }
 
+/* What fails for good is told of each recipient; this would be told of nobody. */
+static void tell_unresolved(struct handout *h, const struct asks_one *q, const struct ipc_resolved *m,
+			    uint64_t now_ms)
+{
+	LOG(LOG_NOTICE, "site-unknown", LOG_STR("destination", q->destination), LOG_S("status", m->enhanced),
+	    LOG_S("reason", m->text));
+	event_begin(h->events, EVENT_SITE, now_ms, SLICE_LIT(""), EVENT_NO_RECIPIENT);
+	event_text(h->events, EVENT_KEY_WHAT, SLICE_LIT("unknown"));
+	event_text(h->events, EVENT_KEY_SITE_NAME, slice_str(q->destination));
+	event_text(h->events, EVENT_KEY_STATUS, m->enhanced);
+	event_text(h->events, EVENT_KEY_REASON, m->text);
+	event_send(h->events);
+}
+
 const char *handout_resolved(struct handout *h, unsigned index, const struct ipc_resolved *m, uint64_t now_ms)
 {
 	struct asks_one *q = asks_find(&h->asks, m->req);
@@ -126,6 +140,8 @@ const char *handout_resolved(struct handout *h, unsigned index, const struct ipc
 	    (m->what == IPC_RESOLVED_OK && m->key.n != SCHEDULE_KEY))
 		return "an answer to what it was not asked, or no answer";
 	ways_find(&h->ways, slice_str(q->destination), &way);
+	if (m->what == IPC_RESOLVED_TEMPORARY)
+		tell_unresolved(h, q, m, now_ms);
 	if (m->what != IPC_RESOLVED_OK) {
 		schedule_unresolved(h->schedule, m->req, m->what == IPC_RESOLVED_PERMANENT, m->enhanced,
 				    m->text, now_ms);
@@ -245,7 +261,8 @@ static void words_of(const struct lane *lane, const struct ipc_lane_closed *m, c
 			   : m->end == IPC_LANE_TLS ? "not as secure as it must be: "
 						    : "";
 
-	if (lane->way == CARRIER_RELAY && m->host.n > 0)
+	if (lane->way == CARRIER_RELAY && m->host.n > 0 &&
+	    !memmem(m->text.p, m->text.n, m->host.p, m->host.n))
 		snprintf(to, size, "%.*s port %u: %s%.*s", SLICE_ARG(m->host), (unsigned)m->port, what,
 			 SLICE_ARG(m->text));
 	else

@@ -166,6 +166,15 @@ static void tell_lane(struct event_sink *e, const struct lane *lane)
 		event_number(e, EVENT_KEY_FELL_BACK, 1);
 }
 
+/* It was tried by nobody: which site it waited for. */
+static void tell_where(struct event_sink *e, const struct told *t)
+{
+	struct schedule_rcpt_view v;
+
+	if (schedule_look_route(t->h->schedule, &t->a->id, t->recipient, &v) && v.destination.n > 0)
+		event_text(e, EVENT_KEY_SITE_NAME, v.site.n > 0 ? v.site : v.destination);
+}
+
 /* The same for the ledger. */
 static void tell(const struct told *t)
 {
@@ -176,6 +185,8 @@ static void tell(const struct told *t)
 	event_text(e, EVENT_KEY_TO, address_of(t));
 	if (t->what->lane)
 		tell_lane(e, t->what->lane);
+	else if (a->expired)
+		tell_where(e, t);
 	if (t->what->code > 0)
 		event_number(e, EVENT_KEY_CODE, (uint64_t)t->what->code);
 	event_text(e, EVENT_KEY_STATUS, t->what->status);

@@ -33,8 +33,10 @@ bool schedule_look_route(const struct schedule *s, const struct id *id, uint32_t
 		ret->blocked = s->block.on && !list_empty(&d->site->held);
 		if (d->site->until > s->now)
 			ret->waits_until_ms = plan_out(s, d->site->until);
+		ret->trouble = d->site->losses > 0 || d->site->pauses > 0;
 		said_by(d->site->said, &ret->status, &ret->text);
 	} else {
+		ret->trouble = d->said != NULL;
 		if (d->state == TO_WAIT)
 			ret->waits_until_ms = plan_out(s, d->until);
 		said_by(d->said, &ret->status, &ret->text);

@@ -308,6 +308,7 @@ struct schedule_rcpt_view {
 	uint64_t waits_until_ms;
 	struct slice status, text;
 	bool blocked; /* waits because this network blocks port 25 */
+	bool trouble; /* what was tried last failed, and status and text say how */
 };
 bool schedule_look_route(const struct schedule *s, const struct id *id, uint32_t recipient,
 			 struct schedule_rcpt_view *ret);

@@ -128,22 +128,36 @@ static bool find_lives(void *arg, const struct ipc_event *e)
 	return !q->cut;
 }
 
+/* What an event that matches is found by, if it is: how many, one of which it has. */
+static size_t hashes_of(const struct batch_match *m, uint32_t ret[static 2])
+{
+	size_t n = 0;
+
+	if (m->id.n > 0) {
+		ret[n++] = batch_hash(BATCH_ID, m->id);
+	} else if (m->name.n > 0) {
+		ret[n++] = batch_hash(BATCH_ADDRESS, m->name);
+		ret[n++] = batch_hash(BATCH_MESSAGE_ID, m->name);
+	} else if (m->account.n > 0) {
+		ret[n++] = batch_hash(BATCH_ACCOUNT, m->account);
+	} else if (m->site.n > 0 && m->no_message) {
+		ret[n++] = batch_hash(BATCH_SITE, m->site);
+	}
+	return n;
+}
+
 static int find(struct question *q, struct events *e)
 {
 	uint32_t hashes[IDS_MAX];
 	struct events_scan s = { .hashes = hashes, .since_ms = q->match.since_ms };
 	int r = 0;
 
-	if (q->match.name.n > 0) {
-		hashes[s.n_hashes++] = batch_hash(BATCH_ADDRESS, q->match.name);
-		hashes[s.n_hashes++] = batch_hash(BATCH_MESSAGE_ID, q->match.name);
-	} else if (q->match.account.n > 0) {
-		hashes[s.n_hashes++] = batch_hash(BATCH_ACCOUNT, q->match.account);
-	}
-	if (s.n_hashes > 0)
-		r = events_scan(e, &s, find_ids, q);
-	else if (id_parse(q->match.id, &q->ids[0]))
+	if (id_parse(q->match.id, &q->ids[0])) {
 		q->n_ids = 1;
+	} else {
+		s.n_hashes = hashes_of(&q->match, hashes);
+		r = events_scan(e, &s, find_ids, q);
+	}
 	if (r < 0 || q->n_ids == 0)
 		return r;
 	for (size_t i = 0; i < q->n_ids; i++)
@@ -177,7 +191,12 @@ static int read_on(struct question *q, struct events *e)
 {
 	struct reading r = { .q = q,
 			     .scan = { .since_ms = q->match.since_ms, .forward = true, .after = q->after } };
-	int err = events_scan(e, &r.scan, read_one, &r);
+	uint32_t hashes[2];
+	int err;
+
+	r.scan.n_hashes = hashes_of(&q->match, hashes);
+	r.scan.hashes = r.scan.n_hashes > 0 ? hashes : NULL;
+	err = events_scan(e, &r.scan, read_one, &r);
 
 	/* All that there is was read: there is no page after this one. */
 	if (r.scan.row == q->row)
@@ -394,10 +413,28 @@ static const char *get_text(const json_t *json, const char *key, struct slice *r
 	return NULL;
 }
 
+static const char *get_time(const json_t *json, const char *key, uint64_t *ret)
+{
+	const json_t *v = json_object_get(json, key);
+
+	if (v && (!json_is_integer(v) || json_integer_value(v) < 0))
+		return "a time must be milliseconds since 1970";
+	*ret = (uint64_t)json_integer_value(v);
+	return NULL;
+}
+
 static const char *get_match(const json_t *json, struct batch_match *ret)
 {
-	const json_t *kinds = json_object_get(json, "kinds"), *since = json_object_get(json, "since_ms"), *k;
-	const char *wrong = NULL;
+	const struct {
+		const char *key;
+		struct slice *to;
+	} texts[] = { { "id", &ret->id },
+		      { "name", &ret->name },
+		      { "account", &ret->account },
+		      { "domain", &ret->domain },
+		      { "site", &ret->site } };
+	const json_t *kinds = json_object_get(json, "kinds"), *k;
+	const char *wrong;
 	size_t i;
 
 	*ret = (struct batch_match){ 0 };
@@ -409,17 +446,12 @@ static const char *get_match(const json_t *json, struct batch_match *ret)
 			return "there is no such kind of event";
 		ret->kinds |= UINT32_C(1) << kind;
 	}
-	if (since && (!json_is_integer(since) || json_integer_value(since) < 0))
-		return "since_ms must be milliseconds since 1970";
-	ret->since_ms = (uint64_t)json_integer_value(since);
+	wrong = get_time(json, "since_ms", &ret->since_ms);
 	if (!wrong)
-		wrong = get_text(json, "id", &ret->id);
-	if (!wrong)
-		wrong = get_text(json, "name", &ret->name);
-	if (!wrong)
-		wrong = get_text(json, "account", &ret->account);
-	if (!wrong)
-		wrong = get_text(json, "domain", &ret->domain);
+		wrong = get_time(json, "until_ms", &ret->until_ms);
+	for (i = 0; !wrong && i < sizeof(texts) / sizeof(texts[0]); i++)
+		wrong = get_text(json, texts[i].key, texts[i].to);
+	ret->no_message = json_is_true(json_object_get(json, "no_message"));
 	return wrong;
 }
 

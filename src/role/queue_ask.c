@@ -133,15 +133,33 @@ static const char *past(const char *verb)
 	return "unknown";
 }
 
+/* What its first open recipient waits for: when it is gone its history is found by that. */
+static void find_site(const struct queue_ask *a, const struct id *id, char site[static 256])
+{
+	struct schedule_rcpt_view v;
+	struct spool_info info;
+
+	site[0] = 0;
+	if (spool_info(a->sp, id, &info) < 0)
+		return;
+	for (uint32_t i = 0; i < info.recipients && !site[0]; i++)
+		if (schedule_look_route(a->schedule, id, i, &v) && v.state != SCHEDULE_DONE)
+			(void)slice_copy(v.site.n > 0 ? v.site : v.destination, site, 256);
+}
+
 static int act_and_log(struct queue_ask *a, const char *verb, const struct id *id)
 {
-	int r = act(a, verb, id);
 	unsigned kind = event_kind_find(slice_str(past(verb)));
+	char site[256];
+	int r;
 
+	find_site(a, id, site);
+	r = act(a, verb, id);
 	if (r == 0 && kind) {
 		event_begin(a->events, (enum event_kind)kind, queue_now_ms(), id_slice(id),
 			    EVENT_NO_RECIPIENT);
 		event_text(a->events, EVENT_KEY_BY, SLICE_LIT("administrator"));
+		event_text(a->events, EVENT_KEY_SITE_NAME, slice_str(site));
 		event_send(a->events);
 	}
 	if (r == 0)

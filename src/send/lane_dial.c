@@ -125,6 +125,14 @@ static void nothing_reached(struct lane *l, const struct dial_ask *a)
 
 /* ---- hosts ---- */
 
+/* It is no host to connect to. */
+static void tell_host(const struct lane *l, enum dial_how how, const char *text)
+{
+	struct dial_try t = { .host = (unsigned char)l->looked_at };
+
+	lane_tell_attempt(l, &t, how, NULL, slice_str(text), now(l));
+}
+
 static bool fits(const struct lane *l, const struct ip *ip)
 {
 	return l->source.family == 0 || ip->family == 0 || ip->family == l->source.family;
@@ -140,6 +148,7 @@ static void host_known(struct lane *l)
 	host_name(l->way, l->looked_at, host);
 	if (h->n_ips == 0) {
 		note(l, DIAL_NO_HOST, 0, h->enhanced, slice_str(h->text));
+		tell_host(l, DIAL_NO_HOST, h->text);
 		dial_not_found(&l->dial, h->for_good, now(l));
 		return;
 	}
@@ -151,12 +160,14 @@ static void host_known(struct lane *l)
 			 "%s has no IPv%u address, and this mail goes out by an IPv%u one", host,
 			 l->source.family, l->source.family);
 		note(l, DIAL_LOCAL, 0, "4.4.4", slice_str(text));
+		tell_host(l, DIAL_LOCAL, text);
 		dial_skip(&l->dial, DIAL_LOCAL);
 		return;
 	}
 	if (h->policy.use != TLS_POLICY_USE) {
 		snprintf(text, sizeof(text), "%s: %s", host, h->policy.words);
 		note(l, DIAL_CERTIFICATE, 0, h->policy.enhanced, slice_str(text));
+		tell_host(l, DIAL_CERTIFICATE, text);
 		report_forbidden(l, h->host);
 		dial_skip(&l->dial, DIAL_CERTIFICATE);
 		return;

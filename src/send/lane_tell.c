@@ -96,6 +96,22 @@ static void tell_transcript(const struct lane *l, struct event_sink *e)
 		event_text(e, EVENT_KEY_TRANSCRIPT, buf_slice(&text));
 }
 
+static const char *step_of(const struct lane *l, enum dial_how how, bool talked)
+{
+	switch (how) {
+	case DIAL_NO_HOST:
+		return "dns";
+	case DIAL_NO_STARTTLS:
+	case DIAL_TLS_REFUSED:
+	case DIAL_TLS_FAILED:
+	case DIAL_TLS_STALLED:
+	case DIAL_CERTIFICATE:
+		return "tls";
+	default:
+		return talked ? smtp_client_step_name(smtp_client_want(l->engine)->step) : "connect";
+	}
+}
+
 void lane_tell_attempt(const struct lane *l, const struct dial_try *t, enum dial_how how,
 		       const struct send_job *j, struct slice text, uint64_t since_ms)
 {
@@ -125,8 +141,8 @@ void lane_tell_attempt(const struct lane *l, const struct dial_try *t, enum dial
 	}
 	if (t->fallback)
 		event_number(e, EVENT_KEY_FELL_BACK, 1);
-	event_text(e, EVENT_KEY_STEP,
-		   slice_str(talked ? smtp_client_step_name(smtp_client_want(l->engine)->step) : "connect"));
+	if (how != DIAL_READY || text.n > 0)
+		event_text(e, EVENT_KEY_STEP, slice_str(step_of(l, how, talked)));
 	event_text(e, EVENT_KEY_WHAT, slice_str(dial_how_name(how)));
 	event_text(e, EVENT_KEY_REASON, text);
 	if (talked)

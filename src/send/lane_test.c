@@ -506,7 +506,7 @@ static void test_resolved(void **state)
 		assert_int_equal(hear(), IPC_TYPE_resolved);
 		assert_int_equal(m.resolved.req, 7);
 		assert_int_equal(m.resolved.what, IPC_RESOLVED_OK);
-		assert_true(slice_eq(m.resolved.site, SLICE_LIT("127.0.0.1")));
+		assert_true(slice_eq(m.resolved.site, SLICE_LIT("127.0.0.1:2599")));
 		assert_int_equal(m.resolved.key.n, IPC_SITE_KEY);
 		memcpy(key[i], m.resolved.key.p, IPC_SITE_KEY);
 	}

@@ -143,6 +143,11 @@ static void name_site(struct way *w)
 	}
 	crypto_generichash_final(&h, w->key, sizeof(w->key));
 	host_name(w, order[0], w->site);
+	/* So that two smart hosts on one machine can be told apart. */
+	if (w->port.port != 0 && w->port.port != 25 && w->host[order[0]].path[0] == 0) {
+		snprintf(text, sizeof(text), "%s:%u", w->site, w->port.port);
+		(void)slice_copy(slice_str(text), w->site, sizeof(w->site));
+	}
 }
 
 /* ---- hosts by MX ---- */

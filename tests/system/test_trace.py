@@ -59,6 +59,10 @@ class Follower:
         self.out.close()
 
 
+def events(server, *args):
+    return [json.loads(line) for line in server.cli('events', '--json', *args).stdout.splitlines()]
+
+
 def kinds(message):
     return [e['kind'] for e in message['events']]
 
@@ -117,7 +121,50 @@ def test_what_is_deferred_and_then_removed(server, password, blocked):  # noqa: 
     assert d['status'].startswith('4.') and d['reason'] and d['next_ms'] > d['time_ms'] and d['attempts'] == 1
     assert m['queue']['state'] == 'deferred' and m['queue']['to'][0]['next'] == d['next_ms']
     text = server.cli('trace', ident).stdout
-    assert 'Now: deferred in the queue' in text and 'next try' in text and 'given up at' in text
+    assert 'Now: in the queue, deferred; given up at ' in text and 'next try' in text and 'given up at' in text
+
+
+def test_why_it_does_not_go(server, password):
+    """A connection that fails is of no message: who waited for its site finds it all the same."""
+    ids = [send(server, password, [f'{n}@example.net'], n) for n in ('one', 'two')]
+    deadline = time.monotonic() + 20
+    for ident in ids:
+        while not kinds(m := trace(server, ident)[0])[1:]:
+            assert time.monotonic() < deadline, m
+            time.sleep(0.1)
+        tried = [e for e in m['events'] if e['kind'] == 'attempted']
+        assert tried and all('id' not in e and e['site'] == '127.0.0.1:1' for e in tried), m
+        assert 'connection refused' in tried[0]['reason'] and tried[0]['step'] == 'connect'
+        assert m['queue']['to'][0]['site'] == '127.0.0.1:1' and 'connection refused' in m['queue']['to'][0]['reason']
+        text = server.cli('trace', ident).stdout
+        assert 'attempted  127.0.0.1:1 by route nowhere: at connect' in text, text
+        assert max(len(line) for line in text.splitlines()) < 80
+    assert {e['kind'] for e in events(server, '--site', '127.0.0.1:1')} <= {'attempted', 'site'}
+    # It is over: what was tried until then still belongs to it, what is tried for others does not.
+    server.cli('queue', 'bounce', ids[0])
+    m = wait_kinds(server, ids[0], 'given-up', 'bounced')
+    assert 'attempted' in kinds(m)
+    server.cli('queue', 'remove', ids[1])
+
+
+def test_the_life_of_a_bounce(server, password):
+    """In order: why, who is told, and what became of that."""
+    ident = send(server, password, ['gone@example.net'], 'bounce')
+    server.cli('queue', 'bounce', ident)
+    deadline = time.monotonic() + 20
+    m = wait_kinds(server, ident, 'bounced')
+    while not kinds(m['reports'][0])[1:]:
+        assert time.monotonic() < deadline, m
+        m = trace(server, ident)[0]
+    report = m['reports'][0]
+    assert report['id'] == next(e['dsn'] for e in m['events'] if e['kind'] == 'bounced') and report['queue'] is None
+    assert kinds(report) == ['accepted', 'delivered'] and report['events'][0]['of'] == ident
+    assert all(e.get('id', ident) == ident for e in m['events'])
+    text = ' '.join(server.cli('trace', 'gone@example.net').stdout.split())
+    told = f'bounced ann@example.org is told that it failed: report {report["id"]}'
+    assert told in text and f'delivered report {report["id"]}: ann@example.org in example.org/ann' in text.split(told)[1], text
+    assert [x['id'] for x in trace(server, report['id'])] == [report['id']]
+    assert f'report about {ident}, from <> to ann@example.org' in ' '.join(server.cli('trace', report['id']).stdout.split())
 
 
 def test_nothing_is_known(server):
@@ -149,7 +196,7 @@ def test_events_are_followed(server, password, follower):
     assert (wrong['what'], wrong['listener'], wrong['helo']) == ('no-starttls', 'submission', 'wrong.example.net')
     # What was before is read by its time.
     past = [json.loads(line) for line in server.cli('events', '--json', '--since', '1h').stdout.splitlines()]
-    assert [e['kind'] for e in past if e.get('id', ident) == ident] == ['accepted', 'delivered', 'wrong-port']
+    assert [e['kind'] for e in past if e.get('id') == ident or e['kind'] == 'wrong-port'] == ['accepted', 'delivered', 'wrong-port']
     assert len(server.cli('events', '--id', ident, '--kind', 'accepted', '--kind', 'held').stdout.splitlines()) == 1
 
 
