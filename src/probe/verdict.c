@@ -1,0 +1,214 @@
+/* Which port to use. */
+#include <stdio.h>
+#include <string.h>
+
+#include "probe/verdict.h"
+#include "route/providers.h"
+
+const char *probe_answer_name(enum probe_answer answer)
+{
+	static const char *const names[] = {
+		[PROBE_USE] = "use",
+		[PROBE_USE_PINNED] = "use-pinned",
+		[PROBE_USE_NOTHING] = "nothing",
+	};
+
+	return (unsigned)answer <= PROBE_USE_NOTHING ? names[answer] : "unknown";
+}
+
+const char *probe_encryption(const struct probe_port *p)
+{
+	return !p->tls.up ? "none" : p->tls.implicit ? "SSL/TLS" : "STARTTLS";
+}
+
+const struct probe_finding *probe_worst(const struct probe_findings *found, size_t host, size_t port)
+{
+	const struct probe_finding *worst = NULL;
+
+	for (size_t i = 0; i < found->n; i++) {
+		const struct probe_finding *f = &found->f[i];
+
+		if (f->host == host && f->port == port && f->level > PROBE_GOOD &&
+		    (!worst || f->level > worst->level))
+			worst = f;
+	}
+	return worst;
+}
+
+/* ---- which is best ---- */
+
+static bool found_there(const struct probe_findings *found, enum probe_code code, size_t host, size_t port)
+{
+	return probe_findings_has(found, code, host, port);
+}
+
+/* Can an application log in there, with a password that nobody else reads?  certificate: it verifies. */
+static bool usable(const struct probe_host *hosts, size_t host, size_t port,
+		   const struct probe_findings *found, bool certificate)
+{
+	const struct probe_port *p = &hosts[host].port[port];
+
+	return p->port != 25 && probe_speaks_smtp(p) && p->tls.up && p->in_tls.auth[0] &&
+	       p->tls.verified == certificate && !found_there(found, PROBE_IS_TLS_ONLY_OLD, host, port) &&
+	       !found_there(found, PROBE_IS_INTERCEPTED, host, port) &&
+	       !found_there(found, PROBE_IS_LOGIN_FAILED, host, port);
+}
+
+/* The less the better. */
+static unsigned rank(const struct probe_host *h, const struct probe_port *p)
+{
+	const struct route_provider *provider = route_provider_of_host(slice_str(h->name));
+	uint16_t ports[ROUTE_PROVIDER_PORTS];
+	size_t n = provider ? route_provider_ports(provider, ports) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (ports[i] == p->port)
+			return (unsigned)i;
+	return 10 + (p->port == 465 ? 0 : p->port == 587 ? 1 : p->port == 2525 ? 9 : 5);
+}
+
+/* Of all hosts the first that has one, its ports by rank; a port once, whatever the address. */
+static size_t pick(const struct probe_host *hosts, size_t n, const struct probe_findings *found,
+		   bool certificate, struct probe_pick *ret, size_t max)
+{
+	size_t picked = 0;
+
+	for (size_t h = 0; h < n && picked == 0; h++)
+		for (size_t i = 0; i < hosts[h].n; i++) {
+			const struct probe_port *p = &hosts[h].port[i];
+			size_t at = 0, same = 0;
+
+			while (same < picked && hosts[h].port[ret[same].port].port != p->port)
+				same++;
+			while (at < picked &&
+			       rank(&hosts[h], &hosts[h].port[ret[at].port]) <= rank(&hosts[h], p))
+				at++;
+			if (same < picked || at == max || !usable(hosts, h, i, found, certificate))
+				continue;
+			picked += picked < max;
+			memmove(&ret[at + 1], &ret[at], (picked - at - 1) * sizeof(*ret));
+			ret[at] = (struct probe_pick){ h, i };
+		}
+	return picked;
+}
+
+/* ---- in words ---- */
+
+static void say_use(const struct probe_host *hosts, const struct probe_verdict *v, char *to, size_t size)
+{
+	const struct probe_host *h = &hosts[v->best.host];
+	const struct probe_port *p = &h->port[v->best.port];
+	int n = snprintf(to, size, "Use %s, port %u, encryption \"%s\", and log in.", h->name, p->port,
+			 probe_encryption(p));
+
+	for (size_t i = 0; i < v->n_also && n > 0 && (size_t)n < size; i++) {
+		const struct probe_port *q = &h->port[v->also[i].port];
+
+		n += snprintf(to + n, size - (size_t)n,
+			      i == 0 ? " Port %u with \"%s\" is as good" : ", so is %u with \"%s\"", q->port,
+			      probe_encryption(q));
+	}
+	if (v->n_also > 0 && n > 0 && (size_t)n < size)
+		snprintf(to + n, size - (size_t)n, ".");
+}
+
+static void say_provider(const struct route_provider *p, char *to, size_t size)
+{
+	if (p)
+		snprintf(to, size, "%s: the user name is %s, the secret %s.%s%s", p->title, p->user,
+			 route_password_text(p->password), p->note[0] ? " " : "", p->note);
+}
+
+/* Nothing can be used: what would have to change at the port that is nearest to it. */
+static void say_nothing(const struct probe_host *hosts, size_t n, const struct probe_findings *found,
+			struct probe_verdict *v)
+{
+	const struct probe_finding *f = NULL;
+	bool reached = false;
+
+	for (size_t i = 0; i < found->n && !f; i++)
+		if (found->f[i].code == PROBE_IS_NO_NETWORK || found->f[i].code == PROBE_IS_LOCAL_RULE)
+			f = &found->f[i];
+	for (size_t h = 0; h < n && !f; h++)
+		for (size_t i = 0; i < hosts[h].n; i++) {
+			const struct probe_port *p = &hosts[h].port[i];
+			const struct probe_finding *worst = probe_worst(found, h, i);
+
+			if (p->reach == PROBE_OPEN)
+				reached = true;
+			if (probe_speaks_smtp(p) && p->port != 25 && worst && !f)
+				f = worst;
+		}
+	for (size_t i = 0; i < found->n && !f; i++)
+		if (found->f[i].code == PROBE_IS_NO_ADDRESS)
+			f = &found->f[i];
+	snprintf(v->text, sizeof(v->text), "No port here can be used to submit mail%s%s.", f ? ": " : "",
+		 f ? f->text : "");
+	if (f && f->advice[0])
+		snprintf(v->todo, sizeof(v->todo), "%s", f->advice);
+	else if (!f && reached)
+		snprintf(v->todo, sizeof(v->todo),
+			 "This host takes mail from servers, if anything: ask the provider for the name of "
+			 "its submission "
+			 "server (outgoing server), or give postern check an address of that domain.");
+	else if (!f)
+		snprintf(v->todo, sizeof(v->todo),
+			 "Is it the right host? If it is, a firewall on the way or the provider must open "
+			 "465 or 587.");
+}
+
+void probe_verdict(const struct probe_host *hosts, size_t n, const struct probe_findings *found,
+		   struct probe_verdict *ret)
+{
+	struct probe_pick picks[4];
+	size_t k;
+
+	memset(ret, 0, sizeof(*ret));
+	k = pick(hosts, n, found, true, picks, 4);
+	ret->answer = PROBE_USE;
+	if (k == 0) {
+		k = pick(hosts, n, found, false, picks, 4);
+		ret->answer = k ? PROBE_USE_PINNED : PROBE_USE_NOTHING;
+	}
+	if (k == 0) {
+		say_nothing(hosts, n, found, ret);
+		return;
+	}
+	ret->best = picks[0];
+	for (size_t i = 1; i < k; i++) {
+		/* 2525 only when neither can be reached. */
+		if (hosts[picks[i].host].port[picks[i].port].port != 2525)
+			ret->also[ret->n_also++] = picks[i];
+	}
+	say_use(hosts, ret, ret->text, sizeof(ret->text));
+	if (ret->answer == PROBE_USE_PINNED) {
+		const struct probe_finding *f = probe_worst(found, ret->best.host, ret->best.port);
+
+		snprintf(ret->todo, sizeof(ret->todo), "First: %.250s. %s",
+			 f ? f->text : "the certificate does not verify", f ? f->advice : "");
+	} else {
+		say_provider(route_provider_of_host(slice_str(hosts[ret->best.host].name)), ret->todo,
+			     sizeof(ret->todo));
+	}
+}
+
+void probe_why_not(const struct probe_host *hosts, size_t host, size_t port,
+		   const struct probe_findings *found, const struct probe_verdict *v, char *ret, size_t size)
+{
+	const struct probe_port *p = &hosts[host].port[port];
+	const struct probe_finding *f = probe_worst(found, host, port);
+
+	if (v->answer != PROBE_USE_NOTHING && v->best.host == host &&
+	    hosts[host].port[v->best.port].port == p->port)
+		snprintf(ret, size, "the one to use");
+	else if (f && f->level >= PROBE_PROBLEM)
+		snprintf(ret, size, "%s", f->text);
+	else if (p->port == 25)
+		snprintf(ret, size, "for mail between servers, never for submission");
+	else if (p->port == 2525)
+		snprintf(ret, size, "works; for networks that let neither 465 nor 587 through");
+	else if (usable(hosts, host, port, found, true))
+		snprintf(ret, size, "as good");
+	else
+		snprintf(ret, size, "%s", f ? f->text : "nothing speaks for it");
+}
