@@ -92,4 +92,15 @@ struct tls_client_facts {
 /* Valid after CONN_TLS_DONE and CONN_TLS_FAILED, until the connection is closed. */
 void conn_tls_client_facts(const struct conn *c, struct tls_client_facts *ret);
 
+/* One certificate as the server sent it, for people: printable ASCII only. */
+struct tls_certificate_facts {
+	char subject[256], issuer[256]; /* "CN=mx.example.org, O=Example" */
+	int64_t not_before, not_after;	/* seconds since 1970 */
+	char key[32];			/* "RSA 2048", "EC prime256v1" */
+	char sha256[65];		/* hex */
+	bool self_signed;		/* issued by itself */
+};
+/* The chain, its own first; how many of at most max.  Valid as the facts are. */
+size_t conn_tls_client_chain(const struct conn *c, struct tls_certificate_facts *ret, size_t max);
+
 #endif

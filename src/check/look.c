@@ -1,0 +1,397 @@
+/* A look at a port. */
+#include "check/look.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check/knock.h"
+#include "probe/finding.h"
+#include "probe/hello.h"
+#include "probe/talk.h"
+
+#define INPUT_MAX  (16U << 10)
+#define OUTPUT_MAX (16U << 10)
+
+enum stage { FIRST, SECOND, OLD_TLS11, OLD_TLS10, OLD_SSL3, RELAY, OVER };
+
+struct look {
+	const struct look_setup *setup;
+	const char *name;
+	struct probe_port *port;
+	struct probe_port first; /* what the first way showed, during the second */
+	struct probe_port aside; /* where later stages' conversations go */
+	enum stage stage;
+	bool implicit; /* of this connection */
+	bool hello;    /* a hello by hand is out: an answer is awaited */
+	struct knock *knock;
+	struct conn *conn;
+	struct probe_talk talk;
+	uv_timer_t timer;
+	uint64_t since_ms; /* handshake */
+	bool over;
+	look_done *done;
+	void *arg;
+};
+
+static void next(struct look *l);
+
+static uint64_t now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
+static enum probe_version version_of(enum stage stage)
+{
+	return stage == OLD_TLS11 ? PROBE_TLS11 : stage == OLD_TLS10 ? PROBE_TLS10 : PROBE_SSL3;
+}
+
+static bool is_old(enum stage stage)
+{
+	return stage >= OLD_TLS11 && stage <= OLD_SSL3;
+}
+
+/* ---- the end of a connection ---- */
+
+static void on_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+static void end(struct look *l)
+{
+	if (l->over)
+		return;
+	l->over = true;
+	uv_close((uv_handle_t *)&l->timer, on_closed);
+	l->done(l->arg, l->port);
+}
+
+void look_cancel(struct look *l)
+{
+	if (!l || l->over)
+		return;
+	l->over = true;
+	knock_cancel(l->knock);
+	conn_close(l->conn);
+	uv_close((uv_handle_t *)&l->timer, on_closed);
+}
+
+static void hang_up(struct look *l)
+{
+	uv_timer_stop(&l->timer);
+	conn_close(l->conn);
+	l->conn = NULL;
+	next(l);
+}
+
+static void lost(struct look *l, enum probe_end how, const char *why)
+{
+	if (l->hello) /* closed at the hello: it does not take it */
+		l->port->old[version_of(l->stage)] =
+			how == PROBE_END_TIMEOUT ? PROBE_OLD_UNCLEAR : PROBE_OLD_REFUSED;
+	else
+		probe_talk_lost(&l->talk, how, why);
+	hang_up(l);
+}
+
+static void on_timeout(uv_timer_t *h)
+{
+	struct look *l = h->data;
+
+	if (probe_talk_at(&l->talk) == PROBE_AT_HANDSHAKE && !l->hello) {
+		l->talk.port->tls.tried = true;
+		l->talk.port->tls.result = TLS_RESULT_VALIDATION_FAILURE;
+		l->talk.port->tls.ms = (uint32_t)(now_ms() - l->since_ms);
+		snprintf(l->talk.port->tls.words, sizeof(l->talk.port->tls.words), "no answer in %u s",
+			 l->setup->reply_ms / 1000);
+	}
+	lost(l, PROBE_END_TIMEOUT, "no answer in time");
+}
+
+static void await(struct look *l)
+{
+	uv_timer_start(&l->timer, on_timeout, l->setup->reply_ms, 0);
+}
+
+/* ---- TLS ---- */
+
+static void learn_tls(struct look *l, bool up)
+{
+	struct probe_tls *t = &l->talk.port->tls;
+	struct tls_client_facts f;
+	struct tls_certificate_facts chain[PROBE_CHAIN_MAX];
+
+	conn_tls_client_facts(l->conn, &f);
+	t->tried = true;
+	t->up = up;
+	t->implicit = l->implicit;
+	t->ms = (uint32_t)(now_ms() - l->since_ms);
+	t->verified = up && f.verified;
+	t->result = f.result;
+	snprintf(t->version, sizeof(t->version), "%s", f.version);
+	snprintf(t->cipher, sizeof(t->cipher), "%s", f.cipher);
+	snprintf(t->words, sizeof(t->words), "%s", f.words[0] || up ? f.words : conn_error(l->conn));
+	snprintf(t->names, sizeof(t->names), "%s", f.names);
+	snprintf(t->wanted, sizeof(t->wanted), "%s", l->name);
+	t->n_chain = conn_tls_client_chain(l->conn, chain, PROBE_CHAIN_MAX);
+	for (size_t i = 0; i < t->n_chain; i++) {
+		struct probe_certificate *c = &t->chain[i];
+
+		snprintf(c->subject, sizeof(c->subject), "%s", chain[i].subject);
+		snprintf(c->issuer, sizeof(c->issuer), "%s", chain[i].issuer);
+		snprintf(c->key, sizeof(c->key), "%s", chain[i].key);
+		snprintf(c->sha256, sizeof(c->sha256), "%s", chain[i].sha256);
+		c->not_before = chain[i].not_before;
+		c->not_after = chain[i].not_after;
+	}
+	t->self_signed = t->n_chain > 0 && chain[0].self_signed && !t->verified;
+}
+
+/* Whatever it shows, and however weak it is: it is to be seen. */
+static bool start_tls(struct look *l)
+{
+	struct ip ip;
+	bool address = ip_parse(slice_str(l->name), &ip);
+	const struct tls_client_setup setup = { .sni = address ? NULL : l->name,
+						.verify = TLS_VERIFY_NAMES,
+						.only_report = true,
+						.any_tls = true,
+						.names = &l->name,
+						.n_names = 1 };
+
+	l->since_ms = now_ms();
+	await(l);
+	return conn_start_tls_client(l->conn, l->setup->tls, &setup) == 0;
+}
+
+static void say_hello(struct look *l)
+{
+	unsigned char random[PROBE_RANDOM];
+	struct buf b;
+
+	buf_init(&b, PROBE_HELLO_MAX);
+	if (RAND_bytes(random, sizeof(random)) == 1)
+		probe_hello(&b, version_of(l->stage), slice_str(l->name), random);
+	l->hello = true;
+	await(l);
+	if (b.n == 0 || !buf_ok(&b) || conn_write(l->conn, buf_slice(&b)) < 0)
+		lost(l, PROBE_END_OURS, "out of memory");
+	buf_done(&b);
+}
+
+/* ---- the conversation ---- */
+
+static void flush(struct look *l)
+{
+	struct slice out = probe_talk_output(&l->talk);
+
+	if (out.n > 0 && conn_write(l->conn, out) == 0)
+		probe_talk_sent(&l->talk, out.n);
+}
+
+static void on_hello_answer(struct look *l)
+{
+	enum probe_old is = probe_hello_answer(version_of(l->stage), conn_input(l->conn));
+
+	if (is == PROBE_OLD_NOT_ASKED)
+		return;
+	l->port->old[version_of(l->stage)] = is;
+	hang_up(l);
+}
+
+static void run(struct look *l)
+{
+	enum probe_step at = probe_talk_at(&l->talk);
+
+	if (l->hello) {
+		on_hello_answer(l);
+		return;
+	}
+	conn_consume(l->conn, probe_talk_feed(&l->talk, conn_input(l->conn), now_ms()));
+	flush(l);
+	switch (l->talk.want) {
+	case PROBE_TALK_CLOSE:
+		hang_up(l);
+		break;
+	case PROBE_TALK_TLS:
+		if (is_old(l->stage))
+			say_hello(l);
+		else if (!start_tls(l))
+			lost(l, PROBE_END_OURS,
+			     "TLS could not be begun: octets came behind the answer to STARTTLS");
+		break;
+	default:
+		if (probe_talk_at(&l->talk) != at)
+			await(l);
+	}
+}
+
+static void on_conn(void *arg, struct conn *c, enum conn_event event)
+{
+	struct look *l = arg;
+
+	switch (event) {
+	case CONN_INPUT:
+		run(l);
+		break;
+	case CONN_TLS_DONE:
+		learn_tls(l, true);
+		if (l->implicit)
+			l->talk.port->tls_first = true;
+		else
+			probe_talk_tls_started(&l->talk, now_ms());
+		flush(l);
+		await(l);
+		break;
+	case CONN_TLS_FAILED:
+		learn_tls(l, false);
+		lost(l, PROBE_END_CLOSED, "the TLS handshake failed");
+		break;
+	case CONN_EOF:
+	case CONN_ERROR:
+		run(l); /* what came before it */
+		if (l->conn == c)
+			lost(l, event == CONN_EOF ? PROBE_END_CLOSED : PROBE_END_RESET, conn_error(c));
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_knock(void *arg, int fd)
+{
+	struct look *l = arg;
+	const struct conn_setup setup = { l->setup->loop, INPUT_MAX, OUTPUT_MAX, on_conn, l };
+	const struct probe_talk_setup talk = {
+		.helo = slice_str(l->setup->helo),
+		.domain = slice_str(l->name),
+		.tls = l->implicit,
+		.starttls = true,
+		.mail = l->stage <= SECOND && l->port->port != 25,
+		.relay = l->stage == RELAY,
+	};
+
+	l->knock = NULL;
+	if (fd < 0) {
+		next(l);
+		return;
+	}
+	if (conn_take(&setup, fd, false, &l->conn) < 0) {
+		close(fd);
+		l->port->reach = PROBE_FAILED;
+		l->port->error = -ENOMEM;
+		next(l);
+		return;
+	}
+	probe_talk_init(&l->talk, &talk, l->stage <= SECOND ? l->port : &l->aside, now_ms());
+	if (l->stage <= SECOND)
+		l->port->reach = PROBE_OPEN;
+	await(l);
+	if (!l->implicit)
+		return;
+	if (is_old(l->stage))
+		say_hello(l);
+	else if (!start_tls(l))
+		lost(l, PROBE_END_OURS, "TLS could not be begun");
+}
+
+/* ---- from one connection to the next ---- */
+
+/* Did the second way show more than the first? */
+static bool second_is_better(const struct look *l)
+{
+	const struct probe_port *p = l->port;
+
+	return p->greeting.code || p->tls.up || (p->other != PROBE_OTHER_NONE && p->other != PROBE_OTHER_TLS);
+}
+
+static bool wants_second(const struct probe_port *p, bool implicit)
+{
+	if (p->reach != PROBE_OPEN || p->greeting.code)
+		return false;
+	if (implicit)
+		return !p->tls.up;
+	return p->other == PROBE_OTHER_TLS || (p->other == PROBE_OTHER_NONE && p->end != PROBE_END_OURS);
+}
+
+static void connect_again(struct look *l)
+{
+	struct probe_port *to = l->stage == FIRST ? l->port : &l->aside;
+	int r;
+
+	memset(&l->aside, 0, sizeof(l->aside));
+	l->aside.ip = l->port->ip;
+	l->aside.port = l->port->port;
+	l->hello = false;
+	r = knock_begin(l->setup->loop, to, l->setup->connect_ms, on_knock, l, &l->knock);
+	if (r < 0)
+		next(l);
+}
+
+/* The second way begins with nothing but how it was reached. */
+static void turn_round(struct look *l)
+{
+	l->first = *l->port;
+	memset(l->port, 0, sizeof(*l->port));
+	l->port->ip = l->first.ip;
+	l->port->port = l->first.port;
+	l->port->reach = l->first.reach;
+	l->port->connect_ms = l->first.connect_ms;
+	l->implicit = !l->implicit;
+}
+
+static void next(struct look *l)
+{
+	if (l->stage == FIRST && wants_second(l->port, l->implicit)) {
+		turn_round(l);
+		l->stage = SECOND;
+		connect_again(l);
+		return;
+	}
+	if (l->stage == SECOND && !second_is_better(l))
+		*l->port = l->first;
+	if (l->stage <= SECOND)
+		l->stage = SECOND;
+	do
+		l->stage++;
+	while (is_old(l->stage) && !(l->setup->old && l->port->tls.up));
+	if (l->stage == RELAY && !(l->setup->relay && probe_speaks_smtp(l->port)))
+		l->stage = OVER;
+	if (l->stage == OVER) {
+		memcpy(l->port->relay, l->aside.relay, sizeof(l->port->relay));
+		end(l);
+		return;
+	}
+	l->implicit = l->port->tls_first;
+	connect_again(l);
+}
+
+/* Not from within look_begin(). */
+static void on_start(uv_timer_t *h)
+{
+	connect_again(h->data);
+}
+
+int look_begin(const struct look_setup *setup, const char *name, struct probe_port *port, look_done *done,
+	       void *arg, struct look **ret)
+{
+	struct look *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->setup = setup;
+	l->name = name;
+	l->port = port;
+	l->done = done;
+	l->arg = arg;
+	l->implicit = probe_is_implicit(port->port);
+	uv_timer_init(setup->loop, &l->timer);
+	l->timer.data = l;
+	uv_timer_start(&l->timer, on_start, 0, 0);
+	*ret = l;
+	return 0;
+}
