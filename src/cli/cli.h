@@ -43,6 +43,7 @@ void cli_print_usage(const struct cli_command *c, FILE *to);
 /* Runs argv[0]'s subcommand; what main() does. */
 int cli_main(int argc, char **argv);
 
+int cli_check(int argc, char **argv);
 int cli_config(int argc, char **argv);
 /* owner, domain, account, alias and key: argv[0] says which. */
 int cli_account(int argc, char **argv);

@@ -102,6 +102,27 @@ const struct cli_command cli_commands[] = {
 	  "  --days N              today and N - 1 days before, UTC; 7 unless told, 30 are kept\n"
 	  "  --failures            only where something failed\n" CONTROL_MORE
 	  "Exit status: 0, 2 wrong usage, 3 no server answers.\n" },
+	{ "check", cli_check, "HOST[:PORT]... [OPTION]...",
+	  "which ports of a host are open, what each offers, and which to use",
+	  "Looks at 25, 465, 587 and 2525 of each host at once, over IPv6 and IPv4, and says what is true of "
+	  "each,\n"
+	  "with what shows it, and which port and setting an application should use. Needs no server, no\n"
+	  "configuration and no root; sends no mail.\n\n"
+	  "  -p, --port 465,587    these ports instead\n"
+	  "  -4, -6                only over IPv4, or IPv6\n"
+	  "  -e, --expect SPEC     for monitoring: 587:starttls,auth,cert>14d; may be given several times.\n"
+	  "                        Exit status 1 when something is not so\n"
+	  "  --relay-test          does it relay for strangers? Reserved domains, and never a message\n"
+	  "  --no-old-tls          do not try SSLv3, TLS 1.0 and 1.1\n"
+	  "  --timeout SECONDS     for a connection, and for each answer; 8 unless told\n"
+	  "  --control IP:PORT     what to connect to for telling \"blocked\" from \"no network\"\n"
+	  "  --dns IP[:PORT]       ask this name server; may be given several times\n"
+	  "  --ca-file FILE        trust the authorities in this file (PEM), not the system's\n"
+	  "  -v, --verbose         what is good, too, and each address by itself\n"
+	  "  --json                for programs; doc/check.md has the fields\n\n"
+	  "Exit status: 0 there is a port to use (or all is as expected), 1 there is none (or it is not), 2 "
+	  "wrong\n"
+	  "usage.\n" },
 	{ "limits", cli_limits, "[--json]\nclear WHO [--json]\nclear --all [--json]",
 	  "who is at a limit or locked out, and frees one",
 	  "Shows whose wrong passwords locked what, and who has too many sessions, messages or\n"

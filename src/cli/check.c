@@ -1,0 +1,328 @@
+/* postern check: which ports of a host are open, what each offers, and which to use. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/endpoint.h"
+#include "check/check.h"
+#include "cli/check.h"
+#include "cli/cli.h"
+#include "cli/net.h"
+
+#define EXPECTS_MAX 16
+
+struct options {
+	uint16_t port[CHECK_PORTS_MAX];
+	size_t n_ports;
+	bool json, verbose, ipv4, ipv6, old, relay;
+	unsigned timeout_s;
+	struct endpoint control;
+	struct cli_net_setup net;
+	struct probe_expect expect[EXPECTS_MAX];
+	size_t n_expect;
+};
+
+struct run {
+	struct check *check;
+	bool shows, over;
+	uv_loop_t *loop;
+};
+
+/* ---- options ---- */
+
+static bool add_port(struct options *o, uint16_t port)
+{
+	for (size_t i = 0; i < o->n_ports; i++)
+		if (o->port[i] == port)
+			return true;
+	if (o->n_ports == CHECK_PORTS_MAX)
+		return false;
+	o->port[o->n_ports++] = port;
+	return true;
+}
+
+/* "465,587" */
+static bool parse_ports(const char *text, struct options *o)
+{
+	struct slice s = slice_str(text);
+	uint64_t port;
+
+	do
+		if (!cur_u64(&s, 65535, &port) || port == 0 || !add_port(o, (uint16_t)port))
+			return false;
+	while (cur_byte(&s, ','));
+	return s.n == 0;
+}
+
+static bool parse_seconds(const char *text, unsigned *ret)
+{
+	struct slice s = slice_str(text);
+	uint64_t n;
+
+	if (!cur_u64(&s, 300, &n) || n == 0)
+		return false;
+	(void)cur_byte(&s, 's');
+	*ret = (unsigned)n;
+	return s.n == 0;
+}
+
+static bool parse_dns(const char *text, struct options *o)
+{
+	struct resolve_server *to = &o->net.dns[o->net.n_dns];
+	struct endpoint e = { .port = 53 };
+
+	if (o->net.n_dns == RESOLVE_SERVERS_MAX)
+		return false;
+	if (!ip_parse(slice_str(text), &e.ip) && (!endpoint_parse(slice_str(text), &e) || e.path[0]))
+		return false;
+	*to = (struct resolve_server){ e.ip, e.port };
+	o->net.n_dns++;
+	return true;
+}
+
+static const struct option long_options[] = {
+	{ "port", required_argument, NULL, 'p' },
+	{ "expect", required_argument, NULL, 'e' },
+	{ "timeout", required_argument, NULL, 't' },
+	{ "no-old-tls", no_argument, NULL, 'o' },
+	{ "relay-test", no_argument, NULL, 'r' },
+	{ "control", required_argument, NULL, 'c' },
+	{ "dns", required_argument, NULL, 'd' },
+	{ "ca-file", required_argument, NULL, 'a' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* CLI_OK, or the status to end with. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	const char *wrong;
+	int c;
+
+	*o = (struct options){ .ipv4 = true, .ipv6 = true, .old = true, .timeout_s = 8 };
+	while ((c = getopt_long(argc, argv, "46p:e:jv", long_options, NULL)) != -1) {
+		bool good = true;
+
+		switch (c) {
+		case '4':
+			o->ipv6 = false;
+			break;
+		case '6':
+			o->ipv4 = false;
+			break;
+		case 'p':
+			good = parse_ports(optarg, o);
+			break;
+		case 'e':
+			if (o->n_expect == EXPECTS_MAX)
+				return cli_usage("check", "more than %d --expect", EXPECTS_MAX);
+			wrong = probe_expect_parse(slice_str(optarg), &o->expect[o->n_expect]);
+			if (wrong)
+				return cli_usage("check", "--expect %s: %s", optarg, wrong);
+			o->n_expect++;
+			break;
+		case 't':
+			good = parse_seconds(optarg, &o->timeout_s);
+			break;
+		case 'o':
+			o->old = false;
+			break;
+		case 'r':
+			o->relay = true;
+			break;
+		case 'c':
+			good = endpoint_parse(slice_str(optarg), &o->control) && !o->control.path[0];
+			break;
+		case 'd':
+			good = parse_dns(optarg, o);
+			break;
+		case 'a':
+			o->net.ca_file = optarg;
+			break;
+		case 'j':
+			o->json = true;
+			break;
+		case 'v':
+			o->verbose = true;
+			break;
+		default:
+			return cli_usage_only("check");
+		}
+		if (!good)
+			return cli_usage("check", "%s: not understood", optarg);
+	}
+	if (!o->ipv4 && !o->ipv6)
+		return cli_usage("check", "-4 and -6 exclude each other");
+	if (optind == argc)
+		return cli_usage("check", "which host?");
+	for (size_t i = 0; i < o->n_expect; i++)
+		if (!add_port(o, o->expect[i].port))
+			return cli_usage("check", "more than %d ports", CHECK_PORTS_MAX);
+	if (o->n_ports == 0) {
+		static const uint16_t all[] = { 25, 465, 587, 2525 };
+
+		for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+			add_port(o, all[i]);
+	}
+	return CLI_OK;
+}
+
+/* ---- the run ---- */
+
+static void on_progress(void *arg, const struct check *c)
+{
+	const struct run *r = arg;
+	size_t all, done;
+
+	check_count(c, &all, &done);
+	if (r->shows)
+		fprintf(stderr, "\r\033[K%zu of %zu looked at", done, all);
+}
+
+static void on_done(void *arg, struct check *c)
+{
+	struct run *r = arg;
+
+	(void)c;
+	r->over = true;
+	uv_stop(r->loop);
+}
+
+/* "smtp.example.org:465": the one port. */
+static bool split(char *text, uint16_t *ret_port)
+{
+	char *colon = strrchr(text, ':');
+	struct slice s;
+	uint64_t port;
+	struct ip ip;
+
+	*ret_port = 0;
+	if (!colon || ip_parse(slice_str(text), &ip))
+		return true;
+	s = slice_str(colon + 1);
+	if (!cur_u64(&s, 65535, &port) || port == 0 || s.n > 0)
+		return false;
+	*colon = '\0';
+	*ret_port = (uint16_t)port;
+	if (text[0] == '[' && colon > text && colon[-1] == ']') {
+		colon[-1] = '\0';
+		memmove(text, text + 1, strlen(text));
+	}
+	return true;
+}
+
+static void judge(const struct check *c, const struct options *o, struct check_result *r)
+{
+	struct probe_facts facts = { .now = time(NULL) };
+
+	r->hosts = check_hosts(c, &r->n);
+	r->control = check_control(c);
+	r->now = facts.now;
+	r->expect = o->expect;
+	r->n_expect = o->n_expect;
+	for (size_t h = 0; h < r->n; h++)
+		for (size_t p = 0; p < r->hosts[h].n; p++)
+			probe_judge(&r->hosts[h], h, p, &facts, &r->found);
+	probe_judge_across(r->hosts, r->n, r->control, &r->found);
+	probe_verdict(r->hosts, r->n, &r->found, &r->verdict);
+}
+
+static int show(const struct check_result *r, const struct options *o)
+{
+	size_t unmet = check_expectations(r, NULL, NULL);
+
+	if (o->json) {
+		json_t *j = check_json(r);
+
+		if (!j || json_dumpf(j, stdout, JSON_INDENT(1)) < 0) {
+			fprintf(stderr, "postern check: out of memory\n");
+			json_decref(j);
+			return CLI_FAILED;
+		}
+		putchar('\n');
+		json_decref(j);
+	} else {
+		check_print(r, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), o->verbose);
+	}
+	if (r->n_expect > 0)
+		return unmet == 0 ? CLI_OK : CLI_FAILED;
+	return r->verdict.answer == PROBE_USE ? CLI_OK : CLI_FAILED;
+}
+
+static int run(struct cli_net *net, const struct options *o, char **hosts, size_t n)
+{
+	struct run r = { .shows = isatty(STDERR_FILENO) && !o->json, .loop = &net->loop };
+	struct check_setup setup = {
+		.look = { .loop = &net->loop,
+			  .tls = net->tls,
+			  .helo = net->hostname,
+			  .connect_ms = o->timeout_s * 1000,
+			  .reply_ms = o->timeout_s * 1000,
+			  .old = o->old,
+			  .relay = o->relay },
+		.resolve = net->resolve,
+		.n_ports = o->n_ports,
+		.ipv4 = o->ipv4,
+		.ipv6 = o->ipv6,
+		.control = o->control.ip,
+		.control_port = o->control.port,
+		.progress = on_progress,
+		.done = on_done,
+		.arg = &r,
+	};
+	struct check_result result = { 0 };
+	uint64_t began_ms = uv_hrtime() / 1000000;
+	int status = CLI_OK;
+
+	memcpy(setup.port, o->port, sizeof(setup.port));
+	r.check = check_new(&setup);
+	if (!r.check) {
+		fprintf(stderr, "postern check: out of memory\n");
+		return CLI_FAILED;
+	}
+	for (size_t i = 0; i < n && status == CLI_OK; i++) {
+		uint16_t port;
+		int err = split(hosts[i], &port) ? check_add(r.check, hosts[i], "the command line", port)
+						 : -EINVAL;
+
+		if (err == -EINVAL)
+			status = cli_usage("check", "%s: after the colon stands no port", hosts[i]);
+		else if (err == -E2BIG)
+			status = cli_usage("check", "more than %d hosts", CHECK_HOSTS_MAX);
+	}
+	if (status == CLI_OK && check_run(r.check) < 0) {
+		fprintf(stderr, "postern check: out of memory\n");
+		status = CLI_FAILED;
+	}
+	if (status == CLI_OK) {
+		if (!r.over)
+			uv_run(&net->loop, UV_RUN_DEFAULT);
+		if (r.shows)
+			fprintf(stderr, "\r\033[K");
+		judge(r.check, o, &result);
+		result.took_ms = uv_hrtime() / 1000000 - began_ms;
+		status = show(&result, o);
+	}
+	probe_findings_done(&result.found);
+	check_free(r.check);
+	return status;
+}
+
+int cli_check(int argc, char **argv)
+{
+	struct options o;
+	struct cli_net net;
+	int status = parse_options(argc, argv, &o);
+
+	if (status != CLI_OK)
+		return status;
+	if (!cli_net_open(&net, "check", &o.net))
+		return CLI_FAILED;
+	status = run(&net, &o, argv + optind, (size_t)(argc - optind));
+	cli_net_close(&net);
+	return status;
+}

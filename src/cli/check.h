@@ -1,0 +1,32 @@
+/* check.h - the parts of `postern check`: its answer for people, and as JSON. */
+#ifndef POSTERN_CLI_CHECK_H
+#define POSTERN_CLI_CHECK_H
+
+#include <jansson.h>
+
+#include "probe/across.h"
+#include "probe/expect.h"
+#include "probe/verdict.h"
+
+/* All that a check found, judged. */
+struct check_result {
+	const struct probe_host *hosts;
+	size_t n;
+	struct probe_findings found;
+	struct probe_verdict verdict;
+	enum probe_control control;
+	const struct probe_expect *expect; /* --expect */
+	size_t n_expect;
+	int64_t now;
+	bool mx; /* --mx: no verdict for applications */
+	uint64_t took_ms;
+};
+
+void check_print(const struct check_result *r, bool colour, bool verbose);
+json_t *check_json(const struct check_result *r); /* NULL: out of memory */
+
+/* Calls with each condition that is not met and why; how many those are.  report may be NULL. */
+size_t check_expectations(const struct check_result *r,
+			  void (*report)(void *arg, const struct probe_port *p, const char *why), void *arg);
+
+#endif

@@ -1,0 +1,216 @@
+/* What a check found, for people. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/check.h"
+#include "cli/text.h"
+
+enum colour { PLAIN, GREEN, YELLOW, RED, BOLD };
+
+static bool colours;
+
+static const char *on(enum colour c)
+{
+	static const char *const codes[] = { "", "\033[32m", "\033[33m", "\033[31m", "\033[1m" };
+
+	return colours ? codes[c] : "";
+}
+
+static const char *off(void)
+{
+	return colours ? "\033[0m" : "";
+}
+
+static enum colour colour_of(enum probe_level level)
+{
+	return level >= PROBE_PROBLEM ? RED : level == PROBE_WARNING ? YELLOW : PLAIN;
+}
+
+/* One word of how one gets there. */
+static const char *state_of(const struct probe_port *p)
+{
+	switch (p->reach) {
+	case PROBE_OPEN:
+		return p->other != PROBE_OTHER_NONE ? "not SMTP" : probe_speaks_smtp(p) ? "open" : "odd";
+	case PROBE_REFUSED:
+		return p->local ? "held back" : "refused";
+	case PROBE_SILENT:
+		return "filtered";
+	case PROBE_UNREACHABLE:
+		return "no way";
+	case PROBE_PROHIBITED:
+		return p->local ? "held back" : "forbidden";
+	default:
+		return "not tried";
+	}
+}
+
+static void tls_text(const struct probe_port *p, char to[static 48])
+{
+	if (!p->tls.up)
+		snprintf(to, 48, "%s", p->tls.tried ? "fails" : p->reach == PROBE_OPEN ? "none" : "-");
+	else
+		snprintf(to, 48, "%s, %s", probe_encryption(p), p->tls.version);
+}
+
+static void print_port(const struct check_result *r, size_t host, size_t port, bool with_address)
+{
+	const struct probe_port *p = &r->hosts[host].port[port];
+	const struct probe_finding *worst = probe_worst(&r->found, host, port);
+	char tls[48], why[500], address[IP_TEXT_MAX], text[600];
+	enum colour c = worst ? colour_of(worst->level) : GREEN;
+
+	tls_text(p, tls);
+	probe_why_not(r->hosts, host, port, &r->found, &r->verdict, why, sizeof(why));
+	printf("  %s%-5u %-10s%s%-20s ", on(c), p->port, state_of(p), off(), tls);
+	snprintf(text, sizeof(text), "%s%s%s", with_address ? ip_format(&p->ip, address) : "",
+		 with_address ? ": " : "", why);
+	cli_print_wrapped(text, 40);
+}
+
+/* Told already, in the line of this port or of another address. */
+static bool same_said(const struct check_result *r, size_t i)
+{
+	const struct probe_finding *f = &r->found.f[i];
+
+	for (size_t j = 0; j < i; j++) {
+		const struct probe_finding *g = &r->found.f[j];
+
+		if (g->host == f->host && g->port != PROBE_NOWHERE && f->port != PROBE_NOWHERE &&
+		    r->hosts[f->host].port[f->port].port == r->hosts[g->host].port[g->port].port &&
+		    g->code == f->code && !strcmp(g->text, f->text))
+			return true;
+	}
+	return false;
+}
+
+static void print_finding(const struct check_result *r, size_t i, bool verbose)
+{
+	const struct probe_finding *f = &r->found.f[i];
+	char text[600];
+
+	if ((f->level == PROBE_GOOD && !verbose) || same_said(r, i))
+		return;
+	printf("  %s%-8s%s ", on(colour_of(f->level)), probe_level_name(f->level), off());
+	if (f->port != PROBE_NOWHERE)
+		snprintf(text, sizeof(text), "%u: %s", r->hosts[f->host].port[f->port].port, f->text);
+	else
+		snprintf(text, sizeof(text), "%s", f->text);
+	cli_print_wrapped(text, 11);
+	if (f->advice[0]) {
+		printf("%11s", "");
+		cli_print_wrapped(f->advice, 11);
+	}
+}
+
+static void print_findings(const struct check_result *r, size_t host, bool verbose)
+{
+	for (size_t i = 0; i < r->found.n; i++)
+		if (r->found.f[i].host == host)
+			print_finding(r, i, verbose);
+}
+
+/* Does another address of this host answer the same? */
+static bool first_alike(const struct check_result *r, size_t host, size_t port)
+{
+	const struct probe_port *p = &r->hosts[host].port[port];
+
+	for (size_t i = 0; i < port; i++) {
+		const struct probe_port *q = &r->hosts[host].port[i];
+
+		if (q->port == p->port && q->reach == p->reach && q->tls.up == p->tls.up &&
+		    q->other == p->other && q->local == p->local &&
+		    probe_speaks_smtp(q) == probe_speaks_smtp(p))
+			return false;
+	}
+	return true;
+}
+
+static bool differs(const struct check_result *r, size_t host, uint16_t port)
+{
+	size_t shown = 0;
+
+	for (size_t i = 0; i < r->hosts[host].n; i++)
+		shown += r->hosts[host].port[i].port == port && first_alike(r, host, i);
+	return shown > 1;
+}
+
+static void print_host(const struct check_result *r, size_t host, bool verbose)
+{
+	const struct probe_host *h = &r->hosts[host];
+	char address[IP_TEXT_MAX];
+
+	printf("%s%s%s", on(BOLD), h->name, off());
+	for (size_t i = 0; i < h->n; i++)
+		if (h->port[i].port == h->port[0].port &&
+		    strcmp(ip_format(&h->port[i].ip, address), h->name) != 0)
+			printf("  %s", address);
+	if (strcmp(h->from, "the command line") != 0)
+		printf("  (%s)", h->from);
+	putchar('\n');
+	for (size_t i = 0; i < h->n; i++)
+		if (verbose || first_alike(r, host, i))
+			print_port(r, host, i, verbose || differs(r, host, h->port[i].port));
+	print_findings(r, host, verbose);
+	putchar('\n');
+}
+
+static void print_unmet(void *arg, const struct probe_port *p, const char *why)
+{
+	char address[IP_TEXT_MAX];
+
+	(void)arg;
+	printf("%snot met%s  %u at %s: ", on(RED), off(), p->port, ip_format(&p->ip, address));
+	cli_print_clean(why, false);
+	putchar('\n');
+}
+
+size_t check_expectations(const struct check_result *r,
+			  void (*report)(void *arg, const struct probe_port *p, const char *why), void *arg)
+{
+	size_t unmet = 0;
+
+	for (size_t e = 0; e < r->n_expect; e++)
+		for (size_t c = 0; c < r->expect[e].n; c++) {
+			bool any = false;
+
+			for (size_t h = 0; h < r->n; h++)
+				for (size_t i = 0; i < r->hosts[h].n; i++) {
+					const struct probe_port *p = &r->hosts[h].port[i];
+					char why[300];
+
+					if (p->port != r->expect[e].port)
+						continue;
+					any = true;
+					if (probe_expect_met(&r->expect[e].condition[c], p, r->now, why,
+							     sizeof(why)))
+						continue;
+					unmet++;
+					if (report)
+						report(arg, p, why);
+				}
+			unmet += !any; /* no address, so nothing of it is so */
+		}
+	return unmet;
+}
+
+void check_print(const struct check_result *r, bool colour, bool verbose)
+{
+	colours = colour;
+	for (size_t h = 0; h < r->n; h++)
+		print_host(r, h, verbose);
+	print_findings(r, PROBE_NOWHERE, verbose);
+	if (r->n_expect > 0) {
+		if (check_expectations(r, print_unmet, NULL) == 0)
+			printf("%sall as expected%s\n", on(GREEN), off());
+		return;
+	}
+	if (r->mx)
+		return;
+	printf("%s", on(r->verdict.answer == PROBE_USE ? GREEN : RED));
+	cli_print_wrapped(r->verdict.text, 0);
+	printf("%s", off());
+	if (r->verdict.todo[0]) {
+		cli_print_wrapped(r->verdict.todo, 0);
+	}
+}
