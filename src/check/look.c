@@ -15,6 +15,7 @@
 
 #define INPUT_MAX  (16U << 10)
 #define OUTPUT_MAX (16U << 10)
+#define GUESS_MS   3000
 
 enum stage { FIRST, SECOND, OLD_TLS11, OLD_TLS10, OLD_SSL3, RELAY, OVER };
 
@@ -112,9 +113,14 @@ static void on_timeout(uv_timer_t *h)
 	lost(l, PROBE_END_TIMEOUT, "no answer in time");
 }
 
+/* Where no custom says who speaks first, silence soon means that the server waits for TLS. */
 static void await(struct look *l)
 {
-	uv_timer_start(&l->timer, on_timeout, l->setup->reply_ms, 0);
+	bool custom = l->port->port == 25 || probe_is_submission(l->port->port);
+	bool guess = !custom && l->stage == FIRST && probe_talk_at(&l->talk) == PROBE_AT_GREETING;
+
+	uv_timer_start(&l->timer, on_timeout,
+		       guess && l->setup->reply_ms > GUESS_MS ? GUESS_MS : l->setup->reply_ms, 0);
 }
 
 /* ---- TLS ---- */
@@ -306,15 +312,19 @@ static bool second_is_better(const struct look *l)
 {
 	const struct probe_port *p = l->port;
 
-	return p->greeting.code || p->tls.up || (p->other != PROBE_OTHER_NONE && p->other != PROBE_OTHER_TLS);
+	return (p->greeting.code && !l->first.greeting.code) || p->tls.up ||
+	       (p->other != PROBE_OTHER_NONE && p->other != PROBE_OTHER_TLS);
 }
 
 static bool wants_second(const struct probe_port *p, bool implicit)
 {
-	if (p->reach != PROBE_OPEN || p->greeting.code)
+	if (p->reach != PROBE_OPEN)
 		return false;
 	if (implicit)
-		return !p->tls.up;
+		return !p->tls.up && !p->greeting.code;
+	/* "554 this port needs TLS from the first octet" */
+	if (p->greeting.code)
+		return p->greeting.code / 100 == 5 && p->port != 25;
 	return p->other == PROBE_OTHER_TLS || (p->other == PROBE_OTHER_NONE && p->end != PROBE_END_OURS);
 }
 

@@ -57,11 +57,11 @@ static struct probe_port good(void)
 	p.clear.starttls = true;
 	p.starttls.code = 220;
 	p.tls.tried = p.tls.up = p.tls.verified = true;
-	strcpy(p.tls.version, "TLSv1.3");
+	snprintf(p.tls.version, sizeof(p.tls.version), "%s", "TLSv1.3");
 	p.tls.n_chain = 1;
 	p.tls.chain[0].not_after = NOW + 20 * 86400;
-	strcpy(p.in_tls.auth, "PLAIN LOGIN");
-	strcpy(p.in_tls.extensions, "SIZE CHUNKING AUTH");
+	snprintf(p.in_tls.auth, sizeof(p.in_tls.auth), "%s", "PLAIN LOGIN");
+	snprintf(p.in_tls.extensions, sizeof(p.in_tls.extensions), "%s", "SIZE CHUNKING AUTH");
 	p.in_tls.has_size = true;
 	p.in_tls.size = 10000000;
 	p.old[PROBE_TLS11] = PROBE_OLD_ACCEPTED;
