@@ -53,6 +53,21 @@ static void tls_text(const struct probe_port *p, char to[static 48])
 		snprintf(to, 48, "%s, %s", probe_encryption(p), p->tls.version);
 }
 
+/* A few words for the table; what is behind them stands below it. */
+static void short_why(const struct check_result *r, size_t host, size_t port, char *to, size_t size)
+{
+	const struct probe_port *p = &r->hosts[host].port[port];
+	const struct probe_finding *worst = probe_worst(&r->found, host, port);
+	const struct probe_verdict *v = &r->verdict;
+	bool best = v->answer != PROBE_USE_NOTHING && v->best.host == host &&
+		    r->hosts[host].port[v->best.port].port == p->port;
+
+	if (!best && worst && worst->level >= PROBE_PROBLEM)
+		snprintf(to, size, "%s", probe_code_name(worst->code));
+	else
+		probe_why_not(r->hosts, host, port, &r->found, v, to, size);
+}
+
 static void print_port(const struct check_result *r, size_t host, size_t port, bool with_address)
 {
 	const struct probe_port *p = &r->hosts[host].port[port];
@@ -61,41 +76,58 @@ static void print_port(const struct check_result *r, size_t host, size_t port, b
 	enum colour c = worst ? colour_of(worst->level) : GREEN;
 
 	tls_text(p, tls);
-	probe_why_not(r->hosts, host, port, &r->found, &r->verdict, why, sizeof(why));
+	short_why(r, host, port, why, sizeof(why));
 	printf("  %s%-5u %-10s%s%-20s ", on(c), p->port, state_of(p), off(), tls);
 	snprintf(text, sizeof(text), "%s%s%s", with_address ? ip_format(&p->ip, address) : "",
 		 with_address ? ": " : "", why);
 	cli_print_wrapped(text, 40);
 }
 
-/* Told already, in the line of this port or of another address. */
-static bool same_said(const struct check_result *r, size_t i)
+static bool same(const struct probe_finding *f, const struct probe_finding *g)
+{
+	return f->host == g->host && f->code == g->code &&
+	       (f->port == PROBE_NOWHERE) == (g->port == PROBE_NOWHERE) && !strcmp(f->text, g->text);
+}
+
+/* "465, 587: ": of all ports of which it is true, each once. */
+static size_t list_ports(const struct check_result *r, size_t i, char *to, size_t size)
 {
 	const struct probe_finding *f = &r->found.f[i];
+	const struct probe_port *ports = r->hosts[f->host].port;
+	size_t n = 0;
 
-	for (size_t j = 0; j < i; j++) {
-		const struct probe_finding *g = &r->found.f[j];
+	for (size_t j = i; j < r->found.n && n < size; j++) {
+		uint16_t port = ports[r->found.f[j].port].port;
+		bool listed = false;
 
-		if (g->host == f->host && g->port != PROBE_NOWHERE && f->port != PROBE_NOWHERE &&
-		    r->hosts[f->host].port[f->port].port == r->hosts[g->host].port[g->port].port &&
-		    g->code == f->code && !strcmp(g->text, f->text))
-			return true;
+		if (!same(f, &r->found.f[j]))
+			continue;
+		for (size_t k = i; k < j; k++)
+			listed =
+				listed || (same(f, &r->found.f[k]) && ports[r->found.f[k].port].port == port);
+		if (!listed)
+			n += (size_t)snprintf(to + n, size - n, "%s%u", n ? ", " : "", port);
 	}
-	return false;
+	if (n < size)
+		n += (size_t)snprintf(to + n, size - n, ": ");
+	return n < size ? n : size - 1;
 }
 
 static void print_finding(const struct check_result *r, size_t i, bool verbose)
 {
 	const struct probe_finding *f = &r->found.f[i];
-	char text[600];
+	char text[700] = "";
+	size_t n = 0;
 
-	if ((f->level == PROBE_GOOD && !verbose) || same_said(r, i))
+	if (f->level == PROBE_GOOD && !verbose)
 		return;
+	for (size_t j = 0; j < i; j++)
+		if (same(f, &r->found.f[j]))
+			return;
 	printf("  %s%-8s%s ", on(colour_of(f->level)), probe_level_name(f->level), off());
 	if (f->port != PROBE_NOWHERE)
-		snprintf(text, sizeof(text), "%u: %s", r->hosts[f->host].port[f->port].port, f->text);
-	else
-		snprintf(text, sizeof(text), "%s", f->text);
+		n = list_ports(r, i, text, 200);
+	snprintf(text + n, sizeof(text) - n, "%s", f->text);
 	cli_print_wrapped(text, 11);
 	if (f->advice[0]) {
 		printf("%11s", "");
