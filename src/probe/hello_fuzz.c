@@ -20,6 +20,7 @@ static bool server_hello(const uint8_t *p, size_t n, uint8_t minor)
 	return n >= 11 && p[0] == 22 && p[1] == 3 && p[5] == 2 && p[9] == 3 && p[10] == minor;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size > 200)

@@ -77,6 +77,7 @@ static void run(int which, struct slice in, unsigned flags, bool drip)
 	CHECK(buf_ok(&t.output));
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice in = slice_of(data, size);

@@ -78,7 +78,7 @@ def test_a_postern(server, binary):
 
 
 def test_a_certificate_that_is_trusted_and_of_another_name(server, binary):
-    cert = f'{server.folder}/state/tls/self-signed.pem'
+    cert = f'{server.folder}/state/tls/self-signed-mx.example.org.pem'
     _, found = looked(binary, '-p', str(server.port['submission']), '--ca-file', cert, '127.0.0.1')
     assert 'certificate-name' in codes(found, server.port['submission'])
     assert by_port(found)[server.port['submission']]['tls']['result'] == 'certificate-host-mismatch'
