@@ -298,6 +298,7 @@ static void test_key(struct account_auth *a, struct exchange *x)
 	x->key = key.id;
 	slice_copy(slice_str(key.name), x->who.name, sizeof(x->who.name));
 	slice_copy(slice_str(key.owner), x->who.owner, sizeof(x->who.owner));
+	x->who.class = key.class;
 	x->named = true;
 	result(a, x, 235, "2.7.0", "authentication succeeded", NULL);
 }
@@ -549,6 +550,7 @@ bool account_auth_next(struct account_auth *a, struct account_auth_event *ret)
 	if (x->named) {
 		ret->name = slice_str(x->who.name);
 		ret->owner = slice_str(x->who.owner);
+		ret->class = x->who.class;
 	} else if (x->sasl)
 		ret->name = account_sasl_name(x->sasl);
 	map_remove(&a->open, &x->node);

@@ -70,6 +70,7 @@ struct account_auth_event {
 	uint64_t account, key;
 	struct slice name;	       /* the account; of a refused login what the client wrote */
 	struct slice owner;	       /* of the account that logged in */
+	enum account_class class;      /* its */
 	uint32_t delay_ms;	       /* the client shall wait for its answer so long */
 	bool locked;		       /* refused untested, or untold */
 	enum account_guess_lock begun; /* this login began a lock, for begun_s */

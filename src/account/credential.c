@@ -33,12 +33,13 @@ int account_credential(struct account_store *s, struct slice name, struct accoun
 
 	if (!account_address_parse(name, &a))
 		return -ENOENT;
-	q = db_query(account_store_db(s),
-		     "SELECT a.id, a.enabled AND d.enabled, d.scram, a.version, a.last_login, a.local || '@' "
-		     "|| d.name,"
-		     " a.password, a.scram_rounds, a.scram_salt, a.scram_stored, a.scram_server, o.name"
-		     " FROM account a JOIN domain d ON d.id = a.domain JOIN owner o ON o.id = d.owner WHERE "
-		     "d.name = ? AND a.local_key = ?");
+	q = db_query(
+		account_store_db(s),
+		"SELECT a.id, a.enabled AND d.enabled, d.scram, a.version, a.last_login, a.local || '@' "
+		"|| d.name,"
+		" a.password, a.scram_rounds, a.scram_salt, a.scram_stored, a.scram_server, o.name, a.class"
+		" FROM account a JOIN domain d ON d.id = a.domain JOIN owner o ON o.id = d.owner WHERE "
+		"d.name = ? AND a.local_key = ?");
 	db_put(q, account_address_domain(&a));
 	db_put(q, account_address_local_key(&a));
 	r = db_step(q);
@@ -49,6 +50,7 @@ int account_credential(struct account_store *s, struct slice name, struct accoun
 		c.version = db_col_i64(q, 3);
 		c.last_login = db_col_i64(q, 4);
 		read_verifier(q, 7, &c.verifier);
+		(void)account_class_parse(db_col(q, 12), &c.class);
 		if (!slice_copy(db_col(q, 5), c.name, sizeof(c.name)) ||
 		    !slice_copy(db_col(q, 6), c.hash, sizeof(c.hash)) ||
 		    !slice_copy(db_col(q, 11), c.owner, sizeof(c.owner)))
@@ -163,7 +165,7 @@ int account_key_find(struct account_store *s, const unsigned char hash[static AC
 {
 	struct db_query *q = db_query(account_store_db(s),
 				      "SELECT k.id, a.id, k.revoked IS NULL AND a.enabled AND d.enabled,"
-				      " k.last_used, a.local || '@' || d.name, o.name FROM api_key k"
+				      " k.last_used, a.local || '@' || d.name, o.name, a.class FROM api_key k"
 				      " JOIN account a ON a.id = k.account JOIN domain d ON d.id = a.domain"
 				      " JOIN owner o ON o.id = d.owner"
 				      " WHERE k.hash = ?");
@@ -179,6 +181,7 @@ int account_key_find(struct account_store *s, const unsigned char hash[static AC
 			.last_used = db_col_i64(q, 3),
 		};
 
+		(void)account_class_parse(db_col(q, 6), &k.class);
 		if (slice_copy(db_col(q, 4), k.name, sizeof(k.name)) &&
 		    slice_copy(db_col(q, 5), k.owner, sizeof(k.owner)))
 			*ret = k;

@@ -7,13 +7,15 @@
 #define ADDRESSES_MAX 64 /* an account; they are shown in one answer */
 
 static const char account_spec[] = "account:s enabled:b password:b password_set:i created:i last_login:i"
-				   " exposed:i exposed_listener:s exposed_ip:s addresses:i keys:i owner:s";
+				   " exposed:i exposed_listener:s exposed_ip:s addresses:i keys:i owner:s"
+				   " class:s messages_per_minute:i";
 #define QUOTA_ODD 65536 /* octets; less was meant as something else */
 #define ACCOUNT_COLUMNS                                                                       \
 	"SELECT a.local || '@' || d.name, a.enabled, a.password IS NOT NULL, a.password_set," \
 	" a.created, a.last_login, a.exposed, a.exposed_listener, a.exposed_ip,"              \
 	" (SELECT count(*) FROM address WHERE account = a.id),"                               \
-	" (SELECT count(*) FROM api_key WHERE account = a.id AND revoked IS NULL), o.name"    \
+	" (SELECT count(*) FROM api_key WHERE account = a.id AND revoked IS NULL), o.name,"   \
+	" a.class, a.messages_per_minute"                                                     \
 	" FROM account a JOIN domain d ON d.id = a.domain JOIN owner o ON o.id = d.owner "
 
 /* Where its mail lies, and how much that may be: octets, 0 for any. */
@@ -254,6 +256,44 @@ static json_t *set_quota(struct request *rq, int64_t account)
 	return r < 0 ? request_db_error(rq, r) : NULL;
 }
 
+/* How its mail is sent on: its class, and its pace. */
+static json_t *set_sending(struct request *rq, int64_t account)
+{
+	enum account_class class = ACCOUNT_CLASS_DEFAULT;
+	bool by_default = true;
+	struct db_query *q;
+	uint32_t pace = 0;
+	int r = 0;
+
+	if (request_has(rq, "class") && !account_class_parse(request_slice(rq, "class"), &class))
+		return request_error("there are bulk, normal and urgent, and default: as the listener says",
+				     "'%s' is not a class", request_str(rq, "class"));
+	if (request_has(rq, "messages_per_minute") &&
+	    !account_pace_parse(request_slice(rq, "messages_per_minute"), &by_default, &pace))
+		return request_error("write a number from 1; or none, or default",
+				     "'%s' is not a number of messages a minute",
+				     request_str(rq, "messages_per_minute"));
+	if (request_has(rq, "class")) {
+		q = db_query(rq->db, "UPDATE account SET class = ? WHERE id = ?");
+		if (class == ACCOUNT_CLASS_DEFAULT)
+			db_put_null(q);
+		else
+			db_put(q, slice_str(account_class_name(class)));
+		db_put_i64(q, account);
+		r = db_run(q);
+	}
+	if (r == 0 && request_has(rq, "messages_per_minute")) {
+		q = db_query(rq->db, "UPDATE account SET messages_per_minute = ? WHERE id = ?");
+		if (by_default)
+			db_put_null(q);
+		else
+			db_put_i64(q, pace);
+		db_put_i64(q, account);
+		r = db_run(q);
+	}
+	return r < 0 ? request_db_error(rq, r) : NULL;
+}
+
 static json_t *set_account(struct request *rq, int64_t account)
 {
 	struct db_query *q = db_query(rq->db, "UPDATE account SET version = version + 1,"
@@ -278,6 +318,8 @@ static json_t *set_account(struct request *rq, int64_t account)
 	err = r < 0 ? request_db_error(rq, r) : set_password(rq, account);
 	if (!err)
 		err = set_quota(rq, account);
+	if (!err)
+		err = set_sending(rq, account);
 	if (!err)
 		err = remove_addresses(rq, account);
 	if (!err)

@@ -40,6 +40,13 @@ static const struct {
 	{ "{'ask': 'account.show', 'account': 'nobody@example.org'}", "no such account nobody@example.org" },
 	{ "{'ask': 'account.set', 'account': 'ada@example.org', 'remove': ['x@example.org']}",
 	  "not a further address" },
+	{ "{'ask': 'account.set', 'account': 'ada@example.org', 'class': 'Bulk'}", "'Bulk' is not a class" },
+	{ "{'ask': 'account.set', 'account': 'ada@example.org', 'class': 'bulk', 'messages_per_minute': '0'}",
+	  "'0' is not a number of messages" },
+	{ "{'ask': 'account.set', 'account': 'ada@example.org', 'messages_per_minute': '10000001'}",
+	  "is not a number of messages" },
+	{ "{'ask': 'account.set', 'account': 'ada@example.org', 'messages_per_minute': '5 '}",
+	  "is not a number of messages" },
 	{ "{'ask': 'alias.add', 'alias': 'a@example.org'}", "needs a target" },
 	{ "{'ask': 'alias.add', 'alias': 'a@example.org', 'targets': []}", "needs a target" },
 	{ "{'ask': 'alias.add', 'alias': 'a@example.org', 'targets': ['b']}", "not a mail address" },
@@ -88,6 +95,59 @@ static void refused_and_unchanged(void **state)
 	assert_memory_equal(&before, &after, sizeof(before));
 	test_do("{'ask': 'key.add', 'account': 'ada@example.org', 'name': 'x'}");
 	test_refused("{'ask': 'key.add', 'account': 'ada@example.org', 'name': 'x'}", "exists already");
+}
+
+static void assert_sending(const char *change, const char *class, json_int_t pace)
+{
+	json_t *j = test_ask(change, NULL);
+	const json_t *got = json_object_get(j, "messages_per_minute");
+
+	assert_string_equal(json_is_null(json_object_get(j, "class"))
+				    ? "default"
+				    : json_string_value(json_object_get(j, "class")),
+			    class);
+	assert_int_equal(json_is_null(got) ? -1 : json_integer_value(got), pace);
+	json_decref(j);
+}
+
+static size_t paces(struct account_pace *v, size_t n)
+{
+	int got = account_paces(test_store, 0, v, n);
+
+	assert_true(got >= 0);
+	return (size_t)got;
+}
+
+/* Class and pace are set each by itself, show themselves, and go back to the default. */
+static void sending_on(void **state)
+{
+	struct account_credential c;
+	struct account_pace v[4];
+
+	(void)state;
+	assert_sending("{'ask': 'account.show', 'account': 'ada@example.org'}", "default", -1);
+	assert_sending("{'ask': 'account.set', 'account': 'ada@example.org', 'class': 'bulk'}", "bulk", -1);
+	assert_sending("{'ask': 'account.set', 'account': 'ada@example.org', 'messages_per_minute': '60'}",
+		       "bulk", 60);
+	assert_int_equal(account_credential(test_store, slice_str("ada@example.org"), &c), 0);
+	assert_int_equal(c.class, ACCOUNT_CLASS_BULK);
+	assert_int_equal(paces(v, 4), 1);
+	assert_int_equal(v[0].account, c.id);
+	assert_int_equal(v[0].per_minute, 60);
+	assert_int_equal(account_paces(test_store, c.id, v, 4), 0);
+	assert_sending("{'ask': 'account.add', 'account': 'bea@example.org', 'class': 'urgent',"
+		       " 'messages_per_minute': 'none'}",
+		       "urgent", 0);
+	assert_int_equal(paces(v, 4), 2);
+	assert_int_equal(v[1].per_minute, 0);
+	assert_int_equal(paces(v, 1), 1);
+	assert_sending("{'ask': 'account.set', 'account': 'ada@example.org', 'class': 'default',"
+		       " 'messages_per_minute': 'default'}",
+		       "default", -1);
+	assert_int_equal(account_credential(test_store, slice_str("ada@example.org"), &c), 0);
+	assert_int_equal(c.class, ACCOUNT_CLASS_DEFAULT);
+	test_do("{'ask': 'account.remove', 'account': 'bea@example.org'}");
+	assert_int_equal(paces(v, 4), 0);
 }
 
 /* Pages of a list, put together, are the list: nothing twice, nothing left out. */
@@ -223,13 +283,10 @@ static void alias_to_nowhere_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(long_words_stay_text),
-		TEST(alias_to_nowhere_is_told),
-		TEST(refused_and_unchanged),
-		TEST(lists_come_in_pages),
-		TEST(removing_takes_along_what_belongs_to_it),
-		TEST(domains_change_owners),
-		TEST(survives_a_restart),
+		TEST(long_words_stay_text),  TEST(alias_to_nowhere_is_told),
+		TEST(refused_and_unchanged), TEST(sending_on),
+		TEST(lists_come_in_pages),   TEST(removing_takes_along_what_belongs_to_it),
+		TEST(domains_change_owners), TEST(survives_a_restart),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

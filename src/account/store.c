@@ -64,6 +64,11 @@ static const char *const steps[] = {
 	"ROWID",
 	/* Octets of the mailbox.  0: any; NULL: as the configuration says. */
 	"ALTER TABLE account ADD COLUMN quota INTEGER",
+	/* Of what it sends.  class: NULL: as the listener says; messages_per_minute: 0: any, NULL: as the
+	 * configuration says. */
+	"ALTER TABLE account ADD COLUMN class TEXT;"
+	"ALTER TABLE account ADD COLUMN messages_per_minute INTEGER;"
+	"CREATE INDEX account_pace ON account (id) WHERE messages_per_minute IS NOT NULL",
 };
 
 static int load_secret(struct account_store *s)

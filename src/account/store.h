@@ -107,6 +107,31 @@ int account_any_quota(struct account_store *s);
 /* "default", "none" (0), "500M", "1G"; false: none of these, or more than there can be. */
 bool account_quota_parse(struct slice text, bool *ret_default, uint64_t *ret);
 
+/* --- how fast may it send? (pace.c) --- */
+
+/* How urgent its mail is; DEFAULT: as the listener says. */
+enum account_class {
+	ACCOUNT_CLASS_DEFAULT,
+	ACCOUNT_CLASS_NORMAL,
+	ACCOUNT_CLASS_BULK,
+	ACCOUNT_CLASS_URGENT,
+};
+/* "default", "normal", "bulk", "urgent". */
+bool account_class_parse(struct slice text, enum account_class *ret);
+const char *account_class_name(enum account_class c);
+
+#define ACCOUNT_PACE_MAX 10000000 /* messages a minute */
+
+struct account_pace {
+	uint64_t account;
+	uint32_t per_minute; /* 0: no limit */
+};
+/* Accounts with a pace of their own, the first of them behind the one of that id, in order.  How many,
+ * at most n; or negative errno. */
+int account_paces(struct account_store *s, uint64_t after, struct account_pace *ret, size_t n);
+/* "default", "none" (0), or from 1 to ACCOUNT_PACE_MAX. */
+bool account_pace_parse(struct slice text, bool *ret_default, uint32_t *ret);
+
 /* --- who logs in? (credential.c) --- */
 
 /* Where Dovecot asks, among the listeners.  An API key is good there only if it names it:
@@ -126,6 +151,7 @@ struct account_credential {
 	int64_t last_login;
 	char name[ACCOUNT_ADDRESS_MAX + 1];
 	char owner[ACCOUNT_OWNER_MAX + 1];
+	enum account_class class;
 	char hash[ACCOUNT_HASH_MAX]; /* "" when it has no password */
 	struct account_verifier verifier;
 };
@@ -153,6 +179,7 @@ struct account_key {
 	int64_t last_used;
 	char name[ACCOUNT_ADDRESS_MAX + 1]; /* of the account */
 	char owner[ACCOUNT_OWNER_MAX + 1];
+	enum account_class class; /* of the account */
 };
 int account_key_find(struct account_store *s, const unsigned char hash[static ACCOUNT_KEY_HASH],
 		     struct account_key *ret);

@@ -206,6 +206,8 @@ void cli_print_account(const json_t *answer)
 		{ "password set", "password_set", CLI_TIME },
 		{ "last login", "last_login", CLI_TIME },
 		{ "keys", "keys", CLI_COUNT },
+		{ "class of its mail", "class", CLI_TEXT },
+		{ "messages a minute", "pace", CLI_TEXT },
 		{ "more addresses", "addresses", CLI_TEXT },
 		{ "named by aliases", "named_by", CLI_TEXT },
 		{ "mailbox", "mailbox", CLI_TEXT },
@@ -220,10 +222,18 @@ void cli_print_account(const json_t *answer)
 	};
 
 	json_t *shown = json_copy((json_t *)(uintptr_t)answer);
+	const json_t *pace = json_object_get(answer, "messages_per_minute");
 	char mailbox[160];
 
 	describe_mailbox(answer, mailbox, sizeof(mailbox));
 	json_object_set_new(shown, "mailbox", json_string(mailbox));
+	if (json_is_null(json_object_get(answer, "class")))
+		json_object_set_new(shown, "class", json_string("as the listener says"));
+	json_object_set_new(shown, "pace",
+			    !json_is_integer(pace) ? json_string("as relay.account_messages_per_minute says")
+			    : json_integer_value(pace) > 0
+				    ? json_sprintf("%lld", (long long)json_integer_value(pace))
+				    : json_string("any number"));
 	cli_card(card, shown);
 	json_decref(shown);
 	if (json_is_integer(json_object_get(answer, "exposed")))

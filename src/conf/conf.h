@@ -206,7 +206,8 @@ struct conf {
 	/* Mail for elsewhere */
 	uint32_t relay_connections; /* at once to one site */
 	uint32_t relay_messages_per_connection;
-	uint32_t relay_lanes; /* connections at once, of all sites together */
+	uint32_t relay_account_messages_per_minute; /* 0: no limit */
+	uint32_t relay_lanes;			    /* connections at once, of all sites together */
 	unsigned relay_idle_s, relay_connect_s, relay_command_s, relay_final_s;
 	unsigned relay_lifetime_s;	/* how long is tried */
 	unsigned relay_delay_warning_s; /* then the sender is told; 0: never */

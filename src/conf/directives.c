@@ -225,6 +225,9 @@ const struct conf_directive conf_directives[] = {
 		  "more while all goes well." },
 	{ TOP("relay.messages_per_connection", CONF_T_NUMBER, relay_messages_per_connection), .def = "100", .min = 1, .max = 100000,
 	  .help = "Messages over one connection; then it is closed, and another one opened." },
+	{ TOP("relay.account_messages_per_minute", CONF_T_NUMBER, relay_account_messages_per_minute), .def = "0", .max = 10000000,
+	  .help = "Messages of one account that leave for other servers in a minute, evenly; what is more waits in the queue. An "
+		  "account may have a number of its own: --messages-per-minute of postern-account(8). 0: no limit." },
 	{ TOP("relay.lanes", CONF_T_NUMBER, relay_lanes), .def = "1000", .min = 1, .max = 10000,
 	  .help = "Connections at once to all sites together." },
 	{ TOP("relay.idle", CONF_T_SECONDS, relay_idle_s), .def = "5s", .min = 1, .max = 300,
@@ -376,7 +379,9 @@ const struct conf_directive conf_directives[] = {
 	{ LISTENER("class", CONF_T_WORD, class), .def = "normal", .words = class,
 	  .help = "How urgent the messages are that come in here, when there is more to send than may go at once: urgent before "
 		  "normal before bulk, and none of them waits for ever. On submission a client may ask by MT-PRIORITY: -3 and "
-		  "below is bulk, 3 and above is urgent, but on a listener for bulk nothing is more than that." },
+		  "below is bulk, 3 and above is urgent, but on a listener for bulk nothing is more than that. An account may have "
+		  "a class of its own (--class of postern-account(8)): it counts instead of the listener's, but bulk is bulk "
+		  "whoever of the two says so, and then no client may ask for more." },
 	{ LISTENER("max_hold", CONF_T_SECONDS, max_hold_s), .def = "0s", .def_submission = "30d", .max = 366 * 24 * 3600,
 	  .help = "How long a client may ask that a message is held before it is sent (FUTURERELEASE). 0: not offered. Only on "
 		  "submission." },

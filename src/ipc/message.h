@@ -19,6 +19,7 @@
 #define IPC_TEXT_MAX	512
 #define IPC_ID_LEN	13
 #define IPC_SITE_KEY	16
+#define IPC_PACES_MAX	100000 /* accounts with messages a minute of their own */
 #define IPC_EVENT_MAX	8192   /* of fields in an event */
 #define IPC_BODY_WINDOW 131072 /* octets of body a transaction may send before its first credit */
 
@@ -71,6 +72,8 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(33, quota) /* how much may be in this mailbox? */                                   \
 	M(34, quota_is)                                                                       \
 	M(35, quotas) /* keeper to local: whether it needs to ask at all */                   \
+	/* keeper to queue */                                                                 \
+	M(36, paces) /* of accounts that have one of their own; all of them each time */      \
 	/* smtp to queue, and back */                                                         \
 	M(40, body) /* the first one of a transaction opens it */                             \
 	M(41, rcpt)                                                                           \
@@ -144,11 +147,12 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 #define IPC_FIELDS_auth_abort(U8, U16, U32, U64, B)	U64(req)
 #define IPC_FIELDS_auth_challenge(U8, U16, U32, U64, B) U64(req) B(data, IPC_SECRET_MAX * 3)
 /* code 235, or the refusal; key is 0 when it was the account's password; owner: of the account's
- * domain; the client is told after delay_ms; locked: refused because of too many wrong ones. */
+ * domain; the client is told after delay_ms; locked: refused because of too many wrong ones; class: of
+ * its mail, enum ipc_class + 1, 0: as the listener says. */
 #define IPC_FIELDS_auth_result(U8, U16, U32, U64, B) \
 	U64(req)                                     \
 	U16(code) B(enhanced, 16) B(text, IPC_TEXT_MAX) U64(account) U64(key) B(name, IPC_ADDRESS_MAX) \
-		B(owner, 64) U32(delay_ms) U8(locked)
+		B(owner, 64) U32(delay_ms) U8(locked) U8(class)
 #define IPC_FIELDS_exposed(U8, U16, U32, U64, B) \
 	B(mech, 32) U8(has_initial) B(data, IPC_SECRET_MAX * 3) B(listener, 64) B(ip, 16)
 #define IPC_FIELDS_sender(U8, U16, U32, U64, B)	   U64(req) U64(account) U64(key) B(address, IPC_ADDRESS_MAX)
@@ -171,6 +175,9 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 
 #define IPC_FIELDS_quota(U8, U16, U32, U64, B)	  U64(job) U32(recipient) B(mailbox, 512)
 #define IPC_FIELDS_quota_is(U8, U16, U32, U64, B) U64(job) U32(recipient) U64(octets)
+/* list: account (8 octets) and messages a minute (4, 0: any), as base/wire.h writes them; first,
+ * last: of as many messages as it takes. */
+#define IPC_FIELDS_paces(U8, U16, U32, U64, B)	  U8(first) U8(last) B(list, IPC_CHUNK_MAX)
 #define IPC_FIELDS_quotas(U8, U16, U32, U64, B)	  U8(any)
 
 #define IPC_FIELDS_body(U8, U16, U32, U64, B) U64(tx) B(data, IPC_CHUNK_MAX)

@@ -110,6 +110,7 @@ static struct world {
 	unsigned aborts, exposed;
 	bool keeper_mute;
 	uint64_t mute_req;
+	uint8_t account_class;	/* of whoever logs in */
 	uint32_t auth_delay_ms; /* of answers to wrong passwords */
 	/* what ledger saw */
 	unsigned mishaps[IPC_MISHAP_KINDS];
@@ -171,6 +172,7 @@ static void tell_auth(struct channel *ch, uint64_t req, bool ok)
 	m.auth_result.enhanced = ok ? SLICE_LIT("2.7.0") : SLICE_LIT("5.7.8");
 	m.auth_result.text = ok ? SLICE_LIT("welcome") : SLICE_LIT("no");
 	m.auth_result.account = ok ? 7 : 0;
+	m.auth_result.class = ok ? w.account_class : 0;
 	m.auth_result.delay_ms = ok ? 0 : w.auth_delay_ms;
 	m.auth_result.name = SLICE_LIT("ann@our.test");
 	assert_int_equal(channel_send(ch, &m, -1), 0);

@@ -220,6 +220,7 @@ static void tls_done(struct session *s)
 	/* RFC 3207 4.2; on a closed test network somebody may have logged in before. */
 	session_limits_refund(s);
 	s->account = s->key = 0;
+	s->account_class = 0;
 	buf_wipe(&s->login);
 	smtp_server_tls_started(s->engine, binding);
 }

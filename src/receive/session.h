@@ -74,6 +74,7 @@ struct session {
 	/* the account */
 	uint64_t account, key;
 	struct buf login, owner;
+	uint8_t account_class; /* enum ipc_class + 1; 0: as the listener says */
 
 	/* what it takes of limits */
 	struct {

@@ -163,6 +163,7 @@ void session_auth_result(struct session *s, const struct ipc_auth_result *m)
 		}
 		buf_reset(&s->owner);
 		buf_put(&s->owner, m->owner);
+		s->account_class = m->class <= IPC_CLASSES ? m->class : 0;
 	}
 	session_log_auth(s, m->code, m->locked, m->name);
 	if (m->code == 235)
@@ -237,18 +238,28 @@ static bool is_canonical(struct session *s, enum count_stage stage, const struct
 	return false;
 }
 
-/* A client may always ask for less; for more only where the listener is not for bulk, else the
+/* Before the client says anything: bulk is bulk whoever says so; else the account's, for it is known
+ * better; else the listener's. */
+static uint8_t own_class(const struct session *s)
+{
+	if (s->rules->class == IPC_CLASS_BULK || s->account_class == 0)
+		return s->rules->class;
+	return (uint8_t)(s->account_class - 1);
+}
+
+/* A client may always ask for less; for more only where its own class is not bulk, else the
  * priority is lowered, and the client told so (X.3.6, and the new one in front; RFC 6710 4.1).  What lies
- * between is the listener's own class. */
+ * between is its own class. */
 static uint8_t class_of(const struct session *s, uint8_t *mt_priority)
 {
 	int value = *mt_priority > 0 ? *mt_priority - 10 : 0;
+	uint8_t own = own_class(s);
 
 	if (value <= -3)
 		return IPC_CLASS_BULK;
-	if (s->rules->class == IPC_CLASS_BULK && value > 0)
+	if (own == IPC_CLASS_BULK && value > 0)
 		*mt_priority = 0;
-	return s->rules->class != IPC_CLASS_BULK && value >= 3 ? IPC_CLASS_URGENT : s->rules->class;
+	return own != IPC_CLASS_BULK && value >= 3 ? IPC_CLASS_URGENT : own;
 }
 
 static void mail_taken(struct session *s, const struct smtp_server_ask *ask)
@@ -263,7 +274,9 @@ static void mail_taken(struct session *s, const struct smtp_server_ask *ask)
 		smtp_server_answer(s->engine, 250, NULL, NULL);
 	else
 		smtp_server_answer(s->engine, 250, "2.3.6",
-				   "0 is its priority now: this listener is for bulk mail");
+				   s->rules->class == IPC_CLASS_BULK
+					   ? "0 is its priority now: this listener is for bulk mail"
+					   : "0 is its priority now: this account is for bulk mail");
 }
 
 bool session_mail(struct session *s, const struct smtp_server_ask *ask)

@@ -10,11 +10,13 @@
 #define PLAIN_OK "AGFubgBwdw=="
 #define NORMAL	 "class 0 priority 0 hold 0"
 
-static const struct {
+struct dialog {
 	const char *what;
 	unsigned port;
 	const char *script, *wishes;
-} dialogs[] = {
+};
+
+static const struct dialog dialogs[] = {
 	{ "nothing asked for", SUBMISSIONS, "T\nS: 220\n" LOGIN MAIL "\nS: 250 2.1.0\n" TO_X BODY, NORMAL },
 	{ "urgent", SUBMISSIONS, "T\nS: 220\n" LOGIN MAIL " MT-PRIORITY=3\nS: 250 2.1.0\n" TO_X BODY,
 	  "class 2 priority 13 hold 0" },
@@ -51,24 +53,65 @@ static const struct {
 	  NORMAL " requiretls" },
 };
 
+/* The same, by accounts that have a class. */
+static const struct {
+	uint8_t class;
+	struct dialog dialog;
+} accounts[] = {
+	{ IPC_CLASS_BULK,
+	  { "an account for bulk", SUBMISSIONS,
+	    "T\nS: 220\n" LOGIN MAIL
+	    " MT-PRIORITY=9\nS: 250 2.3.6 0 is its priority now: this account\n" TO_X BODY,
+	    "class 1 priority 0 hold 0" } },
+	{ IPC_CLASS_URGENT,
+	  { "an urgent account", SUBMISSIONS, "T\nS: 220\n" LOGIN MAIL "\nS: 250 2.1.0\n" TO_X BODY,
+	    "class 2 priority 0 hold 0" } },
+	{ IPC_CLASS_URGENT,
+	  { "an urgent account that asks for less", SUBMISSIONS,
+	    "T\nS: 220\n" LOGIN MAIL " MT-PRIORITY=-3\nS: 250 2.1.0\n" TO_X BODY,
+	    "class 1 priority 7 hold 0" } },
+	{ IPC_CLASS_URGENT,
+	  { "an urgent account on a listener for bulk", FALLBACK,
+	    STARTTLS LOGIN MAIL
+	    " MT-PRIORITY=9\nS: 250 2.3.6 0 is its priority now: this listener\n" TO_X BODY,
+	    "class 1 priority 0 hold 0" } },
+	{ IPC_CLASS_NORMAL,
+	  { "a normal account that asks for more", SUBMISSIONS,
+	    "T\nS: 220\n" LOGIN MAIL " MT-PRIORITY=3\nS: 250 2.1.0\n" TO_X BODY,
+	    "class 2 priority 13 hold 0" } },
+};
+
+/* account_class: as auth_result has it. */
+static void play_one(void **state, const struct dialog *d, uint8_t account_class)
+{
+	struct client c;
+
+	assert_int_equal(set_up(state), 0);
+	w.account_class = account_class;
+	client_open(&c, d->port);
+	play(&c, d->what, d->script);
+	if (strcmp(w.wishes, d->wishes) != 0)
+		fail_msg("%s: %s", d->what, w.wishes);
+	client_close(&c);
+	assert_int_equal(tear_down(state), 0);
+}
+
 static void test_wishes(void **state)
 {
-	for (size_t i = 0; i < sizeof(dialogs) / sizeof(dialogs[0]); i++) {
-		struct client c;
+	for (size_t i = 0; i < sizeof(dialogs) / sizeof(dialogs[0]); i++)
+		play_one(state, &dialogs[i], 0);
+}
 
-		assert_int_equal(set_up(state), 0);
-		client_open(&c, dialogs[i].port);
-		play(&c, dialogs[i].what, dialogs[i].script);
-		if (strcmp(w.wishes, dialogs[i].wishes) != 0)
-			fail_msg("%s: %s", dialogs[i].what, w.wishes);
-		client_close(&c);
-		assert_int_equal(tear_down(state), 0);
-	}
+static void test_class_of_the_account(void **state)
+{
+	for (size_t i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++)
+		play_one(state, &accounts[i].dialog, (uint8_t)(accounts[i].class + 1));
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_wishes) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_wishes),
+					    cmocka_unit_test(test_class_of_the_account) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/turn.h"
+#include "role/keeper_paces.h"
 #include "role/keeper_recipient.h"
 #include "role/locks.h"
 #include "role/role.h"
@@ -36,6 +37,7 @@ static struct {
 	uint64_t last_token; /* odd: see auth.h */
 	int quotas;	     /* whether local was told that there are any; -1: nothing was told */
 	int scram;	     /* whether smtp was told of it; -1: nothing was told */
+	struct keeper_paces paces;
 	uint64_t senders, mailboxes, exposed, broken;
 } self = { .last_token = 1, .quotas = -1, .scram = -1 };
 
@@ -99,6 +101,17 @@ static void log_login(const struct account_auth_event *e)
 		    LOG_STR("ip", ip_format(&e->ip, ip)));
 }
 
+/* As IPC has it. */
+static uint8_t class_of(enum account_class class)
+{
+	static const uint8_t classes[] = { [ACCOUNT_CLASS_DEFAULT] = 0,
+					   [ACCOUNT_CLASS_NORMAL] = IPC_CLASS_NORMAL + 1,
+					   [ACCOUNT_CLASS_BULK] = IPC_CLASS_BULK + 1,
+					   [ACCOUNT_CLASS_URGENT] = IPC_CLASS_URGENT + 1 };
+
+	return classes[class];
+}
+
 static void send_event(struct role *r, const struct account_auth_event *e)
 {
 	struct ipc_message m = { 0 };
@@ -118,7 +131,8 @@ static void send_event(struct role *r, const struct account_auth_event *e)
 							  .name = slice_head(e->name, IPC_ADDRESS_MAX),
 							  .owner = e->owner,
 							  .delay_ms = e->delay_ms,
-							  .locked = e->locked };
+							  .locked = e->locked,
+							  .class = class_of(e->class) };
 		log_login(e);
 		locks_log(e);
 	}
@@ -298,6 +312,8 @@ static void keeper_peer(struct role *r, enum ipc_role who, unsigned index, struc
 {
 	if (who == IPC_LOCAL && ch && self.auth)
 		send_quotas(r);
+	if (who == IPC_QUEUE && ch && self.auth)
+		keeper_paces_send(&self.paces, r, self.store);
 	if (who != IPC_SMTP || !self.auth) /* NULL: we are about to exit */
 		return;
 	account_auth_drop_peer(self.auth, index); /* a new channel is a new process, too */
@@ -316,6 +332,9 @@ static void run_request(struct role *r, struct role_request *req, const struct a
 		LOG(LOG_INFO, "request-refused", LOG_STR("ask", req->ask), LOG_STR("why", error));
 	else if (!strstr(req->ask, ".list") && !strstr(req->ask, ".show"))
 		LOG(LOG_NOTICE, "accounts-changed", LOG_STR("ask", req->ask));
+	if (!error && (!strcmp(req->ask, "account.add") || !strcmp(req->ask, "account.set") ||
+		       !strcmp(req->ask, "account.remove") || !strcmp(req->ask, "domain.remove")))
+		keeper_paces_review(&self.paces, r, self.store);
 	role_answer(req, answer, true);
 	review_mechs(r);
 	review_quotas(r);

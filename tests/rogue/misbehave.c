@@ -149,6 +149,7 @@ static unsigned expected_type(enum ipc_role from, enum ipc_role to)
 		  IPC_SMTP,
 		  { IPC_TYPE_auth_challenge, IPC_TYPE_auth_result, IPC_TYPE_verdict, IPC_TYPE_target,
 		    IPC_TYPE_mechs } },
+		{ IPC_KEEPER, IPC_QUEUE, { IPC_TYPE_paces, IPC_TYPE_verdict, IPC_TYPE_target } },
 		{ IPC_LOCAL, IPC_QUEUE, { IPC_TYPE_job_result, IPC_TYPE_job_credit } },
 		{ IPC_ADMIN, 0, { IPC_TYPE_request } },
 	};
