@@ -29,7 +29,16 @@ static void columns_done(struct columns *c)
 	free(c->due_ms);
 }
 
-/* A recipient without a way is kept, and waits for a configuration that has one. */
+/* A recipient without a way waits, as long as others do, for a configuration that has one. */
+static void name_of(const struct ways *ways, const struct envelope *e, const struct envelope_rcpt *r,
+		    struct buf *to)
+{
+	if (ways_name(ways, e, r, to))
+		return;
+	buf_reset(to);
+	buf_str(to, WAYS_NOWHERE);
+}
+
 static int fill(struct schedule *s, const struct ways *ways, const struct admit *a, struct columns *c)
 {
 	struct slice cur = a->recipients;
@@ -45,10 +54,8 @@ static int fill(struct schedule *s, const struct ways *ways, const struct admit 
 		buf_init_in(&name, room, sizeof(room));
 		c->destination[i] = SCHEDULE_LOCAL;
 		if (state != SCHEDULE_DONE) {
-			if (ways_name(ways, a->envelope, &r, &name))
-				c->destination[i] = schedule_destination(s, buf_slice(&name));
-			else if (state != SCHEDULE_FAILED)
-				state = SCHEDULE_WAITING;
+			name_of(ways, a->envelope, &r, &name);
+			c->destination[i] = schedule_destination(s, buf_slice(&name));
 		}
 		if (c->destination[i] == SCHEDULE_NONE)
 			return -ENOMEM;
@@ -68,7 +75,6 @@ int admit(struct schedule *s, const struct ways *ways, const struct admit *a, ui
 				      .accepted_ms = a->accepted_ms,
 				      .release_ms = e->hold_until_ms,
 				      .held = a->held,
-				      .restart = a->restart,
 				      .class = (enum schedule_class)e->class, /* alike */
 				      .account = e->account,
 				      .recipients = e->recipients };
@@ -99,9 +105,8 @@ bool admit_differs(const struct schedule *s, const struct ways *ways, const stru
 		if (!schedule_look_route(s, id, i, &view) || view.state == SCHEDULE_DONE)
 			continue;
 		buf_init_in(&name, room, sizeof(room));
-		if (!ways_name(ways, e, &r, &name))
-			return view.state != SCHEDULE_WAITING && view.state != SCHEDULE_FAILED;
-		if (view.state == SCHEDULE_WAITING || !slice_eq(view.destination, buf_slice(&name)))
+		name_of(ways, e, &r, &name);
+		if (!slice_eq(view.destination, buf_slice(&name)))
 			return true;
 	}
 	return false;

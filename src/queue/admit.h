@@ -21,7 +21,7 @@ struct admit {
 	const struct envelope *envelope;
 	struct slice recipients;	/* encoded */
 	const struct admit_rcpt *known; /* of each; NULL: all are new */
-	bool held, restart;
+	bool held;
 };
 
 /* 0, -EEXIST, -ENOMEM, or -EBADMSG: the recipients are not what the envelope says. */

@@ -200,9 +200,7 @@ static uint64_t look_at_late(struct bounce *b)
 		if (info.time_ms + b->setup.delay_ms > b->now_ms)
 			return info.time_ms + b->setup.delay_ms;
 		if (!info.damaged && !info.warned && schedule_look(b->schedule, &info.id, &v) && !v.held &&
-		    v.count[SCHEDULE_READY] + v.count[SCHEDULE_DEFERRED] + v.count[SCHEDULE_WAITING] +
-				    v.count[SCHEDULE_ACTIVE] >
-			    0) {
+		    v.count[SCHEDULE_READY] + v.count[SCHEDULE_DEFERRED] + v.count[SCHEDULE_ACTIVE] > 0) {
 			p = note(b, &info.id, b->now_ms, b->now_ms);
 			if (!p)
 				return b->now_ms + AGAIN_MS;
@@ -305,7 +303,7 @@ static bool is_late(const struct bounce *b, const struct pending *p, const struc
 static bool find_report(struct bounce *b, struct pending *p, struct bounce_report *r, int *ret_error)
 {
 	static const enum bounce_kind order[] = { BOUNCE_FAILED, BOUNCE_DELIVERED, BOUNCE_DELAYED };
-	struct bounce_times t = { b->now_ms, b->setup.lifetime_ms };
+	struct bounce_times t = { b->now_ms, b->setup.lifetime_ms, b->setup.meanings };
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		if (order[i] == BOUNCE_DELAYED && !p->late)

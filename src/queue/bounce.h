@@ -30,6 +30,7 @@ struct bounce_setup {
 	const char *help;     /* a line for senders who do not know what to do; "": none.  Not copied. */
 	uint64_t delay_ms;    /* then the sender of a message that is still here is told; 0: never */
 	uint64_t lifetime_ms; /* of messages */
+	const struct meanings *meanings; /* lives longer; NULL: none of the configuration */
 };
 
 int bounce_new(struct spool *sp, struct schedule *schedule, struct intake *intake, struct bounce **ret);

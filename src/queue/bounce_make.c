@@ -137,7 +137,7 @@ static bool remember(struct pending *p, const struct bounce_report *r)
 
 static void compose(struct bounce *b, struct pending *p)
 {
-	struct bounce_times t = { b->now_ms, b->setup.lifetime_ms };
+	struct bounce_times t = { b->now_ms, b->setup.lifetime_ms, b->setup.meanings };
 	struct bounce_report r;
 	struct dsn_facts facts;
 	struct buf text;
@@ -165,7 +165,7 @@ static void compose(struct bounce *b, struct pending *p)
 
 static void undeliverable(struct bounce *b, struct pending *p)
 {
-	struct bounce_times t = { b->now_ms, b->setup.lifetime_ms };
+	struct bounce_times t = { b->now_ms, b->setup.lifetime_ms, b->setup.meanings };
 	struct bounce_report r;
 	int err = bounce_report_read(b->sp, b->schedule, &p->id, p->kind, &t, &r);
 
@@ -202,7 +202,7 @@ static void add_target(struct pending *p, uint8_t kind, struct slice address, st
 /* The address itself, elsewhere.  0, or negative errno: it is not known now. */
 static int add_remote(struct bounce *b, struct pending *p)
 {
-	struct bounce_times t = { b->now_ms, b->setup.lifetime_ms };
+	struct bounce_times t = { b->now_ms, b->setup.lifetime_ms, b->setup.meanings };
 	char room[IPC_ADDRESS_MAX];
 	struct smtp_path path;
 	struct bounce_report r;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "ipc/message.h"
-#include "route/classify.h"
 #include "smtp/path.h"
 
 #define HEADERS_MAX 65536
@@ -56,9 +55,9 @@ static enum dsn_what what_of_class(enum route_class class)
 	return rows[class];
 }
 
-static enum dsn_what what_happened(const struct envelope_reason *why)
+static enum dsn_what what_happened(const struct meanings *meanings, const struct envelope_reason *why)
 {
-	struct route_reply reply = route_reply_of(why->text, SMTP_CLIENT_IDLE);
+	bool answered = why->code > 0 || route_reply_of(why->text, SMTP_CLIENT_IDLE).code > 0;
 	enum dsn_what what;
 
 	if (why->delivered)
@@ -69,10 +68,8 @@ static enum dsn_what what_happened(const struct envelope_reason *why)
 		return DSN_OUR_NETWORK;
 	if (why->status.n == 0 && why->text.n == 0)
 		return DSN_UNREACHABLE; /* nothing was heard at all */
-	if (reply.enhanced.n == 0)
-		reply.enhanced = why->status;
-	what = what_of_class(route_classify(&reply, NULL, 0).class);
-	if (what == DSN_OTHER || (reply.code == 0 && dsn_what_of(why->status) != DSN_OTHER))
+	what = what_of_class(meanings_of_reason(meanings, why).class);
+	if (what == DSN_OTHER || (!answered && dsn_what_of(why->status) != DSN_OTHER))
 		what = dsn_what_of(why->status);
 	if (what == DSN_BUSY && why->failed && !why->expired)
 		what = DSN_OTHER; /* "later" is no answer to what failed for good */
@@ -95,7 +92,7 @@ static void describe(const struct bounce_report *b, const struct envelope_rcpt *
 		    : b->kind == BOUNCE_DELAYED ? DSN_DELAYED
 		    : why->relayed		? DSN_RELAYED
 						: DSN_DELIVERED;
-	d->what = what_happened(why);
+	d->what = what_happened(t->meanings, why);
 	d->expired = why->expired;
 	d->address = r->original.n > 0 ? r->original : r->address;
 	d->orcpt = r->orcpt;

@@ -6,7 +6,7 @@
 #define POSTERN_QUEUE_BOUNCE_REPORT_H
 
 #include "mime/dsn.h"
-#include "queue/envelope.h"
+#include "queue/meanings.h"
 #include "queue/schedule.h"
 #include "spool/spool.h"
 
@@ -39,6 +39,7 @@ struct bounce_report {
 
 struct bounce_times {
 	uint64_t now_ms, lifetime_ms;
+	const struct meanings *meanings; /* NULL: none of the configuration */
 };
 
 /* Everybody of that kind.  0, and always to be ended with bounce_report_done(); -ENOENT; -EBADMSG: the

@@ -4,16 +4,15 @@
 
 #include "ipc/message.h"
 #include "queue/port25.h"
-#include "route/classify.h"
 
 #define BRIEF_TO	 5 /* recipients named in a row */
 #define HEADERS_MAX	 32768
 #define HEADERS_JSON_MAX 45000
-#define WAITING_TEXT	 "no route of the configuration leads there"
 
-bool describe_init(struct describe *d, struct spool *sp, const struct schedule *schedule, const struct id *id)
+bool describe_init(struct describe *d, struct spool *sp, const struct schedule *schedule,
+		   const struct meanings *meanings, const struct id *id)
 {
-	*d = (struct describe){ .sp = sp, .schedule = schedule };
+	*d = (struct describe){ .sp = sp, .schedule = schedule, .meanings = meanings };
 	buf_init(&d->bytes, ENVELOPE_MAX);
 	buf_init(&d->headers, 65536);
 	if (spool_info(sp, id, &d->info) < 0)
@@ -57,9 +56,8 @@ json_t *describe_text(struct slice s)
 static const char *rcpt_state(const struct describe *d, uint32_t number)
 {
 	static const char *const names[SCHEDULE_RCPTS] = {
-		[SCHEDULE_READY] = "queued",	  [SCHEDULE_ACTIVE] = "active",
-		[SCHEDULE_DEFERRED] = "deferred", [SCHEDULE_WAITING] = "waiting",
-		[SCHEDULE_FAILED] = "failed",	  [SCHEDULE_DONE] = "delivered",
+		[SCHEDULE_READY] = "queued",  [SCHEDULE_ACTIVE] = "active",  [SCHEDULE_DEFERRED] = "deferred",
+		[SCHEDULE_FAILED] = "failed", [SCHEDULE_DONE] = "delivered",
 	};
 
 	struct spool_recipient known;
@@ -84,7 +82,7 @@ static bool add_trouble(const struct describe *d, uint32_t number, json_t *to)
 		json_object_set_new(to, "reason", json_string(PORT25_TEXT));
 	} else {
 		json_object_set_new(to, "status", describe_text(v.status));
-		json_object_set_new(to, "reason", describe_text(v.text));
+		json_object_set_new(to, "reason", describe_text(v.heard.n > 0 ? v.heard : v.text));
 	}
 	if (v.waits_until_ms > 0)
 		json_object_set_new(to, "next", json_integer((json_int_t)v.waits_until_ms));
@@ -113,14 +111,15 @@ static void add_reason(const struct describe *d, uint32_t number, json_t *to)
 	struct buf detail;
 
 	buf_init(&detail, 1024);
-	if (!strcmp(state, "waiting")) {
-		json_object_set_new(to, "reason", json_string(WAITING_TEXT));
-	} else if (!strcmp(state, "queued") && add_trouble(d, number, to)) {
+	if (!strcmp(state, "queued") && add_trouble(d, number, to)) {
 		;
 	} else if (spool_recipient(d->sp, &d->info.id, number, &known, &detail) == 0 && !known.done &&
 		   envelope_get_reason(buf_slice(&detail), &why)) {
 		json_object_set_new(to, "status", describe_text(why.status));
 		json_object_set_new(to, "reason", describe_text(why.text));
+		if (why.text.n > 0)
+			json_object_set_new(to, "class",
+					    json_string(meanings_of_reason(d->meanings, &why).name));
 		json_object_set_new(to, "attempts", json_integer(why.attempts));
 		if (why.next_ms > 0)
 			json_object_set_new(to, "next", json_integer((json_int_t)why.next_ms));
@@ -279,17 +278,18 @@ static bool is_message_class(const char *name)
 	return false;
 }
 
-static bool is_reply_class(const char *name)
+static bool is_reply_class(const char *name, const struct meanings *meanings)
 {
 	enum route_class class;
+	bool is = route_class_parse(slice_str(name), &class);
 
-	return route_class_parse(slice_str(name), &class);
+	for (size_t i = 0; meanings && !is && i < meanings->n; i++)
+		is = !strcmp(name, meanings->rule[i].class);
+	return is;
 }
 
-/* What was said last is kept as status and text: the code is its first digit. */
 static bool was_told(const struct describe *d, uint32_t number, const char *class)
 {
-	struct route_reply reply = { .step = SMTP_CLIENT_AT_RCPT };
 	struct spool_recipient known;
 	struct envelope_reason why;
 	struct buf detail;
@@ -297,12 +297,8 @@ static bool was_told(const struct describe *d, uint32_t number, const char *clas
 
 	buf_init(&detail, 1024);
 	if (spool_recipient(d->sp, &d->info.id, number, &known, &detail) == 0 && !known.done &&
-	    envelope_get_reason(buf_slice(&detail), &why)) {
-		reply.code = why.status.n == 0 ? 0 : why.status.p[0] == '5' ? 550 : 450;
-		reply.enhanced = why.status;
-		reply.text = why.text;
-		is = !strcmp(route_classify(&reply, NULL, 0).name, class);
-	}
+	    envelope_get_reason(buf_slice(&detail), &why))
+		is = !strcmp(meanings_of_reason(d->meanings, &why).name, class);
 	buf_done(&detail);
 	return is;
 }
@@ -328,7 +324,8 @@ static bool matches_site(const struct describe *d, struct slice site)
 	return false;
 }
 
-const char *describe_filter_get(const json_t *ask, struct describe_filter *ret)
+const char *describe_filter_get(const json_t *ask, const struct meanings *meanings,
+				struct describe_filter *ret)
 {
 	const struct {
 		const char *name, **to;
@@ -346,7 +343,7 @@ const char *describe_filter_get(const json_t *ask, struct describe_filter *ret)
 			return "a filter must be a string";
 		*fields[i].to = json_string_value(v);
 	}
-	if (ret->class && !is_message_class(ret->class) && !is_reply_class(ret->class))
+	if (ret->class && !is_message_class(ret->class) && !is_reply_class(ret->class, meanings))
 		return "no such class; messages are normal, bulk or urgent, answers greylist, rate-limit, "
 		       "mailbox-full ...";
 	if (!ret->state || !strcmp(ret->state, "damaged") || !strcmp(ret->state, "loading"))
@@ -354,7 +351,7 @@ const char *describe_filter_get(const json_t *ask, struct describe_filter *ret)
 	for (unsigned s = 0; s < SCHEDULE_STATES; s++)
 		if (!strcmp(ret->state, schedule_state_name((enum schedule_state)s)))
 			return NULL;
-	return "no such state; there are active, held, queued, deferred, failed, waiting, damaged and "
+	return "no such state; there are active, held, queued, deferred, failed, damaged and "
 	       "loading";
 }
 

@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "queue/envelope.h"
+#include "queue/meanings.h"
 #include "queue/schedule.h"
 #include "spool/spool.h"
 
@@ -16,6 +16,7 @@
 struct describe {
 	struct spool *sp;
 	const struct schedule *schedule;
+	const struct meanings *meanings; /* NULL: none of the configuration */
 	struct spool_info info;
 	bool scheduled; /* false: damaged, or not loaded yet after a start */
 	struct schedule_view view;
@@ -27,7 +28,7 @@ struct describe {
 
 /* Always to be ended with describe_done().  False: there is no such message. */
 bool describe_init(struct describe *d, struct spool *sp, const struct schedule *schedule,
-		   const struct id *id);
+		   const struct meanings *meanings, const struct id *id);
 void describe_done(struct describe *d);
 
 const char *describe_state(const struct describe *d); /* as schedule_state_name(), "damaged", "loading" */
@@ -49,7 +50,8 @@ struct describe_filter {
 	const char *class; /* of the message (bulk), or of what a recipient was last told (greylist) */
 };
 /* The strings stay the JSON's. NULL, or what is wrong with the question. */
-const char *describe_filter_get(const json_t *ask, struct describe_filter *ret);
+const char *describe_filter_get(const json_t *ask, const struct meanings *meanings,
+				struct describe_filter *ret);
 bool describe_matches(const struct describe *d, const struct describe_filter *f);
 
 #endif

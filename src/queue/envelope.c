@@ -2,9 +2,10 @@
 
 #include "base/wire.h"
 #include "ipc/message.h"
+#include "smtp/client.h"
 
 #define VERSION	       2
-#define REASON_VERSION 2
+#define REASON_VERSION 3
 
 #define FLAG_SMTPUTF8	0x01
 #define FLAG_EIGHTBIT	0x02
@@ -130,6 +131,7 @@ void envelope_put_reason(const struct envelope_reason *r, struct buf *to)
 	wire_put_u8(to, REASON_VERSION);
 	wire_put_u8(to, (uint8_t)flags);
 	wire_put_u16(to, r->code);
+	wire_put_u8(to, r->step);
 	wire_put_u32(to, r->attempts);
 	wire_put_u64(to, r->next_ms);
 	wire_put_bytes(to, slice_head(r->status, STATUS_MAX));
@@ -143,9 +145,9 @@ bool envelope_get_reason(struct slice bytes, struct envelope_reason *ret)
 	uint8_t version, flags;
 
 	if (!wire_u8(&bytes, &version) || version != REASON_VERSION || !wire_u8(&bytes, &flags) ||
-	    flags > REASON_FLAGS || !wire_u16(&bytes, &r.code) || !wire_u32(&bytes, &r.attempts) ||
-	    !wire_u64(&bytes, &r.next_ms) || !wire_bytes(&bytes, STATUS_MAX, &r.status) ||
-	    !wire_bytes(&bytes, ENVELOPE_REASON_MAX, &r.text) ||
+	    flags > REASON_FLAGS || !wire_u16(&bytes, &r.code) || !wire_u8(&bytes, &r.step) ||
+	    r.step >= SMTP_CLIENT_STEPS || !wire_u32(&bytes, &r.attempts) || !wire_u64(&bytes, &r.next_ms) ||
+	    !wire_bytes(&bytes, STATUS_MAX, &r.status) || !wire_bytes(&bytes, ENVELOPE_REASON_MAX, &r.text) ||
 	    !wire_bytes(&bytes, ENVELOPE_REMOTE_MAX, &r.remote) || bytes.n > 0)
 		return false;
 	r.failed = flags & REASON_FAILED;

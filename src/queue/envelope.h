@@ -67,6 +67,7 @@ struct envelope_reason {
 	bool blocked;		   /* it waits, or failed, because this network blocks port 25 */
 	bool by_administrator;	   /* failed because somebody said so here */
 	uint16_t code;		   /* of the other server's reply, 0: it gave none */
+	uint8_t step;		   /* enum smtp_client_step: when it said so; IDLE: nobody did */
 	uint32_t attempts;	   /* so far */
 	uint64_t next_ms;	   /* when it is tried again, since 1970; 0 when failed */
 	struct slice status, text; /* "4.2.2", "the mailbox is over its disk quota" */

@@ -161,6 +161,7 @@ static void test_reason(void **state)
 				       .next_ms = 42,
 				       .status = SLICE_LIT("4.2.2"),
 				       .code = 450,
+				       .step = 4,
 				       .blocked = true,
 				       .text = { (unsigned char *)text, 2000 },
 				       .remote = { (unsigned char *)text, 2000 } };
@@ -180,6 +181,7 @@ static void test_reason(void **state)
 	assert_int_equal(got.text.n, ENVELOPE_REASON_MAX);
 	assert_int_equal(got.remote.n, ENVELOPE_REMOTE_MAX);
 	assert_int_equal(got.code, 450);
+	assert_int_equal(got.step, 4);
 	assert_true(got.blocked);
 	assert_false(got.delivered || got.relayed || got.expired || got.by_administrator);
 	assert_false(envelope_get_reason(slice_head(buf_slice(&b), b.n - 1), &got));

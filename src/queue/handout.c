@@ -49,7 +49,7 @@ void handout_free(struct handout *h)
 	asks_done(&h->asks);
 	troubles_done(&h->troubles);
 	ways_done(&h->ways);
-	free(h->rules);
+	meanings_done(&h->meanings);
 	free(h);
 }
 
@@ -67,6 +67,7 @@ int handout_configure(struct handout *h, const struct conf *conf, uint64_t now_m
 {
 	struct schedule_setup setup = { .life_ms = conf->relay_lifetime_s * UINT64_C(1000),
 					.lanes_max = conf->relay_lanes,
+					.account_per_minute = conf->relay_account_messages_per_minute,
 					.idle_ms = idle_ms(conf),
 					.seed = now_ms };
 	bool first = !h->ways.conf;
@@ -74,7 +75,7 @@ int handout_configure(struct handout *h, const struct conf *conf, uint64_t now_m
 
 	if (other < 0)
 		return other;
-	if (handout_rules(h, conf) < 0)
+	if (meanings_set(&h->meanings, conf) < 0)
 		LOG(LOG_ERR, "replies-not-configured", LOG_ERRNO(-ENOMEM));
 	schedule_configure(h->schedule, &setup);
 	handout_pools(h, now_ms);
@@ -86,6 +87,11 @@ int handout_configure(struct handout *h, const struct conf *conf, uint64_t now_m
 const struct ways *handout_ways(const struct handout *h)
 {
 	return &h->ways;
+}
+
+const struct meanings *handout_meanings(const struct handout *h)
+{
+	return &h->meanings;
 }
 
 void handout_events(struct handout *h, struct event_sink *events)
@@ -147,7 +153,7 @@ void handout_local_peer(struct handout *h, struct channel *ch, uint64_t now_ms)
 	take_back_all(h, &h->local, now_ms);
 	carrier_takes(h, SCHEDULE_CARRIER_LOCAL, false, now_ms);
 	if (h->local_lane)
-		schedule_lane_closed(h->schedule, h->local_lane, SCHEDULE_LANE_GONE, 0, SLICE_LIT(""),
+		schedule_lane_closed(h->schedule, h->local_lane, SCHEDULE_LANE_GONE, SLICE_LIT(""),
 				     SLICE_LIT(""), now_ms);
 	h->local_lane = 0;
 	carrier_peer(&h->local, ch);
@@ -162,7 +168,7 @@ void handout_smtp_peer(struct handout *h, unsigned index, struct channel *ch, ui
 	carrier_peer(&h->smtp[index], ch);
 	while ((lane = lanes_any_of(&h->lanes, index))) {
 		if (!lane->over)
-			schedule_lane_closed(h->schedule, lane->number, SCHEDULE_LANE_GONE, 0, SLICE_LIT(""),
+			schedule_lane_closed(h->schedule, lane->number, SCHEDULE_LANE_GONE, SLICE_LIT(""),
 					     SLICE_LIT(""), now_ms);
 		lanes_forget(&h->lanes, lane);
 	}

@@ -14,6 +14,7 @@
 #define POSTERN_QUEUE_HANDOUT_H
 
 #include "queue/lanes.h"
+#include "queue/meanings.h"
 #include "queue/port25.h"
 #include "spool/spool.h"
 
@@ -30,6 +31,8 @@ void handout_free(struct handout *h); /* NULL is fine */
  * -ENOMEM: all is as it was. */
 int handout_configure(struct handout *h, const struct conf *conf, uint64_t now_ms);
 const struct ways *handout_ways(const struct handout *h);
+/* By which answers are judged; it stays where it is. */
+const struct meanings *handout_meanings(const struct handout *h);
 
 /* Where outcomes are told; lives longer than h. */
 void handout_events(struct handout *h, struct event_sink *events);

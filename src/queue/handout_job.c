@@ -102,6 +102,7 @@ static void not_handed_over(struct handout *h, const struct schedule_job *due, c
 			    int error, uint64_t now_ms)
 {
 	struct outcome damaged = { .said = SCHEDULE_SAID_FAILED,
+				   .step = SMTP_CLIENT_IDLE,
 				   .status = SLICE_LIT("5.3.0"),
 				   .text = SLICE_LIT("the stored message is damaged") };
 
@@ -157,6 +158,8 @@ static void last_said(struct handout *h, const struct schedule_job *due, uint32_
 	    envelope_get_reason(buf_slice(room), &why) && why.text.n > 0) {
 		to->status = why.status;
 		to->text = why.text;
+		to->code = why.code;
+		to->step = why.step;
 	}
 }
 
@@ -165,6 +168,7 @@ static void doom_one(struct handout *h, const struct carrier_job *j, const struc
 		     uint64_t now_ms)
 {
 	struct outcome what = { .said = why->expired ? SCHEDULE_SAID_DEFERRED : SCHEDULE_SAID_FAILED,
+				.step = SMTP_CLIENT_IDLE,
 				.status = why->status,
 				.text = why->text };
 	unsigned char room[1024];

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "ipc/event.h"
 #include "queue/handout_private.h"
-#include "route/classify.h"
 
 #define ASK_ROOM    65536 /* that a channel must have before a question */
 #define LMTP_TTL_MS (UINT64_C(24) * 3600 * 1000)
@@ -58,7 +57,7 @@ static void begin_question(struct handout *h, const struct schedule_question *q,
 		break;
 	}
 	schedule_unresolved(h->schedule, q->number, false, SLICE_LIT("4.3.5"),
-			    SLICE_LIT("its route is not in the configuration"), now_ms);
+			    SLICE_LIT("no route of the configuration leads there"), now_ms);
 }
 
 /* A process that can be asked, each in turn; LANES_CARRIERS: none. */
@@ -174,7 +173,7 @@ void handout_open_lanes(struct handout *h, uint64_t now_ms)
 		else
 			schedule_lane_closed(h->schedule, l.number,
 					     way.kind == WAY_RELAY ? SCHEDULE_LANE_GONE : SCHEDULE_LANE_MOVED,
-					     0, SLICE_LIT("4.3.0"), SLICE_LIT("out of memory"), now_ms);
+					     SLICE_LIT("4.3.0"), SLICE_LIT("out of memory"), now_ms);
 	}
 }
 
@@ -198,7 +197,7 @@ static void port25_told(struct handout *h, bool blocked, uint64_t now_ms)
 /* A connection to port 25 stood. */
 static void port25_works(struct handout *h, const struct ip *ip, uint64_t now_ms)
 {
-	if (port25_connected(&h->port25, ip))
+	if (port25_connected(&h->port25, ip, now_ms))
 		port25_told(h, false, now_ms);
 }
 
@@ -215,16 +214,14 @@ const char *handout_lane_ready(struct handout *h, unsigned index, const struct i
 		return NULL;
 	if (m->port == 25)
 		port25_works(h, &ip, now_ms);
-	/* Port 0: what it says about port 25 is judged here, by networks. */
-	schedule_lane_ready(h->schedule, m->lane, 0, m->rcpt_max, m->mail_max, now_ms);
+	schedule_lane_ready(h->schedule, m->lane, m->rcpt_max, m->mail_max, now_ms);
 	return NULL;
 }
 
 /* What the schedule makes of it. */
-static enum schedule_lane_end end_of(const struct lane *lane, const struct ipc_lane_closed *m)
+static enum schedule_lane_end end_of(const struct lane *lane, const struct ipc_lane_closed *m,
+				     const struct route_meaning *meaning)
 {
-	struct route_reply reply = route_reply_of(m->text, SMTP_CLIENT_AT_GREETING);
-
 	/* A server that ends a connection with nothing to do is in its right. */
 	if (lane->ready && list_empty(&lane->jobs) &&
 	    (m->end == IPC_LANE_BROKE || m->end == IPC_LANE_ANSWERED))
@@ -244,9 +241,8 @@ static enum schedule_lane_end end_of(const struct lane *lane, const struct ipc_l
 	case IPC_LANE_BROKE:
 		return SCHEDULE_LANE_BROKEN;
 	case IPC_LANE_ANSWERED:
-		return route_classify(&reply, NULL, 0).class == ROUTE_CLASS_CONNECTIONS
-			       ? SCHEDULE_LANE_BUSY
-			       : SCHEDULE_LANE_UNREACHABLE;
+		return meaning->class == ROUTE_CLASS_CONNECTIONS ? SCHEDULE_LANE_BUSY
+								 : SCHEDULE_LANE_UNREACHABLE;
 	case IPC_LANE_LOCAL:
 		return SCHEDULE_LANE_GONE;
 	default:
@@ -335,6 +331,7 @@ const char *handout_lane_closed(struct handout *h, unsigned index, const struct 
 {
 	struct lane *lane = lanes_find(&h->lanes, m->lane);
 	enum schedule_lane_end end;
+	struct route_meaning meaning;
 	char text[IPC_TEXT_MAX + 300];
 	struct ip ip;
 
@@ -344,7 +341,9 @@ const char *handout_lane_closed(struct handout *h, unsigned index, const struct 
 		lanes_forget(&h->lanes, lane);
 		return NULL;
 	}
-	end = end_of(lane, m);
+	meaning = meanings_of(&h->meanings, m->text, m->enhanced, 0,
+			      m->end == IPC_LANE_AUTH ? SMTP_CLIENT_AT_AUTH : SMTP_CLIENT_AT_GREETING);
+	end = end_of(lane, m, &meaning);
 	words_of(lane, m, text, sizeof(text));
 	port25_look(h, m, &ip, now_ms);
 	/* Before the jobs may be begun anew elsewhere. */
@@ -353,7 +352,9 @@ const char *handout_lane_closed(struct handout *h, unsigned index, const struct 
 		snprintf(text, sizeof(text), "%s", PORT25_TEXT);
 	else if (end != SCHEDULE_LANE_CLOSED && end != SCHEDULE_LANE_MOVED)
 		trouble(h, lane, m->enhanced, text, now_ms);
-	schedule_lane_closed(h->schedule, m->lane, end, 0, m->enhanced, slice_str(text), now_ms);
+	if (end != SCHEDULE_LANE_CLOSED && (m->end == IPC_LANE_ANSWERED || m->end == IPC_LANE_AUTH))
+		schedule_pause(h->schedule, m->lane, meaning.pause_s * UINT64_C(1000), now_ms);
+	schedule_lane_closed(h->schedule, m->lane, end, m->enhanced, slice_str(text), now_ms);
 	lanes_forget(&h->lanes, lane);
 	return NULL;
 }
@@ -374,7 +375,7 @@ static void give_up_lane(struct handout *h, struct lane *lane, uint64_t now_ms)
 	lane->over = true;
 	lanes_close(&h->lanes, lane);
 	blame(h, lane->carrier);
-	schedule_lane_closed(h->schedule, lane->number, SCHEDULE_LANE_GONE, 0, SLICE_LIT("4.3.0"),
+	schedule_lane_closed(h->schedule, lane->number, SCHEDULE_LANE_GONE, SLICE_LIT("4.3.0"),
 			     SLICE_LIT("the smtp process said nothing about it for too long"), now_ms);
 }
 

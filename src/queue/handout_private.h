@@ -32,8 +32,7 @@ struct handout {
 	bool local_silent;
 	struct event_sink *events; /* or NULL */
 	struct bounce *bounce;	   /* or NULL */
-	struct route_rule *rules;  /* of the configuration's replies */
-	size_t n_rules;
+	struct meanings meanings;
 	uint64_t full_until_ms; /* the disk takes no attempt: nothing is handed out */
 	struct handout_counters count;
 };
@@ -54,13 +53,11 @@ struct outcome {
 	enum schedule_result said;
 	struct slice status, text; /* text: with the code in front where another server said it */
 	int code;		   /* 0: nobody answered */
-	unsigned step;		   /* enum smtp_client_step */
+	unsigned step;		   /* enum smtp_client_step; IDLE: nobody answered */
 	const struct lane *lane;   /* NULL: none, or local's */
 	bool discarded;
 	bool peer_tells; /* it reports success to the sender itself */
 };
-/* The configuration's replies.  0 or -ENOMEM. */
-int handout_rules(struct handout *h, const struct conf *conf);
 /* o: NULL when the envelope could not be read. */
 void handout_record(struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *o,
 		    uint32_t recipient, const struct outcome *what, uint64_t now_ms);

@@ -1,12 +1,10 @@
 /* handout_result.c - what became of a recipient: planned, written down, logged, told. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "ipc/event.h"
 #include "queue/bounce.h"
 #include "queue/handout_private.h"
-#include "route/classify.h"
 
 void handout_in_doubt(struct handout *h, const struct carrier_job *j, struct slice to)
 {
@@ -47,6 +45,7 @@ static void write_down(struct handout *h, struct schedule_answer *a, const struc
 				       .status = what->status,
 				       .text = what->text,
 				       .code = (uint16_t)what->code,
+				       .step = (uint8_t)what->step,
 				       .blocked = slice_starts(what->text, SLICE_LIT(PORT25_TEXT)) };
 	unsigned char room[1024];
 	struct buf detail;
@@ -210,15 +209,9 @@ static void tell(const struct told *t)
 static const struct route_meaning *meaning_of(const struct handout *h, const struct outcome *what,
 					      struct route_meaning *room)
 {
-	struct route_reply reply = route_reply_of(what->text, (enum smtp_client_step)what->step);
-
 	if (what->said == SCHEDULE_SAID_DELIVERED || !what->lane)
 		return NULL;
-	if (reply.code == 0)
-		reply.code = what->code;
-	if (reply.enhanced.n == 0)
-		reply.enhanced = what->status;
-	*room = route_classify(&reply, h->rules, h->n_rules);
+	*room = meanings_of(&h->meanings, what->text, what->status, what->code, what->step);
 	return room;
 }
 
@@ -247,8 +240,11 @@ void handout_record(struct handout *h, const struct carrier_job *j, const struct
 	struct schedule_answer a;
 
 	/* Our own mailboxes' server means what it says; others are judged by what they mean. */
-	if (meaning && j->way == CARRIER_RELAY)
+	if (meaning && j->way == CARRIER_RELAY) {
 		said = says[meaning->action];
+		schedule_heard(h->schedule, j->lane, what->status, what->text);
+		schedule_pause(h->schedule, j->lane, meaning->pause_s * UINT64_C(1000), now_ms);
+	}
 	if (!schedule_answer(h->schedule, j->number, recipient, said, now_ms, &a)) {
 		if (said == SCHEDULE_SAID_DELIVERED) /* removed by an operator, but too late */
 			LOG(LOG_NOTICE, "delivered-after-removal", LOG_S("id", id_slice(&j->id)),
@@ -263,33 +259,6 @@ void handout_record(struct handout *h, const struct carrier_job *j, const struct
 	tell(&t);
 }
 
-int handout_rules(struct handout *h, const struct conf *conf)
-{
-	static const enum route_action actions[] = { [CONF_REPLY_DEFER] = ROUTE_DEFER,
-						     [CONF_REPLY_SLOW] = ROUTE_DEFER_SLOW,
-						     [CONF_REPLY_PAUSE] = ROUTE_DEFER_PAUSE,
-						     [CONF_REPLY_FAIL] = ROUTE_FAIL };
-	struct route_rule *rules = calloc(conf->n_replies + 1, sizeof(*rules));
-
-	if (!rules)
-		return -ENOMEM;
-	for (size_t i = 0; i < conf->n_replies; i++) {
-		const struct conf_reply *c = &conf->replies[i];
-
-		rules[i] = (struct route_rule){ .code = c->code,
-						.enhanced = c->enhanced,
-						.text = c->text,
-						.action = actions[c->action],
-						.class = c->class[0] ? c->class : c->name,
-						.pause_s = c->pause_s,
-						.meaning = c->meaning };
-	}
-	free(h->rules);
-	h->rules = rules;
-	h->n_rules = conf->n_replies;
-	return 0;
-}
-
 /* ---- what carriers say ---- */
 
 const char *handout_result(struct handout *h, struct carrier *c, const struct ipc_job_result *m,
@@ -302,7 +271,7 @@ const char *handout_result(struct handout *h, struct carrier *c, const struct ip
 	struct outcome what = { .status = m->enhanced, .text = m->text, .code = m->code, .step = m->step };
 	struct carrier_rcpt o;
 
-	if (!j || m->result < IPC_JOB_DELIVERED || m->result > IPC_JOB_FAILED)
+	if (!j || m->result < IPC_JOB_DELIVERED || m->result > IPC_JOB_FAILED || m->step >= SMTP_CLIENT_STEPS)
 		return "a result of no job, or of no known kind";
 	if (j->lost)
 		return NULL;
@@ -313,6 +282,8 @@ const char *handout_result(struct handout *h, struct carrier *c, const struct ip
 	what.said = said[m->result];
 	what.peer_tells = j->way == CARRIER_RELAY && !m->relayed;
 	what.lane = j->way == CARRIER_LOCAL ? NULL : lanes_find(&h->lanes, j->lane);
+	if (what.lane && what.lane->port == 25 && m->code > 0)
+		port25_worked(&h->port25, &what.lane->ip, now_ms);
 	handout_record(h, j, &o, m->recipient, &what, now_ms);
 	return NULL;
 }
@@ -336,7 +307,9 @@ void handout_untried(struct handout *h, struct carrier_job *j, struct slice stat
 		     uint64_t now_ms)
 {
 	struct schedule_answer a = { .now = SCHEDULE_DEFERRED, .next_ms = now_ms, .id = j->id };
-	struct outcome why = { .said = SCHEDULE_SAID_DEFERRED, .status = status, .text = text };
+	struct outcome why = {
+		.said = SCHEDULE_SAID_DEFERRED, .status = status, .text = text, .step = SMTP_CLIENT_IDLE
+	};
 
 	a.attempts = j->attempt > 0 ? j->attempt - 1 : 0;
 	for (uint32_t i = 0; i < j->n; i++)

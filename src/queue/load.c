@@ -59,9 +59,7 @@ static void mend_times(struct admit *a, struct admit_rcpt *known, uint32_t n, ui
 
 static int admit_one(struct load *l, const struct spool_info *info, struct slice bytes, uint64_t now_ms)
 {
-	struct admit a = {
-		.id = info->id, .accepted_ms = info->time_ms, .held = info->held, .restart = true
-	};
+	struct admit a = { .id = info->id, .accepted_ms = info->time_ms, .held = info->held };
 	struct admit_rcpt *known;
 	struct envelope_rcpt rcpt;
 	struct envelope e;

@@ -160,7 +160,7 @@ static unsigned walk(struct spool *sp, struct schedule *s)
 	for (bool more = spool_next(sp, NULL, &info); more; more = spool_next(sp, &info.id, &info)) {
 		struct describe d;
 
-		found += describe_init(&d, sp, s, &info.id) && describe_matches(&d, &filter);
+		found += describe_init(&d, sp, s, NULL, &info.id) && describe_matches(&d, &filter);
 		describe_done(&d);
 	}
 	return found;

@@ -35,6 +35,7 @@ struct account {
 	uint32_t refs; /* messages */
 	struct fair_seat seat[QUEUES][FAIR_CLASSES];
 	struct bucket pace;
+	bool own, told; /* the pace is not the setup's; and was told in this round */
 	struct event event;
 	struct list parked; /* shares, until there is room again */
 };
@@ -49,11 +50,12 @@ enum part_place { PART_NOWHERE, PART_FLOW, PART_DOOMED };
 struct part {
 	struct heap_node due;
 	uint16_t index;			  /* in its message */
-	uint16_t attempts;		  /* the round under way, or the last one */
+	uint16_t attempts;		  /* rounds that began */
 	uint16_t ready, active, deferred; /* recipients */
 	uint16_t first, n;		  /* its recipients in the message's order */
 	uint8_t place : 2, kind : 2;	  /* enum part_place; as counted */
 	bool asleep : 1;		  /* its ready recipients wait for due */
+	bool begun : 1;			  /* one of the ready was handed out in the round that counts last */
 	struct destination *to;
 	struct list link; /* in its flow, or among the doomed */
 };
@@ -144,7 +146,7 @@ struct site {
 	struct map_node node;
 	unsigned char key[SCHEDULE_KEY];
 	char name[128];
-	bool built_in, needs_25;
+	bool built_in, needs_25, mailboxes;
 	struct list destinations, lanes;
 	struct list round[FAIR_CLASSES]; /* shares */
 	struct turns turns;
@@ -163,7 +165,8 @@ struct site {
 	struct fair_item run, want;
 	struct event event;
 	struct list parked, held, idle; /* links: at its pool; behind port 25; without anything to do */
-	struct said *said;
+	struct said *said;		/* why the last connection failed */
+	struct said *heard;		/* later than that, of a recipient */
 };
 
 enum lane_state { LANE_OPENING, LANE_READY, LANE_CLOSE, LANE_CLOSING };
@@ -174,7 +177,7 @@ struct lane {
 	struct site *site;
 	struct destination *to; /* while it opens; NULL if that went */
 	struct source *source;
-	unsigned carrier, window, hands, taken, mail_max, rcpt_max, port;
+	unsigned carrier, window, hands, taken, mail_max, rcpt_max;
 	bool attached, worked;
 	uint64_t begun, since;		       /* at all, and in its state */
 	struct list of_site, of_carrier, link; /* link: among opening, idle or to be closed */
@@ -198,13 +201,10 @@ struct carrier_room {
 };
 
 struct block {
-	bool on, worked;
-	uint64_t worked_at; /* when it last did */
+	bool on;
 	uint64_t since, probe_at, pause;
 	struct site *probe;
 	struct list held;
-	unsigned char seen[3][SCHEDULE_KEY]; /* sites that timed out since the last success */
-	unsigned n_seen;
 	uint64_t n_held;
 	struct event event;
 };
@@ -234,7 +234,6 @@ struct schedule {
 	uint32_t n_pools;
 	struct carrier_room carrier[SCHEDULE_CARRIERS];
 	struct block block;
-	uint64_t attached; /* by schedule_open() */
 	struct said none;
 };
 
@@ -260,6 +259,7 @@ void plan_event(struct schedule *s, struct event *e, uint64_t at);
 uint64_t plan_hash(const struct schedule *s, const void *p, size_t n,
 		   uint64_t extra); /* the same by the same seed */
 void plan_said(struct said **to, struct slice status, struct slice text);
+void plan_site_said(struct site *site, struct slice status, struct slice text); /* its connection failed */
 
 /* plan_message.c */
 struct message *plan_message_find(const struct schedule *s, const struct id *id);
@@ -300,10 +300,10 @@ void plan_destination_free(struct schedule *s, struct destination *d);
 struct site *plan_site_new(struct schedule *s, const struct schedule_site *w);
 void plan_site_is(struct schedule *s, struct site *site, const struct schedule_site *w);
 void plan_site_place(struct schedule *s, struct site *site, uint64_t now);
-void plan_site_well(struct schedule *s, struct site *site, uint64_t now);
+void plan_site_well(struct site *site, uint64_t now);
 void plan_site_lost(struct schedule *s, struct site *site, uint64_t now);
 void plan_site_slow(struct schedule *s, struct site *site, uint64_t now);
-void plan_site_pause(struct schedule *s, struct site *site, uint64_t now);
+void plan_site_pause(struct schedule *s, struct site *site, uint64_t ms, uint64_t now);
 void plan_site_forgive(struct schedule *s, struct site *site, uint64_t now);
 void plan_site_free(struct schedule *s, struct site *site);
 unsigned plan_site_mask(const struct site *site); /* classes with something in the round */
@@ -329,6 +329,7 @@ bool plan_job_doomed(struct schedule *s);
 struct account *plan_account(struct schedule *s, uint64_t id); /* NULL: out of memory */
 void plan_account_drop(struct schedule *s, struct account *a);
 void plan_account_wake(struct schedule *s, struct account *a, uint64_t now);
+void plan_accounts_configure(struct schedule *s, uint64_t now); /* the setup's pace is another one */
 void plan_account_park(struct schedule *s, struct share *h, uint64_t at);
 void plan_accounts_done(struct schedule *s);
 uint64_t plan_source_at(const struct source *src, uint64_t now); /* when it may send the next; 0: now */
@@ -344,8 +345,6 @@ void plan_pools_done(struct schedule *s);
 /* plan_block.c */
 bool plan_block_holds(struct schedule *s, struct site *site,
 		      uint64_t now); /* puts it behind the block if so */
-void plan_block_timed_out(struct schedule *s, struct site *site, uint64_t now);
-void plan_block_connected(struct schedule *s, uint64_t now);
 void plan_block_probe_over(struct schedule *s, struct site *site, uint64_t now);
 /* An operator wants this site tried: that is the next probe, now, and those after it come soon again. */
 void plan_block_doubt(struct schedule *s, struct site *site, uint64_t now);

@@ -1,15 +1,11 @@
-/* plan_block.c - our own network blocks port 25: noticed, waited for with one probe, and left behind
- * without a herd.
+/* plan_block.c - our own network blocks port 25: waited for with one probe, and left behind without a herd.
  *
- * Connections to 25 that time out at three sites, and none that succeeded for ten minutes, are no fault
- * of three sites.  What needs 25 and has no connection waits then; every 1 to 30 minutes one of
- * them is tried, another one each time; one more at once when an operator says that it is time.  When
- * it succeeds the sites go on some at a time.
+ * That it does, and that it does no more, is noticed elsewhere (queue/port25.h).  What needs 25 and has no
+ * connection waits meanwhile; every 1 to 30 minutes one of them is tried, another one each time; one more at
+ * once when an operator says that it is time.  When it is over the sites go on some at a time.
  */
 #include "queue/plan.h"
 
-#define SITES	      3			     /* that must have timed out */
-#define QUIET_MS      (10 * UINT64_C(60000)) /* and nothing succeeded for so long */
 #define PROBE_FIRST   60000
 #define PROBE_MAX     (30 * UINT64_C(60000))
 #define RELEASE_MS    100
@@ -64,28 +60,8 @@ void plan_block_forget(struct schedule *s, struct site *site)
 		plan_probe(s, s->now); /* somebody else then */
 }
 
-void plan_block_timed_out(struct schedule *s, struct site *site, uint64_t now)
+static void unblock(struct schedule *s, uint64_t now)
 {
-	struct block *b = &s->block;
-	unsigned i = 0;
-
-	if (b->on)
-		return;
-	while (i < b->n_seen && memcmp(b->seen[i], site->key, SCHEDULE_KEY) != 0)
-		i++;
-	if (i == b->n_seen && i < SITES)
-		memcpy(b->seen[b->n_seen++], site->key, SCHEDULE_KEY);
-	if (b->n_seen == SITES && (!b->worked || now >= b->worked_at + QUIET_MS)) {
-		b->n_seen = 0;
-		block(s, now);
-	}
-}
-
-void plan_block_connected(struct schedule *s, uint64_t now)
-{
-	s->block.n_seen = 0;
-	s->block.worked = true;
-	s->block.worked_at = now;
 	if (!s->block.on)
 		return;
 	s->block.on = false;
@@ -167,5 +143,5 @@ void schedule_block(struct schedule *s, bool blocked, uint64_t now_ms)
 	if (blocked)
 		block(s, now);
 	else
-		plan_block_connected(s, now);
+		unblock(s, now);
 }

@@ -60,6 +60,10 @@ static void begin(struct schedule *s, struct part *p, struct job *j, uint64_t no
 	j->begun = now;
 	list_push_back(&s->jobs_by_age, &j->by_age);
 	m->jobs++;
+	if (j->lane && !p->begun) {
+		p->begun = true;
+		p->attempts = (uint16_t)(p->attempts + (p->attempts < UINT16_MAX));
+	}
 	*ret = (struct schedule_job){
 		.number = j->number, .lane = j->lane ? j->lane->number : 0, .attempt = p->attempts, .n = j->n
 	};
@@ -139,7 +143,8 @@ bool schedule_next_job(struct schedule *s, uint64_t now_ms, struct schedule_job 
 	turns_took(&site->turns, (enum fair_class)h->key.class);
 	plan_share_took(h);
 	bucket_take(&site->pace, now);
-	bucket_take(&h->key.account->pace, now);
+	if (!site->mailboxes)
+		bucket_take(&h->key.account->pace, now);
 	j->lane = l;
 	list_push_back(&l->jobs, &j->of_lane);
 	plan_lane_took(s, l, now);
@@ -194,6 +199,15 @@ bool schedule_next_doomed(struct schedule *s, uint64_t now_ms, struct schedule_j
 
 /* ---- what became of it ---- */
 
+/* Nothing of the round was tried, or what was is over: then it has not begun. */
+static void not_begun(struct part *p)
+{
+	if (!p->begun || p->active > 0 || p->deferred > 0)
+		return;
+	p->begun = false;
+	p->attempts--;
+}
+
 void schedule_give_back(struct schedule *s, uint64_t number, uint64_t due_ms)
 {
 	struct job *j = slots_get(&s->jobs, number);
@@ -208,6 +222,8 @@ void schedule_give_back(struct schedule *s, uint64_t number, uint64_t due_ms)
 	for (uint16_t i = 0; i < j->n; i++)
 		if (j->rcpt[i] != JOB_GONE && plan_states(m)[j->rcpt[i]] == SCHEDULE_ACTIVE)
 			plan_turn_rcpt(m, p, j->rcpt[i], SCHEDULE_READY);
+	if (j->lane)
+		not_begun(p);
 	if (!m->removed) {
 		uint64_t was = plan_part_due(p);
 
@@ -244,6 +260,7 @@ void schedule_put_back(struct schedule *s, uint64_t number, uint32_t recipient, 
 		struct part *p = &m->part[j->part];
 
 		plan_turn_rcpt(m, p, recipient, SCHEDULE_READY);
+		not_begun(p);
 		plan_part(s, m, p, plan_part_due(p), now);
 		plan_message_changed(s, m);
 	}
@@ -278,13 +295,9 @@ static void tell_site(struct schedule *s, struct job *j, enum schedule_result sa
 		return;
 	if (said == SCHEDULE_SAID_SLOW) {
 		plan_site_slow(s, l->site, now);
-	} else if (said == SCHEDULE_SAID_PAUSE) {
-		plan_site_pause(s, l->site, now);
-	} else if (!j->told) {
+	} else if (said != SCHEDULE_SAID_PAUSE && !j->told) {
 		l->worked = true;
-		if (l->port == 25)
-			plan_block_connected(s, now);
-		plan_site_well(s, l->site, now);
+		plan_site_well(l->site, now);
 	}
 	j->told = true;
 }

@@ -110,23 +110,20 @@ static void set_idle(struct schedule *s, struct lane *l, uint64_t now)
 		list_push_back(&s->idle_lanes, &l->link);
 }
 
-void schedule_lane_ready(struct schedule *s, uint64_t lane, unsigned port, unsigned rcpt_max,
-			 unsigned mail_max, uint64_t now_ms)
+void schedule_lane_ready(struct schedule *s, uint64_t lane, unsigned rcpt_max, unsigned mail_max,
+			 uint64_t now_ms)
 {
 	uint64_t now = plan_now(s, now_ms);
 	struct lane *l = slots_get(&s->lanes, lane);
 
 	if (!l)
 		return;
-	if (port == 25)
-		plan_block_connected(s, now);
 	plan_block_probe_over(s, l->site, now);
 	if (l->state != LANE_OPENING)
 		return;
 	s->opening--;
 	l->state = LANE_READY;
 	l->to = NULL;
-	l->port = port;
 	l->rcpt_max = rcpt_max;
 	l->mail_max = mail_max;
 	set_idle(s, l, now);
@@ -313,8 +310,8 @@ static void judge(struct schedule *s, struct site *site, enum schedule_lane_end 
 	}
 }
 
-void schedule_lane_closed(struct schedule *s, uint64_t lane, enum schedule_lane_end end, unsigned port,
-			  struct slice status, struct slice text, uint64_t now_ms)
+void schedule_lane_closed(struct schedule *s, uint64_t lane, enum schedule_lane_end end, struct slice status,
+			  struct slice text, uint64_t now_ms)
 {
 	uint64_t now = plan_now(s, now_ms);
 	struct lane *l = slots_get(&s->lanes, lane);
@@ -331,11 +328,7 @@ void schedule_lane_closed(struct schedule *s, uint64_t lane, enum schedule_lane_
 	while (!list_empty(&l->jobs))
 		schedule_give_back(s, container_of(l->jobs.next, struct job, of_lane)->number, now_ms);
 	if (text.n > 0 && end != SCHEDULE_LANE_CLOSED && end != SCHEDULE_LANE_MOVED)
-		plan_said(&site->said, status, text);
-	if (end == SCHEDULE_LANE_TIMED_OUT && port == 25)
-		plan_block_timed_out(s, site, now);
-	else if (port == 25 && (end == SCHEDULE_LANE_BUSY || end == SCHEDULE_LANE_BROKEN))
-		plan_block_connected(s, now);
+		plan_site_said(site, status, text);
 	blocked = s->block.on && site->needs_25 && end == SCHEDULE_LANE_TIMED_OUT;
 	plan_lane_free(s, l);
 	plan_block_probe_over(s, site, now);

@@ -30,6 +30,9 @@ bool schedule_look_route(const struct schedule *s, const struct id *id, uint32_t
 	if (ret->state == SCHEDULE_DEFERRED)
 		ret->due_ms = plan_out(s, p->due.key);
 	if (d->site) {
+		struct slice status;
+
+		said_by(d->site->heard, &status, &ret->heard);
 		ret->blocked = s->block.on && !list_empty(&d->site->held);
 		if (d->site->until > s->now)
 			ret->waits_until_ms = plan_out(s, d->site->until);
@@ -66,7 +69,7 @@ static void view_site(const struct schedule *s, const struct site *site, uint64_
 							       : site->connections;
 	if (site->until > now)
 		ret->until_ms = plan_out(s, site->until);
-	said_by(site->said, &ret->status, &ret->text);
+	said_by(site->heard ? site->heard : site->said, &ret->status, &ret->text);
 	LIST_EACH (&site->destinations, at, after)
 		add_destination(container_of(at, struct destination, of_site), now, ret);
 }

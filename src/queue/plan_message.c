@@ -115,7 +115,7 @@ static enum schedule_state state_of(const struct message *m)
 		return SCHEDULE_IS_QUEUED;
 	if (m->count[SCHEDULE_DEFERRED] > 0)
 		return SCHEDULE_IS_DEFERRED;
-	return m->count[SCHEDULE_FAILED] > 0 ? SCHEDULE_IS_FAILED : SCHEDULE_IS_WAITING;
+	return SCHEDULE_IS_FAILED;
 }
 
 void plan_message_changed(struct schedule *s, struct message *m)
@@ -163,7 +163,6 @@ static void fill_part(struct schedule *s, struct message *m, struct part *p,
 {
 	uint64_t due = UINT64_MAX;
 
-	p->attempts = 1;
 	for (uint32_t i = 0; i < p->n; i++) {
 		uint32_t rcpt = plan_rcpt(m, p, i);
 		uint32_t tried = add->rcpt_attempts ? add->rcpt_attempts[rcpt] : add->attempts;
@@ -176,6 +175,7 @@ static void fill_part(struct schedule *s, struct message *m, struct part *p,
 		if (add->rcpt[rcpt] == SCHEDULE_DEFERRED && at < due)
 			due = at;
 	}
+	p->begun = p->ready > 0 && p->deferred > 0; /* in the midst of a round */
 	*ret_due = due;
 }
 
@@ -375,7 +375,7 @@ int schedule_retry(struct schedule *s, const struct id *id, uint64_t now_ms)
 			}
 		}
 		p->asleep = false;
-		p->attempts = (uint16_t)(p->attempts + (n > before && p->attempts < UINT16_MAX));
+		p->begun = p->begun && n == before;
 	}
 	replan(s, m, s->now);
 	return n;

@@ -32,6 +32,7 @@ struct account *plan_account(struct schedule *s, uint64_t id)
 		}
 		s->n_events++;
 		a->id = id;
+		a->pace.per_minute = id > 0 ? s->setup.account_per_minute : 0;
 		a->event = (struct event){ .kind = EVENT_ACCOUNT, .of = a };
 		list_init(&a->parked);
 		for (unsigned q = 0; q < QUEUES; q++)
@@ -43,15 +44,26 @@ struct account *plan_account(struct schedule *s, uint64_t id)
 	return a;
 }
 
-/* One with a pace is remembered without mail, for its pace. */
-void plan_account_drop(struct schedule *s, struct account *a)
+/* One with a pace of its own is remembered without mail; one with the setup's until it could send as if
+ * nothing had been before. */
+static void forget(struct schedule *s, struct account *a, uint64_t now)
 {
-	if (--a->refs > 0 || a->pace.per_minute > 0)
+	if (a->refs > 0 || a->own)
 		return;
+	if (a->pace.per_minute > 0 && a->pace.next_us > now * 1000) {
+		plan_event(s, &a->event, a->pace.next_us / 1000 + 1);
+		return;
+	}
 	heap_remove(&s->events, &a->event.node);
 	s->n_events--;
 	map_remove(&s->accounts, &a->node);
 	free(a);
+}
+
+void plan_account_drop(struct schedule *s, struct account *a)
+{
+	a->refs--;
+	forget(s, a, s->now);
 }
 
 void plan_accounts_done(struct schedule *s)
@@ -62,6 +74,17 @@ void plan_accounts_done(struct schedule *s)
 		free(container_of(node, struct account, node));
 }
 
+/* What went already counts: a new pace is none to begin anew with. */
+static void set_pace(struct schedule *s, struct account *a, unsigned per_minute, uint64_t now)
+{
+	if (a->pace.per_minute == per_minute)
+		return;
+	a->pace.per_minute = per_minute;
+	if (a->pace.next_us > now * 1000)
+		a->pace.next_us = now * 1000;
+	plan_account_wake(s, a, now);
+}
+
 int schedule_account_pace(struct schedule *s, uint64_t account, unsigned per_minute, uint64_t now_ms)
 {
 	uint64_t now = plan_now(s, now_ms);
@@ -69,11 +92,48 @@ int schedule_account_pace(struct schedule *s, uint64_t account, unsigned per_min
 
 	if (!a)
 		return -ENOMEM;
-	if (a->pace.per_minute != per_minute)
-		a->pace = (struct bucket){ .per_minute = per_minute };
-	plan_account_wake(s, a, now);
+	a->own = a->told = true;
+	set_pace(s, a, per_minute, now);
 	plan_account_drop(s, a);
 	return 0;
+}
+
+void schedule_paces_begin(struct schedule *s)
+{
+	struct map_node *node = NULL;
+
+	while ((node = map_next(&s->accounts, node)))
+		container_of(node, struct account, node)->told = false;
+}
+
+/* By the setup, all but those with one of their own. */
+void plan_accounts_configure(struct schedule *s, uint64_t now)
+{
+	struct map_node *node = s->accounts.bucket ? map_next(&s->accounts, NULL) : NULL, *next;
+
+	for (; node; node = next) {
+		struct account *a = container_of(node, struct account, node);
+
+		next = map_next(&s->accounts, node);
+		if (a->own)
+			continue;
+		a->refs++;
+		set_pace(s, a, a->id > 0 ? s->setup.account_per_minute : 0, now);
+		plan_account_drop(s, a);
+	}
+}
+
+void schedule_paces_end(struct schedule *s, uint64_t now_ms)
+{
+	uint64_t now = plan_now(s, now_ms);
+	struct map_node *node = NULL;
+
+	while ((node = map_next(&s->accounts, node))) {
+		struct account *a = container_of(node, struct account, node);
+
+		a->own = a->own && a->told;
+	}
+	plan_accounts_configure(s, now);
 }
 
 void plan_account_park(struct schedule *s, struct share *h, uint64_t at)
@@ -89,6 +149,10 @@ void plan_account_park(struct schedule *s, struct share *h, uint64_t at)
 void plan_account_wake(struct schedule *s, struct account *a, uint64_t now)
 {
 	heap_remove(&s->events, &a->event.node);
+	if (a->refs == 0) { /* it was only remembered */
+		forget(s, a, now);
+		return;
+	}
 	while (!list_empty(&a->parked)) {
 		struct share *h = container_of(a->parked.next, struct share, link);
 

@@ -239,8 +239,8 @@ void plan_part_pop(struct schedule *s, struct part *p, uint64_t now)
 		if (plan_states(m)[rcpt] != SCHEDULE_DEFERRED)
 			continue;
 		plan_turn_rcpt(m, p, rcpt, SCHEDULE_READY);
-		if (--turned == 0 && p->attempts < UINT16_MAX)
-			p->attempts++;
+		p->begun = false;
+		turned--;
 	}
 	p->asleep = false;
 	plan_part(s, m, p, UINT64_MAX, now);

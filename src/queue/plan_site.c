@@ -8,8 +8,6 @@
 #define LOSS_MAX_MS   (30 * UINT64_C(60000))
 #define SLOW_FIRST_MS 10000 /* when one lane is still too many */
 #define SLOW_MAX_MS   (5 * UINT64_C(60000))
-#define CALM_FIRST_MS 60000 /* when it wants nothing from us for a while */
-#define CALM_MAX_MS   (30 * UINT64_C(60000))
 #define CUT_MS	      5000 /* complaints of one moment count once */
 #define HANDS_FEW     2	   /* jobs in a lane's hands while there may be more lanes */
 
@@ -51,6 +49,7 @@ void plan_site_is(struct schedule *s, struct site *site, const struct schedule_s
 	site->per_connection = w->per_connection;
 	site->pace.per_minute = w->per_minute;
 	site->needs_25 = w->needs_25;
+	site->mailboxes = w->mailboxes;
 	site->pool = plan_pool(s, w->pool);
 }
 
@@ -66,6 +65,7 @@ void plan_site_free(struct schedule *s, struct site *site)
 	s->n_events--;
 	map_remove(&s->sites, &site->node);
 	free(site->said);
+	free(site->heard);
 	free(site);
 }
 
@@ -201,7 +201,7 @@ struct share *plan_site_share(struct schedule *s, struct site *site, unsigned ma
 	while ((mask & plan_site_mask(site)) != 0) {
 		enum fair_class c = turns_pick(&site->turns, mask & plan_site_mask(site));
 		struct share *h = container_of(site->round[c].next, struct share, link);
-		uint64_t at = bucket_at(&h->key.account->pace, now);
+		uint64_t at = site->mailboxes ? 0 : bucket_at(&h->key.account->pace, now);
 
 		if (at == 0)
 			return h;
@@ -212,7 +212,7 @@ struct share *plan_site_share(struct schedule *s, struct site *site, unsigned ma
 
 /* ---- how it goes ---- */
 
-/* With a tenth more or less, so that sites that failed together do not return together. */
+/* With up to a tenth more, so that sites that failed together do not return together. */
 static uint64_t growing(const struct schedule *s, const struct site *site, uint64_t first, uint64_t most,
 			unsigned times)
 {
@@ -222,7 +222,7 @@ static uint64_t growing(const struct schedule *s, const struct site *site, uint6
 	return ms + plan_hash(s, site->key, SCHEDULE_KEY, times) % (ms / 10 + 1);
 }
 
-void plan_site_well(struct schedule *s, struct site *site, uint64_t now)
+void plan_site_well(struct site *site, uint64_t now)
 {
 	if (site->losses > 0) {
 		site->losses = 0;
@@ -238,12 +238,15 @@ void plan_site_well(struct schedule *s, struct site *site, uint64_t now)
 		return;
 	site->allowed++;
 	site->grown = 0;
-	(void)s;
 }
 
 void plan_site_lost(struct schedule *s, struct site *site, uint64_t now)
 {
-	site->until = now + growing(s, site, LOSS_FIRST_MS, LOSS_MAX_MS, site->losses);
+	uint64_t until;
+
+	until = now + growing(s, site, LOSS_FIRST_MS, LOSS_MAX_MS, site->losses);
+	if (site->until < until) /* else it is paused */
+		site->until = until;
 	site->losses++;
 	site->cut = now;
 	site->allowed = 1;
@@ -267,15 +270,27 @@ void plan_site_slow(struct schedule *s, struct site *site, uint64_t now)
 	plan_site_place(s, site, now);
 }
 
-void plan_site_pause(struct schedule *s, struct site *site, uint64_t now)
+/* With up to a tenth more, so that sites do not return together. */
+void plan_site_pause(struct schedule *s, struct site *site, uint64_t ms, uint64_t now)
 {
-	if (site->until > now)
-		return;
-	site->cut = now;
+	uint64_t until = now + ms + plan_hash(s, site->key, SCHEDULE_KEY, now) % (ms / 10 + 1);
+
+	/* Complaints of one moment count once, but the longest pause of them holds. */
+	if (site->until <= now)
+		site->allowed = site->allowed > 1 ? site->allowed / 2 : 1;
 	site->steep = false;
-	site->allowed = site->allowed > 1 ? site->allowed / 2 : 1;
-	site->until = now + growing(s, site, CALM_FIRST_MS, CALM_MAX_MS, site->pauses++);
+	if (site->until < now + ms)
+		site->until = until;
 	plan_site_place(s, site, now);
+}
+
+void schedule_pause(struct schedule *s, uint64_t lane, uint64_t ms, uint64_t now_ms)
+{
+	uint64_t now = plan_now(s, now_ms);
+	struct lane *l = slots_get(&s->lanes, lane);
+
+	if (l && ms > 0)
+		plan_site_pause(s, l->site, ms, now);
 }
 
 void plan_site_forgive(struct schedule *s, struct site *site, uint64_t now)
@@ -285,10 +300,17 @@ void plan_site_forgive(struct schedule *s, struct site *site, uint64_t now)
 	plan_block_doubt(s, site, now);
 }
 
+void plan_site_said(struct site *site, struct slice status, struct slice text)
+{
+	plan_said(&site->said, status, text);
+	free(site->heard);
+	site->heard = NULL;
+}
+
 void schedule_heard(struct schedule *s, uint64_t lane, struct slice status, struct slice text)
 {
 	struct lane *l = slots_get(&s->lanes, lane);
 
 	if (l)
-		plan_said(&l->site->said, status, text);
+		plan_said(&l->site->heard, status, text);
 }

@@ -49,33 +49,50 @@ static void drop_old(struct port25 *p, uint64_t now_ms)
 	p->n = n;
 }
 
+/* Of a known network it is noted when it last did; of others the one that is longest ago goes. */
+static void note(struct port25 *p, const struct ip *ip, uint64_t now_ms)
+{
+	struct port25_seen seen = { network_of(ip), now_ms, is_private(ip) };
+	unsigned i = 0;
+
+	while (i < p->n && !ip_eq(&p->seen[i].net, &seen.net))
+		i++;
+	if (i == PORT25_NETWORKS)
+		i = 0;
+	if (i < p->n) {
+		memmove(&p->seen[i], &p->seen[i + 1], (p->n - i - 1) * sizeof(p->seen[0]));
+		p->n--;
+	}
+	p->seen[p->n++] = seen;
+}
+
 bool port25_timed_out(struct port25 *p, const struct ip *ip, uint64_t now_ms)
 {
-	struct ip net = network_of(ip);
-
 	if (says_nothing(ip) || p->blocked)
 		return false;
 	drop_old(p, now_ms);
-	for (unsigned i = 0; i < p->n; i++)
-		if (ip_eq(&p->seen[i].net, &net)) {
-			p->seen[i].at_ms = now_ms;
-			return false;
-		}
-	p->seen[p->n++] = (struct port25_seen){ net, now_ms, is_private(ip) };
-	if (p->n < PORT25_NETWORKS)
+	note(p, ip, now_ms);
+	if (p->n < PORT25_NETWORKS || (p->worked_ms > 0 && now_ms < p->worked_ms + PORT25_QUIET_MS))
 		return false;
 	p->blocked = true;
 	p->since_ms = now_ms;
 	return true;
 }
 
-bool port25_connected(struct port25 *p, const struct ip *ip)
+void port25_worked(struct port25 *p, const struct ip *ip, uint64_t now_ms)
+{
+	if (!says_nothing(ip) && !is_private(ip))
+		p->worked_ms = now_ms;
+}
+
+bool port25_connected(struct port25 *p, const struct ip *ip, uint64_t now_ms)
 {
 	bool all = !is_private(ip);
 	unsigned n = 0;
 
 	if (says_nothing(ip))
 		return false;
+	port25_worked(p, ip, now_ms);
 	for (unsigned i = 0; i < p->n; i++)
 		if (!all && !p->seen[i].private)
 			p->seen[n++] = p->seen[i];
@@ -93,4 +110,6 @@ void port25_shift(struct port25 *p, int64_t by_ms)
 	for (unsigned i = 0; i < p->n; i++)
 		p->seen[i].at_ms += (uint64_t)by_ms;
 	p->since_ms += (uint64_t)by_ms;
+	if (p->worked_ms > 0)
+		p->worked_ms += (uint64_t)by_ms;
 }

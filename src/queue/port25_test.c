@@ -19,14 +19,24 @@ static struct ip at(const char *text)
 	return ip;
 }
 
-/* What is seen, a minute apart: "-" time-out, "+" connected; whether it counts as blocked at the end. */
+/* What is seen, a minute apart: "-" time-out, "+" connected, "=" of use still; whether it counts as blocked
+ * at the end. */
 static const struct {
 	const char *what, *seen;
 	bool blocked;
 } rows[] = {
 	{ "three networks", "-192.0.2.1 -198.51.100.1 -203.0.113.1", true },
 	{ "two networks", "-192.0.2.1 -198.51.100.1 -198.51.100.2 -192.0.3.9", false },
-	{ "one connected before", "+192.0.2.1 -192.0.2.1 -198.51.100.1 -203.0.113.1", true },
+	{ "one connected lately", "+192.0.2.1 -192.0.2.1 -198.51.100.1 -203.0.113.1", false },
+	{ "but not for a while",
+	  "+192.0.2.1 -192.0.2.1 -198.51.100.1 -203.0.113.1 -192.0.2.1 -198.51.100.1 -203.0.113.1 -192.0.2.1 "
+	  "-198.51.100.1 -203.0.113.1 -192.0.2.1",
+	  true },
+	{ "a server here and there is away, and mail flows all the same",
+	  "-192.0.2.1 -198.51.100.1 =100.0.0.1 -203.0.113.1 -192.88.0.1 -198.18.0.1 =100.0.0.1 -198.51.100.1",
+	  false },
+	{ "what works within the house says nothing of outside",
+	  "-192.0.2.1 -198.51.100.1 =10.0.0.1 -203.0.113.1", true },
 	{ "one connected in between", "-192.0.2.1 -198.51.100.1 +192.0.2.7 -203.0.113.1", false },
 	{ "one connected behind", "-192.0.2.1 -198.51.100.1 -203.0.113.1 +192.0.2.7", false },
 	{ "IPv6", "-2001:db8::1 -2001:db9::1 -2001:dba::1", true },
@@ -52,9 +62,15 @@ static void test_rows(void **state)
 		snprintf(text, sizeof(text), "%s", rows[i].seen);
 		while ((word = strsep(&rest, " "))) {
 			struct ip ip = at(word + 1);
-			bool was = p.blocked, changed;
+			bool was = p.blocked, changed = false;
 
-			changed = *word == '-' ? port25_timed_out(&p, &ip, now) : port25_connected(&p, &ip);
+			if (*word == '=') {
+				port25_worked(&p, &ip, now);
+				now += MINUTE;
+				continue;
+			}
+			changed = *word == '-' ? port25_timed_out(&p, &ip, now)
+					       : port25_connected(&p, &ip, now);
 			assert_int_equal(changed, was != p.blocked);
 			now += MINUTE;
 		}
@@ -84,8 +100,8 @@ static void test_restored(void **state)
 	(void)state;
 	port25_restore(&p, NOW - 1000);
 	assert_false(port25_timed_out(&p, &outside, NOW)); /* it is said already */
-	assert_false(port25_connected(&p, &inside));
-	assert_true(port25_connected(&p, &outside));
+	assert_false(port25_connected(&p, &inside, NOW));
+	assert_true(port25_connected(&p, &outside, NOW));
 }
 
 int main(void)

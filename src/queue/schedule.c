@@ -15,7 +15,7 @@ const char *schedule_state_name(enum schedule_state state)
 	static const char *const names[SCHEDULE_STATES] = {
 		[SCHEDULE_IS_ACTIVE] = "active", [SCHEDULE_IS_HELD] = "held",
 		[SCHEDULE_IS_QUEUED] = "queued", [SCHEDULE_IS_DEFERRED] = "deferred",
-		[SCHEDULE_IS_FAILED] = "failed", [SCHEDULE_IS_WAITING] = "waiting",
+		[SCHEDULE_IS_FAILED] = "failed",
 	};
 
 	return state < SCHEDULE_STATES ? names[state] : "unknown";
@@ -35,6 +35,8 @@ static uint64_t or_default(uint64_t v, uint64_t otherwise)
 
 void schedule_configure(struct schedule *s, const struct schedule_setup *setup)
 {
+	bool paced = s->setup.account_per_minute != setup->account_per_minute;
+
 	s->setup = (struct schedule_setup){
 		.life_ms = or_default(setup->life_ms, SCHEDULE_LIFE_MS),
 		.seed = setup->seed,
@@ -45,7 +47,10 @@ void schedule_configure(struct schedule *s, const struct schedule_setup *setup)
 		.resolve_age_ms = or_default(setup->resolve_age_ms, 120000),
 		.open_age_ms = or_default(setup->open_age_ms, 600000),
 		.job_age_ms = or_default(setup->job_age_ms, UINT64_C(2) * 3600 * 1000),
+		.account_per_minute = setup->account_per_minute,
 	};
+	if (paced)
+		plan_accounts_configure(s, s->now);
 }
 
 static int make_maps(struct schedule *s)
@@ -79,7 +84,7 @@ static void make_lists(struct schedule *s)
 /* Mailboxes: a site that was always there. */
 static int make_local(struct schedule *s)
 {
-	struct schedule_site local = { .name = SLICE_LIT("local"), .pool = SCHEDULE_NONE };
+	struct schedule_site local = { .name = SLICE_LIT("local"), .mailboxes = true, .pool = SCHEDULE_NONE };
 	struct destination *d;
 
 	s->local = plan_site_new(s, &local);
@@ -154,6 +159,7 @@ static void free_all(struct schedule *s)
 		struct site *site = container_of(node, struct site, node);
 
 		free(site->said);
+		free(site->heard);
 		free(site);
 	}
 }
@@ -376,33 +382,4 @@ void schedule_count(const struct schedule *s, struct schedule_counters *ret)
 					   .destinations = s->destinations.n,
 					   .sites = s->sites.n };
 	memcpy(ret->by_state, s->by_state, sizeof(ret->by_state));
-}
-
-/* ---- mailboxes only ---- */
-
-void schedule_open(struct schedule *s, bool open)
-{
-	if (open) {
-		schedule_carrier(s, SCHEDULE_CARRIER_LOCAL, true, plan_out(s, s->now));
-		if (s->attached == 0)
-			s->attached = schedule_lane_attach(s, SCHEDULE_CARRIER_LOCAL, s->jobs_max,
-							   plan_out(s, s->now));
-	} else {
-		schedule_carrier(s, SCHEDULE_CARRIER_LOCAL, false, plan_out(s, s->now));
-	}
-}
-
-bool schedule_next(struct schedule *s, uint64_t now_ms, struct schedule_job *ret)
-{
-	struct schedule_doom why;
-
-	return schedule_next_job(s, now_ms, ret) ||
-	       (s->attached && schedule_next_doomed(s, now_ms, ret, &why));
-}
-
-bool schedule_next_expired(struct schedule *s, uint64_t now_ms, struct schedule_job *ret)
-{
-	struct schedule_doom why;
-
-	return schedule_next_doomed(s, now_ms, ret, &why);
 }

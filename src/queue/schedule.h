@@ -35,7 +35,6 @@ enum schedule_rcpt {
 	SCHEDULE_READY,	   /* to be handed out when its part is due */
 	SCHEDULE_ACTIVE,   /* in a job */
 	SCHEDULE_DEFERRED, /* tried, and to be tried again */
-	SCHEDULE_WAITING,  /* there is no way to hand it out */
 	SCHEDULE_FAILED,   /* for good; kept */
 	SCHEDULE_DONE,
 	SCHEDULE_RCPTS, /* one past the last */
@@ -48,7 +47,6 @@ enum schedule_state {
 	SCHEDULE_IS_QUEUED,   /* a recipient is ready */
 	SCHEDULE_IS_DEFERRED, /* a recipient is deferred */
 	SCHEDULE_IS_FAILED,
-	SCHEDULE_IS_WAITING,
 	SCHEDULE_STATES, /* one past the last */
 };
 const char *schedule_state_name(enum schedule_state state); /* "active", "held" ... */
@@ -59,12 +57,13 @@ void schedule_free(struct schedule *s);			    /* NULL is fine */
 
 /* Each 0: as it is by default. */
 struct schedule_setup {
-	uint64_t life_ms;      /* of a message */
-	uint64_t seed;	       /* of the jitter: the same gives the same plan */
-	unsigned lanes_max;    /* at once, over all sites (without attached ones); 500 */
-	unsigned opening_max;  /* lanes of them that are being opened; 100 */
-	unsigned resolves_max; /* questions that are open; 200 */
-	uint64_t idle_ms;      /* then a lane without a job is closed; 20 s */
+	uint64_t life_ms;	     /* of a message */
+	uint64_t seed;		     /* of the jitter: the same gives the same plan */
+	unsigned lanes_max;	     /* at once, over all sites (without attached ones); 500 */
+	unsigned opening_max;	     /* lanes of them that are being opened; 100 */
+	unsigned resolves_max;	     /* questions that are open; 200 */
+	uint64_t idle_ms;	     /* then a lane without a job is closed; 20 s */
+	unsigned account_per_minute; /* messages, of accounts without a pace of their own; no limit */
 	/* Ages at which schedule_next_overdue() names it: 2 min, 10 min, 2 h. */
 	uint64_t resolve_age_ms, open_age_ms, job_age_ms;
 };
@@ -93,7 +92,6 @@ struct schedule_message {
 	uint64_t due_ms;     /* of its deferred recipients */
 	uint32_t attempts;   /* made so far */
 	bool held;
-	bool restart; /* of a start: what is ready was ready before, and is not new */
 	enum schedule_class class;
 	uint64_t account;    /* that fairness and pace count by */
 	const uint8_t *rcpt; /* enum schedule_rcpt, ACTIVE not among them */
@@ -141,6 +139,7 @@ struct schedule_site {
 	unsigned per_minute;	 /* messages; 0: no limit */
 	unsigned per_connection; /* messages over one lane; 0: no limit */
 	bool needs_25;		 /* is reached on port 25 or not at all */
+	bool mailboxes;		 /* ours: no account's messages a minute are counted there */
 	uint32_t pool;		 /* of sources, by schedule_pool(); SCHEDULE_NONE: whatever the host takes */
 };
 /* It leads there, for that long. */
@@ -168,8 +167,13 @@ struct schedule_source {
  * SCHEDULE_NONE: out of memory. */
 uint32_t schedule_pool(struct schedule *s, struct slice name, const struct schedule_source *source, size_t n,
 		       uint64_t now_ms);
-/* Messages a minute of an account, while it has mail here; 0: no limit. 0 or -ENOMEM. */
+/* Messages a minute of an account, to all sites that count them (schedule_site.mailboxes); 0: no limit. 0 or
+ * -ENOMEM. */
 int schedule_account_pace(struct schedule *s, uint64_t account, unsigned per_minute, uint64_t now_ms);
+/* All that have one of their own are told anew: between the two by schedule_account_pace(); who is not has
+ * the setup's again. */
+void schedule_paces_begin(struct schedule *s);
+void schedule_paces_end(struct schedule *s, uint64_t now_ms);
 
 /* ---- lanes ---- */
 
@@ -190,8 +194,8 @@ bool schedule_next_lane(struct schedule *s, uint64_t now_ms, struct schedule_lan
 /* Which process was told to open it. */
 void schedule_lane_opened(struct schedule *s, uint64_t lane, unsigned carrier);
 /* It takes jobs now.  rcpt_max, mail_max: of the peer's LIMITS; 0: none said. */
-void schedule_lane_ready(struct schedule *s, uint64_t lane, unsigned port, unsigned rcpt_max,
-			 unsigned mail_max, uint64_t now_ms);
+void schedule_lane_ready(struct schedule *s, uint64_t lane, unsigned rcpt_max, unsigned mail_max,
+			 uint64_t now_ms);
 
 /* How a lane ended. */
 enum schedule_lane_end {
@@ -199,13 +203,13 @@ enum schedule_lane_end {
 	SCHEDULE_LANE_GONE,	   /* its process went, or could not open any: not the site's fault */
 	SCHEDULE_LANE_MOVED,	   /* the destination leads elsewhere by now */
 	SCHEDULE_LANE_UNREACHABLE, /* refused, no way, reset, or refused to talk: 1 s to 30 min, one probe */
-	SCHEDULE_LANE_TIMED_OUT,   /* the same, and if it was port 25, perhaps our network blocks it */
+	SCHEDULE_LANE_TIMED_OUT,   /* the same; not its fault where our network blocks port 25 */
 	SCHEDULE_LANE_BUSY,	   /* too many connections: fewer, and delayed if there is no other */
 	SCHEDULE_LANE_BROKEN,	   /* in the midst: delayed if it never got a job done */
 };
 /* What is still in its hands is ready again; it was not tried. */
-void schedule_lane_closed(struct schedule *s, uint64_t lane, enum schedule_lane_end end, unsigned port,
-			  struct slice status, struct slice text, uint64_t now_ms);
+void schedule_lane_closed(struct schedule *s, uint64_t lane, enum schedule_lane_end end, struct slice status,
+			  struct slice text, uint64_t now_ms);
 /* One to be closed: idle, one too many, or used up.  It gets no job any more. */
 bool schedule_next_close(struct schedule *s, uint64_t now_ms, uint64_t *ret_lane);
 /* A lane that is there without being opened: mailboxes (SCHEDULE_LOCAL).  0: out of memory. */
@@ -245,7 +249,8 @@ enum schedule_result {
 	SCHEDULE_SAID_DEFERRED,
 	SCHEDULE_SAID_FAILED,
 	SCHEDULE_SAID_SLOW,  /* deferred, and fewer lanes to this site */
-	SCHEDULE_SAID_PAUSE, /* deferred, and nothing to this site for a while */
+	SCHEDULE_SAID_PAUSE, /* deferred, and nothing to this site for a while: schedule_pause() says how long
+			      */
 };
 
 struct schedule_answer {
@@ -259,7 +264,10 @@ struct schedule_answer {
  * an older one); nothing changed. */
 bool schedule_answer(struct schedule *s, uint64_t job, uint32_t recipient, enum schedule_result said,
 		     uint64_t now_ms, struct schedule_answer *ret);
-/* What a site last said, for the listing and for what expires. */
+/* The site of that lane wants nothing from us for so long; what it says of recipients meanwhile does not make
+ * it longer, another pause may.  Before the answer, or the end of the lane, that says so. */
+void schedule_pause(struct schedule *s, uint64_t lane, uint64_t ms, uint64_t now_ms);
+/* What a site last said of a recipient or to a connection, for the listing. */
 void schedule_heard(struct schedule *s, uint64_t lane, struct slice status, struct slice text);
 
 /* When a part is tried again after that many attempts, without jitter; UINT32_MAX: the longest. */
@@ -307,26 +315,27 @@ struct schedule_rcpt_view {
 	/* Its site or destination is waited for: until when, and why. 0: it is not. */
 	uint64_t waits_until_ms;
 	struct slice status, text;
-	bool blocked; /* waits because this network blocks port 25 */
-	bool trouble; /* what was tried last failed, and status and text say how */
+	struct slice heard; /* by the site; perhaps of another recipient, so not for senders */
+	bool blocked;	    /* waits because this network blocks port 25 */
+	bool trouble;	    /* what was tried last failed, and status and text say how */
 };
 bool schedule_look_route(const struct schedule *s, const struct id *id, uint32_t recipient,
 			 struct schedule_rcpt_view *ret);
 
 struct schedule_counters {
 	uint64_t messages, by_state[SCHEDULE_STATES], jobs;
-	uint64_t lanes, opening, resolving, destinations, sites, sites_delayed;
+	uint64_t lanes, opening, resolving, destinations, sites;
 };
 void schedule_count(const struct schedule *s, struct schedule_counters *ret);
 
-/* This network blocks port 25: connections to it time out at several sites, and none succeeds. */
+/* This network blocks port 25. */
 struct schedule_block {
 	bool blocked;
 	uint64_t since_ms, probe_ms; /* when the next probe goes out */
 	uint64_t sites;		     /* held back behind it */
 };
 void schedule_blocked(const struct schedule *s, struct schedule_block *ret);
-/* As known from outside: tried at start, or another setting. */
+/* It does, or does no more, as the caller has noticed (queue/port25.h). */
 void schedule_block(struct schedule *s, bool blocked, uint64_t now_ms);
 
 enum schedule_age { /* younger than 5 min, 30 min, 4 h, 1 day, 3 days; older */
@@ -352,12 +361,5 @@ bool schedule_next_site(const struct schedule *s, uint64_t *cursor, uint64_t now
  * is known of it. */
 bool schedule_look_destination(const struct schedule *s, struct slice text, uint64_t now_ms,
 			       struct schedule_site_view *ret);
-
-/* ---- mailboxes only, as before: for the callers that know no sites yet ---- */
-
-/* Whether anything for mailboxes may be handed out now: closed at first. */
-void schedule_open(struct schedule *s, bool open);
-bool schedule_next(struct schedule *s, uint64_t now_ms, struct schedule_job *ret);
-bool schedule_next_expired(struct schedule *s, uint64_t now_ms, struct schedule_job *ret);
 
 #endif

@@ -415,7 +415,7 @@ static void closed(struct world *w, struct lane *l, unsigned arg)
 	for (unsigned i = 0; i < JOBS; i++)
 		if (w->job[i].under_way && w->job[i].lane == l)
 			reopen(w, &w->job[i]);
-	schedule_lane_closed(w->s, l->number, w->kind ? SCHEDULE_LANE_CLOSED : ends[arg % 8], 25,
+	schedule_lane_closed(w->s, l->number, w->kind ? SCHEDULE_LANE_CLOSED : ends[arg % 8],
 			     SLICE_LIT("4.4.1"), SLICE_LIT("words"), w->now);
 	if (l->number == w->local)
 		w->local = 0;
@@ -426,8 +426,12 @@ static void lane_event(struct world *w, struct lane *l, unsigned arg)
 {
 	if (l->number == 0 || (w->kind && l->site == SITES))
 		return;
+	if (!w->kind && arg % 16 == 7) {
+		schedule_pause(w->s, l->number, arg * UINT64_C(100), w->now);
+		schedule_heard(w->s, l->number, SLICE_LIT("4.7.1"), SLICE_LIT("not so fast"));
+	}
 	if (!l->ready && !l->closing && !l->retired && (w->kind || arg & 1)) {
-		schedule_lane_ready(w->s, l->number, 25, w->kind ? 0 : arg >> 6, 0, w->now);
+		schedule_lane_ready(w->s, l->number, w->kind ? 0 : arg >> 6, 0, w->now);
 		l->ready = true;
 	} else if (l->closing || !w->kind) {
 		closed(w, l, arg >> 1);

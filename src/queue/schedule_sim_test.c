@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "queue/ages.h"
+#include "queue/port25.h"
 #include "queue/schedule.h"
 
 #define T0	UINT64_C(1800000000000)
@@ -34,6 +35,7 @@ struct flight { /* a lane being opened, or a job */
 
 struct world {
 	struct schedule *s;
+	struct port25 port25; /* as the queue's driver has it */
 	uint64_t now;
 	enum how how[SITES];
 	struct schedule_site site;
@@ -147,6 +149,15 @@ static void open_lane(struct world *w, const struct schedule_lane *l)
 	fly(w, l->number, site, w->how[site] == BLOCKED ? 30 * SECOND : w->how[site] == AWAY ? 10 : 50);
 }
 
+/* A connection to port 25 of that site stood, or timed out: each is in a network of its own. */
+static void port_25(struct world *w, unsigned site, bool works)
+{
+	struct ip ip = { .family = 4, .byte = { 198, (uint8_t)site, 0, 1 } };
+
+	if (works ? port25_connected(&w->port25, &ip, w->now) : port25_timed_out(&w->port25, &ip, w->now))
+		schedule_block(w->s, !works, w->now);
+}
+
 static void lane_ends(struct world *w, uint64_t lane, enum schedule_lane_end end)
 {
 	for (unsigned i = 0; i < LANES; i++)
@@ -155,7 +166,7 @@ static void lane_ends(struct world *w, uint64_t lane, enum schedule_lane_end end
 			w->lane[i].lane = 0;
 		}
 	w->closed++;
-	schedule_lane_closed(w->s, lane, end, 25, SLICE_LIT("4.4.1"), SLICE_LIT("words"), w->now);
+	schedule_lane_closed(w->s, lane, end, SLICE_LIT("4.4.1"), SLICE_LIT("words"), w->now);
 }
 
 static void resolve(struct world *w, const struct schedule_question *q)
@@ -216,11 +227,13 @@ static void land(struct world *w, const struct flight *f)
 	struct schedule_answer a;
 
 	if (f->job == 0) {
+		if (how != AWAY)
+			port_25(w, f->site, how != BLOCKED);
 		if (how == AWAY || how == BLOCKED)
 			lane_ends(w, f->lane,
 				  how == AWAY ? SCHEDULE_LANE_UNREACHABLE : SCHEDULE_LANE_TIMED_OUT);
 		else
-			schedule_lane_ready(w->s, f->lane, 25, 0, 0, w->now);
+			schedule_lane_ready(w->s, f->lane, 0, 0, w->now);
 		return;
 	}
 	for (unsigned i = 0; i < f->n; i++) {
@@ -366,6 +379,72 @@ static void test_pace_of_site_and_account(void **state)
 	teardown(&w);
 }
 
+/* All accounts alike, but for those with a pace of their own, until they have none any more. */
+static void test_pace_by_the_setup(void **state)
+{
+	struct schedule_setup paced = { .account_per_minute = 60 };
+	struct world w;
+
+	(void)state;
+	setup(&w);
+	schedule_configure(w.s, &paced);
+	assert_int_equal(schedule_account_pace(w.s, 2, 600, w.now), 0);
+	assert_int_equal(schedule_account_pace(w.s, 3, 0, w.now), 0);
+	for (unsigned i = 0; i < 4; i++)
+		add(&w, 3000, i, i, SCHEDULE_NORMAL); /* the first is nobody's */
+	run(&w, T0 + 4 * MINUTE, UINT64_MAX);
+	assert_int_equal(w.by_client[0], 3000);
+	assert_in_range(w.by_client[1], 235, 242);
+	assert_in_range(w.by_client[2], 2380, 2420);
+	assert_int_equal(w.by_client[3], 3000);
+	schedule_paces_begin(w.s);
+	assert_int_equal(schedule_account_pace(w.s, 3, 0, w.now), 0);
+	schedule_paces_end(w.s, w.now);
+	run(&w, T0 + 6 * MINUTE, UINT64_MAX);
+	assert_in_range(w.by_client[1], 352, 363);
+	assert_in_range(w.by_client[2], 2495, 2545);
+	paced.account_per_minute = 0;
+	schedule_configure(w.s, &paced);
+	run(&w, T0 + 30 * MINUTE, UINT64_MAX);
+	assert_int_equal(w.done, 12000);
+	teardown(&w);
+}
+
+/* Mail that comes one by one finds no full bucket each time, and what is over is forgotten. */
+static void test_pace_is_remembered_without_mail(void **state)
+{
+	struct schedule_setup paced = { .account_per_minute = 6 };
+	struct world w;
+
+	(void)state;
+	setup(&w);
+	schedule_configure(w.s, &paced);
+	for (unsigned i = 0; i < 120; i++) {
+		add(&w, 1, 1, 1, SCHEDULE_NORMAL);
+		run(&w, T0 + (i + 1) * SECOND, UINT64_MAX);
+	}
+	assert_in_range(w.done, 12, 14);
+	run(&w, T0 + HOUR, UINT64_MAX);
+	assert_int_equal(w.done, 120);
+	teardown(&w);
+}
+
+/* What goes to mailboxes of ours is not counted. */
+static void test_no_pace_to_mailboxes(void **state)
+{
+	struct schedule_setup paced = { .account_per_minute = 60 };
+	struct world w;
+
+	(void)state;
+	setup(&w);
+	schedule_configure(w.s, &paced);
+	w.site.mailboxes = true;
+	add(&w, 1000, 1, 1, SCHEDULE_NORMAL);
+	run(&w, T0 + 5 * MINUTE, UINT64_MAX);
+	assert_int_equal(w.done, 1000);
+	teardown(&w);
+}
+
 static void test_warming_up(void **state)
 {
 	const struct schedule_source source[] = {
@@ -464,7 +543,7 @@ static void test_site_away(void **state)
 	assert_int_equal(w.attempts, 0);
 	id = id_of(7, 1, SCHEDULE_NORMAL);
 	assert_true(schedule_look(w.s, &id, &v));
-	assert_int_equal(v.attempts, 1);
+	assert_int_equal(v.attempts, 0);
 	assert_int_equal(v.state, SCHEDULE_IS_QUEUED);
 	w.how[1] = WELL;
 	w.most_lanes = 0;
@@ -473,6 +552,59 @@ static void test_site_away(void **state)
 	assert_in_range(w.most_lanes, 1, 2); /* a single probe, and more only when it went well */
 	run(&w, w.now + 10 * MINUTE, UINT64_MAX);
 	assert_int_equal(w.done, 5000);
+	teardown(&w);
+}
+
+/* A site that wants nothing for a while gets nothing for that long, its lanes idle out, and another complaint
+ * of the same moment makes it no longer than it says. */
+static void test_pause(void **state)
+{
+	struct schedule_site_view v;
+	uint64_t cursor = 0, begun;
+	struct world w;
+
+	(void)state;
+	setup(&w);
+	add(&w, 400, 1, 1, SCHEDULE_NORMAL);
+	run(&w, T0 + DAY, 50);
+	begun = w.now;
+	schedule_heard(w.s, w.lane[0].lane, SLICE_LIT("4.7.1"), SLICE_LIT("not before tea"));
+	schedule_pause(w.s, w.lane[0].lane, HOUR, w.now);
+	schedule_pause(w.s, w.lane[0].lane, 30 * MINUTE, w.now);
+	schedule_pause(w.s, w.lane[0].lane, 0, w.now);
+	run(&w, w.now + SECOND, UINT64_MAX); /* what was under way */
+	assert_in_range(w.done, 50, 70);
+	while (schedule_next_site(w.s, &cursor, w.now, &v) && !slice_eq(v.name, SLICE_LIT("mx1")))
+		;
+	assert_true(slice_eq(v.text, SLICE_LIT("not before tea")));
+	assert_in_range(v.until_ms, begun + HOUR, begun + HOUR + HOUR / 10);
+	run(&w, begun + HOUR - 1, UINT64_MAX);
+	assert_in_range(w.done, 50, 70);
+	assert_int_equal(w.lanes_at[1], 0);
+	run(&w, begun + HOUR + HOUR / 10 + MINUTE, UINT64_MAX);
+	assert_int_equal(w.done, 400);
+	teardown(&w);
+}
+
+/* A lane that ends with such a complaint: the pause holds, and then one lane at a time until it works. */
+static void test_pause_and_loss(void **state)
+{
+	struct world w;
+
+	(void)state;
+	setup(&w);
+	w.how[1] = AWAY;
+	add(&w, 100, 1, 1, SCHEDULE_NORMAL);
+	work(&w);
+	assert_int_equal(w.opened, 4);
+	schedule_pause(w.s, w.flight[0].lane, 20 * MINUTE, w.now);
+	run(&w, T0 + 20 * MINUTE - 1, UINT64_MAX);
+	assert_int_equal(w.opened, 4);
+	w.how[1] = WELL;
+	w.most_lanes = 0;
+	run(&w, T0 + DAY, 1);
+	assert_in_range(w.now, T0 + 20 * MINUTE, T0 + 23 * MINUTE);
+	assert_in_range(w.most_lanes, 1, 2);
 	teardown(&w);
 }
 
@@ -724,10 +856,15 @@ int main(void)
 		cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_lanes_kept_for_the_urgent),
 		cmocka_unit_test(test_pace_of_site_and_account),
+		cmocka_unit_test(test_pace_by_the_setup),
+		cmocka_unit_test(test_pace_is_remembered_without_mail),
+		cmocka_unit_test(test_no_pace_to_mailboxes),
 		cmocka_unit_test(test_warming_up),
 		cmocka_unit_test(test_sources_by_weight),
 		cmocka_unit_test(test_as_many_lanes_as_it_can_bear),
 		cmocka_unit_test(test_site_away),
+		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_pause_and_loss),
 		cmocka_unit_test(test_expires_behind_a_site),
 		cmocka_unit_test(test_no_herd_after_a_start),
 		cmocka_unit_test(test_port_25_blocked),

@@ -20,13 +20,32 @@ static struct id id_of(unsigned n)
 	return id_next(&src, 0);
 }
 
+/* Mailboxes take jobs, or do not. */
+static void set_local(struct schedule *s, bool takes)
+{
+	schedule_carrier(s, SCHEDULE_CARRIER_LOCAL, takes, T0);
+}
+
 static struct schedule *make(unsigned jobs)
 {
 	struct schedule *s;
 
 	assert_int_equal(schedule_new(jobs, &s), 0);
-	schedule_open(s, true);
+	set_local(s, true);
+	assert_true(schedule_lane_attach(s, SCHEDULE_CARRIER_LOCAL, jobs, T0) != 0);
 	return s;
+}
+
+static bool next_doomed(struct schedule *s, uint64_t now, struct schedule_job *ret)
+{
+	struct schedule_doom why;
+
+	return schedule_next_doomed(s, now, ret, &why);
+}
+
+static bool next(struct schedule *s, uint64_t now, struct schedule_job *ret)
+{
+	return schedule_next_job(s, now, ret) || next_doomed(s, now, ret);
 }
 
 static struct id add(struct schedule *s, unsigned n, const uint8_t *rcpt, uint32_t recipients, uint64_t now)
@@ -57,13 +76,13 @@ static void test_delivered(void **state)
 
 	(void)state;
 	assert_int_equal(schedule_wait_ms(s, T0), 0);
-	assert_true(schedule_next(s, T0, &j));
+	assert_true(next(s, T0, &j));
 	assert_string_equal(j.id.text, id.text);
 	assert_int_equal(j.n, 1);
 	assert_int_equal(j.attempt, 1);
 	assert_true(schedule_look(s, &id, &v));
 	assert_int_equal(v.state, SCHEDULE_IS_ACTIVE);
-	assert_false(schedule_next(s, T0, &j)); /* never twice */
+	assert_false(next(s, T0, &j)); /* never twice */
 	assert_false(schedule_answer(s, j.number, 1, SCHEDULE_SAID_DELIVERED, T0, &a));
 	assert_false(schedule_answer(s, j.number + 1, 0, SCHEDULE_SAID_DELIVERED, T0, &a));
 	assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, T0, &a));
@@ -84,14 +103,14 @@ static void test_earliest_first_and_jobs_bounded(void **state)
 	add(s, 1, one, 1, T0);
 	add(s, 2, one, 1, T0 + 1);
 	add(s, 3, one, 1, T0 + 2);
-	assert_true(schedule_next(s, T0 + 5, &j[0]));
-	assert_true(schedule_next(s, T0 + 5, &j[1]));
+	assert_true(next(s, T0 + 5, &j[0]));
+	assert_true(next(s, T0 + 5, &j[1]));
 	assert_string_equal(j[0].id.text, id_of(1).text);
 	assert_string_equal(j[1].id.text, id_of(2).text);
-	assert_false(schedule_next(s, T0 + 5, &j[2]));
+	assert_false(next(s, T0 + 5, &j[2]));
 	assert_true(schedule_wait_ms(s, T0 + 5) > HOUR); /* until a job ends */
 	assert_true(schedule_answer(s, j[0].number, 0, SCHEDULE_SAID_DELIVERED, T0 + 6, &a));
-	assert_true(schedule_next(s, T0 + 6, &j[2]));
+	assert_true(next(s, T0 + 6, &j[2]));
 	schedule_free(s);
 }
 
@@ -109,7 +128,7 @@ static void test_retries(void **state)
 	(void)state;
 	for (;; tries++) {
 		assert_int_equal(schedule_wait_ms(s, now), 0);
-		assert_true(schedule_next(s, now, &j));
+		assert_true(next(s, now, &j));
 		assert_int_equal(j.attempt, tries + 1);
 		assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DEFERRED, now, &a));
 		assert_int_equal(a.attempts, tries + 1);
@@ -121,7 +140,7 @@ static void test_retries(void **state)
 		else if (a.next_ms < T0 + SCHEDULE_LIFE_MS - MINUTE)
 			assert_in_range(a.next_ms - now, 2 * HOUR, 4 * HOUR);
 		assert_int_equal(schedule_wait_ms(s, now), a.next_ms - now);
-		assert_false(schedule_next(s, a.next_ms - 1, &j));
+		assert_false(next(s, a.next_ms - 1, &j));
 		now = a.next_ms;
 	}
 	assert_true(a.expired);
@@ -131,7 +150,7 @@ static void test_retries(void **state)
 	assert_int_equal(v.due_ms, 0);
 	/* An operator may have it tried once more. */
 	assert_int_equal(schedule_retry(s, &id, now), 1);
-	assert_true(schedule_next(s, now, &j));
+	assert_true(next(s, now, &j));
 	assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, now, &a));
 	assert_int_equal(schedule_retry(s, &id, now), -ENOENT);
 	schedule_free(s);
@@ -149,11 +168,11 @@ static void test_many_recipients(void **state)
 	struct id id;
 
 	(void)state;
-	rcpt[7] = SCHEDULE_WAITING;
+	rcpt[7] = SCHEDULE_FAILED;
 	rcpt[8] = SCHEDULE_DONE;
 	id = add(s, 1, rcpt, 250, T0);
 	for (int i = 0; i < 3; i++) {
-		assert_true(schedule_next(s, T0, &j[i]));
+		assert_true(next(s, T0, &j[i]));
 		assert_int_equal(j[i].n, i < 2 ? 100 : 48);
 		for (uint32_t k = 0; k < j[i].n; k++) {
 			assert_false(seen[j[i].rcpt[k]]);
@@ -161,13 +180,13 @@ static void test_many_recipients(void **state)
 		}
 	}
 	assert_false(seen[7] || seen[8]);
-	assert_false(schedule_next(s, T0, &j[3]));
+	assert_false(next(s, T0, &j[3]));
 	for (int i = 0; i < 3; i++)
 		for (uint32_t k = 0; k < j[i].n; k++)
 			assert_true(schedule_answer(s, j[i].number, j[i].rcpt[k], SCHEDULE_SAID_DELIVERED, T0,
 						    &a));
 	assert_true(schedule_look(s, &id, &v));
-	assert_int_equal(v.state, SCHEDULE_IS_WAITING);
+	assert_int_equal(v.state, SCHEDULE_IS_FAILED);
 	assert_int_equal(v.count[SCHEDULE_DONE], 249);
 	assert_int_equal(schedule_remove(s, &id), 0);
 	assert_false(schedule_look(s, &id, &v));
@@ -193,19 +212,19 @@ static void test_hold(void **state)
 	assert_int_equal(schedule_add(s, &m, T0), 0);
 	assert_int_equal(schedule_add(s, &m, T0), -EEXIST);
 	assert_true(schedule_wait_ms(s, T0 + 2 * HOUR) == UINT64_MAX);
-	assert_false(schedule_next(s, T0 + 2 * HOUR, &j));
+	assert_false(next(s, T0 + 2 * HOUR, &j));
 	assert_int_equal(schedule_release(s, &m.id, T0), 0);
-	assert_true(schedule_next(s, T0, &j));
+	assert_true(next(s, T0, &j));
 	assert_int_equal(j.n, 1);
 	/* Held while it is under way: that job goes on, no other begins. */
 	assert_int_equal(schedule_hold(s, &m.id), 0);
 	assert_true(schedule_look(s, &m.id, &v));
 	assert_int_equal(v.state, SCHEDULE_IS_ACTIVE);
 	assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, T0, &a));
-	assert_false(schedule_next(s, T0 + 2 * HOUR, &j));
+	assert_false(next(s, T0 + 2 * HOUR, &j));
 	assert_int_equal(schedule_release(s, &m.id, T0), 0);
 	assert_int_equal(schedule_wait_ms(s, T0), HOUR); /* its deferral still counts */
-	assert_true(schedule_next(s, T0 + HOUR, &j));
+	assert_true(next(s, T0 + HOUR, &j));
 	assert_int_equal(j.attempt, 4);
 	schedule_free(s);
 }
@@ -222,15 +241,15 @@ static void test_carrier_away(void **state)
 	for (unsigned i = 0; i < 10; i++) {
 		uint64_t before = pause;
 
-		assert_true(schedule_next(s, now, &j));
+		assert_true(next(s, now, &j));
 		assert_int_equal(j.attempt, 1); /* coming back is no attempt */
-		schedule_open(s, false);
+		set_local(s, false);
 		pause = schedule_pause_ms(i);
 		schedule_give_back(s, j.number, now + pause);
 		assert_false(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, now, &a));
-		assert_false(schedule_next(s, now, &j));
+		assert_false(next(s, now, &j));
 		assert_int_equal(schedule_wait_ms(s, now), pause);
-		schedule_open(s, true);
+		set_local(s, true);
 		assert_int_equal(schedule_wait_ms(s, now), pause);
 		assert_true(pause >= 1000 && pause <= MINUTE && pause >= before);
 		now += pause;
@@ -249,15 +268,15 @@ static void test_expired_while_closed(void **state)
 	struct id old = add(s, 1, one, 1, T0);
 
 	(void)state;
-	schedule_open(s, false);
+	set_local(s, false);
 	add(s, 2, one, 1, T0 + 5000);
-	assert_false(schedule_next_expired(s, late - 1, &j));
-	assert_true(schedule_next_expired(s, late, &j));
+	assert_false(next_doomed(s, late - 1, &j));
+	assert_true(next_doomed(s, late, &j));
 	assert_true(slice_eq(id_slice(&j.id), id_slice(&old)));
 	assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DEFERRED, late, &a));
 	assert_true(a.expired);
 	assert_int_equal(a.now, SCHEDULE_FAILED);
-	assert_false(schedule_next_expired(s, late, &j));
+	assert_false(next_doomed(s, late, &j));
 	schedule_free(s);
 }
 
@@ -269,13 +288,13 @@ static void test_removed_under_way(void **state)
 	struct id id = add(s, 1, one, 1, T0);
 
 	(void)state;
-	assert_true(schedule_next(s, T0, &j));
+	assert_true(next(s, T0, &j));
 	assert_int_equal(schedule_remove(s, &id), 0);
 	assert_int_equal(schedule_remove(s, &id), -ENOENT);
 	add(s, 2, one, 1, T0);
-	assert_false(schedule_next(s, T0, &k)); /* local is still busy with it */
+	assert_false(next(s, T0, &k)); /* local is still busy with it */
 	assert_false(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DELIVERED, T0, &a));
-	assert_true(schedule_next(s, T0, &k));
+	assert_true(next(s, T0, &k));
 	schedule_free(s);
 }
 
@@ -364,7 +383,7 @@ static void model_take(struct schedule *s, struct model *m, uint64_t now, bool l
 	struct schedule_job j;
 	unsigned which, at = 0;
 
-	if (!schedule_next(s, now, &j))
+	if (!next(s, now, &j))
 		return;
 	while (at < MODEL_JOBS && jobs[at].n > 0)
 		at++;
@@ -415,7 +434,7 @@ static void random_life(uint32_t seed)
 
 		if (step == 4000) { /* from now on all goes well */
 			local = true;
-			schedule_open(s, true);
+			set_local(s, true);
 			lose_jobs(s, m, jobs, now);
 			for (unsigned k = 0; k < MODEL_MESSAGES; k++) {
 				id = id_of(k);
@@ -458,7 +477,7 @@ static void random_life(uint32_t seed)
 			if (roll(8) > 0)
 				break;
 			local = !local;
-			schedule_open(s, local);
+			set_local(s, local);
 			lose_jobs(s, m, jobs, now);
 			break;
 		case 6:
@@ -511,18 +530,18 @@ static void test_clock_set(void **state)
 		struct id deferred = add(s, 1, one, 1, T0), ready;
 		uint64_t now = jumps[i] < -(int64_t)T0 ? 0 : T0 + (uint64_t)jumps[i], after;
 
-		assert_true(schedule_next(s, T0, &j));
+		assert_true(next(s, T0, &j));
 		assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DEFERRED, T0, &a));
 		after = a.next_ms - T0;
 		ready = add(s, 2, one, 1, T0);
 		schedule_shift(s, jumps[i]);
-		assert_true(schedule_next(s, now, &j));
+		assert_true(next(s, now, &j));
 		assert_string_equal(j.id.text, ready.text);
 		if (now > 0) {
 			assert_int_equal(schedule_wait_ms(s, now), after);
-			assert_false(schedule_next(s, now + after - 1, &j));
+			assert_false(next(s, now + after - 1, &j));
 		}
-		assert_true(schedule_next(s, now + after, &j));
+		assert_true(next(s, now + after, &j));
 		assert_string_equal(j.id.text, deferred.text);
 		assert_true(schedule_answer(s, j.number, 0, SCHEDULE_SAID_DEFERRED, now + after, &a));
 		assert_int_equal(a.now, SCHEDULE_DEFERRED);
@@ -568,12 +587,12 @@ static void test_settle(void **state)
 	assert_int_equal(schedule_settle(s, &id, 0, SCHEDULE_DONE), -EBUSY);
 	assert_int_equal(schedule_settle(s, &id, 0, SCHEDULE_FAILED), -EBUSY); /* nobody is told twice */
 	assert_int_equal(schedule_settle(s, &id, 2, SCHEDULE_FAILED), 0);
-	assert_true(schedule_next(s, T0, &j));
+	assert_true(next(s, T0, &j));
 	assert_int_equal(j.n, 1);
 	assert_int_equal(schedule_settle(s, &id, 1, SCHEDULE_FAILED), -EBUSY); /* under way */
 	schedule_give_back(s, j.number, T0);
 	assert_int_equal(schedule_settle(s, &id, 1, SCHEDULE_FAILED), 0);
-	assert_false(schedule_next(s, T0, &j));
+	assert_false(next(s, T0, &j));
 	assert_true(schedule_look(s, &id, &v));
 	assert_int_equal(v.state, SCHEDULE_IS_FAILED);
 	assert_int_equal(schedule_settle(s, &id, 1, SCHEDULE_DONE), 0);

@@ -224,6 +224,7 @@ void ways_limits(const struct ways *w, const struct way *way, struct schedule_si
 
 	ret->window = LANES_WINDOW;
 	if (way->kind == WAY_LMTP) {
+		ret->mailboxes = true;
 		ret->connections = one_of(conf->delivery_connections, 1);
 	} else if (way->route) {
 		ret->connections = one_of(way->route->connections, conf->relay_connections);

@@ -7,6 +7,7 @@
  *	lmtp                      our mailboxes, at the server that the configuration names
  *	ROUTE DOMAIN [relax]      elsewhere: by this route, for recipients of that domain
  *	ROUTE * [relax]           by a route that leads all domains to the same place
+ *	nowhere                   what no route is for
  *
  * "relax" is mail that asks to go out without what a TLS policy wants (RFC 8689 5).  The names of
  * routes have no blanks.  A name may outlive its route, after a reload.
@@ -19,6 +20,7 @@
 #include "queue/envelope.h"
 #include "queue/schedule.h"
 
+#define WAYS_NOWHERE  "nowhere"
 #define WAYS_TEXT_MAX (64 + 1 + 255 + 6)
 
 struct route_table;

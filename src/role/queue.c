@@ -13,6 +13,7 @@
 #include "queue/handout.h"
 #include "queue/intake.h"
 #include "queue/load.h"
+#include "queue/paces.h"
 #include "role/queue_ask.h"
 #include "role/queue_port25.h"
 #include "role/queue_relay.h"
@@ -32,6 +33,7 @@ struct queue {
 	struct bounce *bounce;
 	struct queue_ask *ask;
 	struct load load;
+	struct paces paces;
 	uint64_t unscheduled; /* of intake's, when the spool was last gone through */
 	struct queue_clock clock;
 	struct event_sink events;
@@ -200,7 +202,8 @@ static int configure_bounce(struct queue *q, const struct conf *conf)
 {
 	struct bounce_setup setup = { .hostname = conf->hostname,
 				      .delay_ms = conf->relay_delay_warning_s * UINT64_C(1000),
-				      .lifetime_ms = conf->relay_lifetime_s * UINT64_C(1000) };
+				      .lifetime_ms = conf->relay_lifetime_s * UINT64_C(1000),
+				      .meanings = handout_meanings(q->handout) };
 
 	return bounce_configure(q->bounce, &setup);
 }
@@ -326,6 +329,10 @@ static void queue_message(struct role *r, enum ipc_role who, unsigned index, con
 		broken = intake_message(q->intake, index, m, now_ms(q));
 	} else if (who == IPC_LOCAL) {
 		broken = handout_local_message(q->handout, m, now_ms(q));
+		if (!broken)
+			pump_soon(q);
+	} else if (who == IPC_KEEPER && m->type == IPC_TYPE_paces) {
+		broken = paces_take(&q->paces, q->schedule, &m->paces, now_ms(q));
 		if (!broken)
 			pump_soon(q);
 	} else if (who == IPC_KEEPER && bounce_is_for(m)) {

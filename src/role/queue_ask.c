@@ -69,6 +69,7 @@ static int retry(struct queue_ask *a, const struct id *id, const struct spool_in
 {
 	uint64_t now = queue_now_ms();
 	struct envelope_reason why = { .next_ms = now,
+				       .step = SMTP_CLIENT_IDLE,
 				       .text = SLICE_LIT("an operator asked to try it again") };
 	struct schedule_view v;
 	struct buf detail;
@@ -191,7 +192,8 @@ static bool next_match(struct walk *w, struct describe *d)
 		}
 		w->begun = true;
 		w->at = info.id;
-		if (describe_init(d, w->ask->sp, w->ask->schedule, &info.id) &&
+		if (describe_init(d, w->ask->sp, w->ask->schedule, handout_meanings(w->ask->handout),
+				  &info.id) &&
 		    describe_matches(d, &w->filter))
 			return true;
 		describe_done(d);
@@ -258,7 +260,8 @@ static bool step_show(struct walk *w)
 	size_t octets = 0;
 	uint32_t i = 0, n;
 
-	if (!rows || !describe_init(&d, w->ask->sp, w->ask->schedule, &w->at)) {
+	if (!rows ||
+	    !describe_init(&d, w->ask->sp, w->ask->schedule, handout_meanings(w->ask->handout), &w->at)) {
 		if (rows)
 			describe_done(&d);
 		walk_end(w, json_pack("{s:o}", "recipients", rows));
@@ -393,7 +396,7 @@ static void ask_list(struct queue_ask *a, struct role_request *req)
 {
 	json_t *limit = json_object_get(req->json, "limit");
 	struct describe_filter filter;
-	const char *wrong = describe_filter_get(req->json, &filter);
+	const char *wrong = describe_filter_get(req->json, handout_meanings(a->handout), &filter);
 	struct walk *w;
 
 	if (wrong || (limit && (!json_is_integer(limit) || json_integer_value(limit) < 1))) {
@@ -427,7 +430,7 @@ static void ask_show(struct queue_ask *a, struct role_request *req)
 
 	if (!get_id(req, &id))
 		return;
-	if (describe_init(&d, a->sp, a->schedule, &id)) {
+	if (describe_init(&d, a->sp, a->schedule, handout_meanings(a->handout), &id)) {
 		full = describe_full(&d);
 		if (full && d.info.time_ms > 0)
 			json_object_set_new(full, "expires", json_integer((json_int_t)expires(a, &d)));
@@ -502,7 +505,7 @@ static void ask_act(struct queue_ask *a, struct role_request *req)
 		a->changed(a->role);
 		return;
 	}
-	wrong = describe_filter_get(req->json, &filter);
+	wrong = describe_filter_get(req->json, handout_meanings(a->handout), &filter);
 	if (wrong) {
 		role_answer_error(req, wrong, NULL);
 		return;

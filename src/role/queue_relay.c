@@ -87,7 +87,6 @@ void queue_relay_status(const struct schedule *s, struct handout *h, uint64_t no
 	put(relay, "asked", out.resolves);
 	put(relay, "destinations", c.destinations);
 	put(relay, "sites", c.sites);
-	put(relay, "sites_delayed", c.sites_delayed);
 	put(relay, "discarded", out.discarded);
 	put(relay, "overdue", out.overdue);
 	put_port25(s, h, relay);

@@ -1,0 +1,157 @@
+"""How fast, in which order and from where mail leaves: by account, site and source address."""
+import os
+import signal
+import smtplib
+import ssl
+import time
+
+import pytest
+from smtp_peer import SmtpPeer
+
+PASSWORD = 'correct horse battery'
+
+
+class Watch(SmtpPeer):
+    """Notes when which message came, and from which address."""
+
+    def __init__(self):
+        super().__init__()
+        self.came = []  # (seconds, subject, address)
+
+    def take(self, session, data):
+        super().take(session, data)
+        subject = data.split(b'\r\nSubject: ')[1].split(b'\r\n')[0].decode()
+        self.came.append((time.monotonic(), subject, session.sock.getpeername()[0]))
+
+    def wait(self, n, timeout=40):
+        deadline = time.monotonic() + timeout
+        while len(self.came) < n:
+            assert time.monotonic() < deadline, self.came
+            time.sleep(0.02)
+        return self.came
+
+
+def route(peer, **more):
+    return {'to': ['far.example'], 'via': 'host', 'hosts': ['127.0.0.1'], 'port': peer.port, 'tls': 'off', **more}
+
+
+def submit(server, account, subjects, to='bob@far.example'):
+    context = ssl._create_unverified_context()
+    with smtplib.SMTP_SSL('127.0.0.1', server.port['submissions'], timeout=30, context=context) as c:
+        c.login(account, PASSWORD)
+        for subject in subjects:
+            c.sendmail(account, [to], f'From: {account}\r\nSubject: {subject}\r\n\r\nhello\r\n')
+
+
+def accounts(server, *names):
+    server.cli('domain', 'add', 'example.org')
+    for name in names:
+        server.account(f'{name}@example.org', PASSWORD)
+
+
+@pytest.fixture
+def peer():
+    with Watch() as p:
+        yield p
+
+
+def test_class_of_an_account(make_server, peer):
+    """Bulk that came first does not keep the urgent waiting, and `queue` says which is which."""
+    config = {'routes': {'far': route(peer, connections=1, messages_per_minute=600)}}
+    with make_server(config) as s:
+        accounts(s, 'news', 'ann')
+        assert s.json('account', 'show', 'news@example.org')['class'] is None
+        s.cli('account', 'set', 'news@example.org', '--class', 'bulk')
+        s.cli('account', 'set', 'ann@example.org', '--class', 'urgent')
+        assert s.json('account', 'show', 'news@example.org')['class'] == 'bulk'
+        assert 'urgent' in s.cli('account', 'show', 'ann@example.org').stdout
+        submit(s, 'news@example.org', [f'bulk-{n}' for n in range(30)])
+        assert len(peer.came) < 25
+        submit(s, 'ann@example.org', [f'urgent-{n}' for n in range(5)])
+        rows = s.json('queue', 'list', '--class', 'bulk')
+        assert rows and all(r['sender'] == 'news@example.org' for r in rows)
+        assert s.json('queue', 'show', rows[-1]['id'])['class'] == 'bulk'
+        order = [subject for _, subject, _ in peer.wait(35)]
+        last = max(order.index(f'urgent-{n}') for n in range(5))
+        assert sum(x.startswith('bulk') for x in order[last:]) > 8, order
+
+
+def test_messages_a_minute_of_an_account(make_server, peer):
+    config = {'routes': {'far': route(peer)}, 'relay': {'account_messages_per_minute': 60}}
+    with make_server(config) as s:
+        accounts(s, 'ann', 'bea', 'cat')
+        s.cli('account', 'set', 'bea@example.org', '--messages-per-minute', 'none')
+        assert s.json('account', 'show', 'bea@example.org')['messages_per_minute'] == 0
+        submit(s, 'ann@example.org', [f'ann-{n}' for n in range(30)])
+        submit(s, 'bea@example.org', [f'bea-{n}' for n in range(30)])
+        submit(s, 'cat@example.org', ['cat'], to='ann@example.org')  # to a mailbox of ours: not counted
+        submit(s, 'cat@example.org', ['cat'])
+        while sum(x[1].startswith('bea') for x in peer.came) < 30:
+            peer.wait(len(peer.came) + 1)
+        time.sleep(3)
+        names = [x[1].split('-')[0] for x in peer.came]
+        assert names.count('cat') == 1 and 3 <= names.count('ann') <= 20, names
+        row = [r for r in s.json('queue', 'list') if r['sender'] == 'ann@example.org'][-1]
+        assert row['state'] == 'queued' and row['attempts'] == 0
+        # What an operator changes holds for what waits already, also after the queue process was away.
+        s.cli('account', 'set', 'ann@example.org', '--messages-per-minute', '1')
+        before = len(peer.came)
+        time.sleep(2.5)
+        assert len(peer.came) <= before + 1
+        s.cli('account', 'set', 'ann@example.org', '--messages-per-minute', 'none')
+        peer.wait(61)
+        times = [t for t, x, _ in peer.came if x.startswith('ann')]
+        assert times[-1] - times[-10] < 3
+
+
+def test_an_accounts_pace_outlives_the_queue_process(make_server, peer):
+    with make_server({'routes': {'far': route(peer)}}) as s:
+        accounts(s, 'ann')
+        s.cli('account', 'set', 'ann@example.org', '--messages-per-minute', '12')
+        submit(s, 'ann@example.org', [f'ann-{n}' for n in range(10)])
+        peer.wait(1)
+        begin = len(s.log_text())
+        os.kill(s.pids()['queue'][0], signal.SIGKILL)
+        s.wait_log('event=queue-loaded', begin=begin)
+        time.sleep(3)
+        assert len(peer.came) <= 4, peer.came
+
+
+def rows(server, *filters):
+    return server.json('queue', 'list', *filters)
+
+
+def test_replies_of_the_configuration(make_server, peer):
+    """A row of `replies` decides what is done, how long the site is left alone, and how all others call it."""
+    def said(session, line):
+        for name, answer in {b'first': '450 4.7.1 house rule seven', b'box': '550 5.9.9 die Kiste ist voll'}.items():
+            if name in line:
+                return answer
+        return '250 2.0.0 OK'
+    peer.answer['rcpt'] = said
+    config = {'routes': {'far': route(peer)},
+              'replies': {'house': {'code': 450, 'text': 'house rule', 'action': 'pause', 'pause': '4s'},
+                          'box': {'text': 'kiste*voll', 'class': 'mailbox-full', 'action': 'fail'}}}
+    with make_server(config) as s:
+        accounts(s, 'ann')
+        submit(s, 'ann@example.org', ['full'], to='box@far.example')
+        report = s.wait_message('ann@example.org', b'multipart/report').decode()
+        assert 'mailbox' in report and 'full' in report.split('die Kiste')[0], report
+        submit(s, 'ann@example.org', ['first'], to='first@far.example')
+        while not rows(s, '--class', 'house'):
+            time.sleep(0.05)
+        begin = time.monotonic()
+        ident = rows(s, '--class', 'house')[0]['id']
+        assert [r['id'] for r in rows(s, '--state', 'deferred')] == [ident]
+        assert rows(s, '--class', 'greylist') == []
+        shown = s.json('queue', 'show', ident)
+        assert shown['to'][0]['class'] == 'house' and shown['attempts'] == 1
+        submit(s, 'ann@example.org', ['second'], to='second@far.example')
+        time.sleep(1)
+        waiting = [r for r in rows(s) if r['id'] != ident][0]
+        assert waiting['state'] == 'queued' and waiting['attempts'] == 0, waiting
+        assert 'house rule seven' in waiting['reason']
+        assert 'house rule seven' in s.cli('queue', 'summary').stdout
+        peer.wait(1)
+        assert 2.5 < time.monotonic() - begin < 8 and peer.came[0][1] == 'second'
+        assert 'house' in s.cli('trace', ident).stdout
