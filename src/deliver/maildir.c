@@ -5,11 +5,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/crc32c.h"
 #include "deliver/lines.h"
 #include "deliver/quota.h"
 
 #define NAME_SIZE    256
 #define STALE_LOOK   64 /* entries of tmp/ looked at in one delivery */
+#define LOOK_S	     3600
+#define LOOKS	     8192 /* a power of two */
 #define HOST_OCTETS  128
 #define READ_SIZE    65536
 #define CREATE_TRIES 3
@@ -29,6 +32,7 @@ struct box {
 	const char *step;
 	bool touched;	/* new/ has to be synced */
 	bool uncounted; /* nobody counts there */
+	bool look;	/* for what is seldom there to be found */
 };
 
 /* One delivery under way: what is open, and what must not stay behind. */
@@ -139,12 +143,43 @@ static void mark_folder(const struct deliver_fs *fs, int box)
 		close(fd);
 }
 
+/* Once an hour, and each time for the first, a mailbox is looked over: most have nothing to be found.
+ * Two that share a place are looked over more often. */
+static bool is_look_due(struct slice mailbox, int64_t now_us)
+{
+	static _Atomic uint32_t looked[LOOKS];
+	uint32_t sum = crc32c(0, mailbox), now = sum ^ (uint32_t)(now_us / 1000000 / LOOK_S);
+
+	return atomic_exchange(&looked[sum % LOOKS], now) != now;
+}
+
+/* cur/, new/ and tmp/.  cur/ is made first: who finds new/ need not look for it. */
+static int open_folders(const struct deliver_fs *fs, int at, struct box *b)
+{
+	int cur;
+
+	b->step = "open";
+	b->new = fs->open_dir(fs->arg, at, "new");
+	if (b->new == -ENOENT || b->look) {
+		cur = enter(fs, at, "cur", &b->step);
+		if (cur < 0)
+			return cur;
+		close(cur);
+	}
+	if (b->new == -ENOENT)
+		b->new = enter(fs, at, "new", &b->step);
+	if (b->new < 0)
+		return b->new;
+	b->tmp = enter(fs, at, "tmp", &b->step);
+	return b->tmp < 0 ? b->tmp : 0;
+}
+
 static int open_box(const struct maildir_setup *setup, struct box *b)
 {
 	const struct deliver_fs *fs = setup->fs;
 	struct slice rest = b->mailbox, c;
 	char name[NAME_SIZE];
-	int at = setup->root, r = 0, cur, parent = -1;
+	int at = setup->root, r = 0, parent = -1;
 
 	b->step = "path";
 	if (!maildir_path_ok(rest))
@@ -174,19 +209,12 @@ static int open_box(const struct maildir_setup *setup, struct box *b)
 			close(parent);
 		b->counted = fcntl(at, F_DUPFD_CLOEXEC, 0);
 	}
-	cur = enter(fs, at, "cur", &b->step);
-	if (cur >= 0)
-		close(cur);
-	r = cur < 0 ? cur : 0;
-	if (r == 0 && (b->new = enter(fs, at, "new", &b->step)) < 0)
-		r = b->new;
-	if (r == 0 && (b->tmp = enter(fs, at, "tmp", &b->step)) < 0)
-		r = b->tmp;
+	r = open_folders(fs, at, b);
 	close(at);
 	return r;
 }
 
-/* Abandoned files are removed by whoever delivers next: a mailbox without mail
+/* Abandoned files are removed by whoever delivers: a mailbox without mail
  * gathers none.  Errors do not matter, it will be tried again. */
 static void remove_stale(const struct box *b, int64_t now_us)
 {
@@ -398,8 +426,9 @@ static int enter_box(struct delivery *d, struct box *boxes, size_t *n)
 	if (b == boxes + *n) {
 		*b = (struct box){ .mailbox = d->m->mailbox, .tmp = -1, .new = -1, .counted = -1 };
 		(*n)++;
+		b->look = is_look_due(d->m->mailbox, d->m->now_us);
 		b->error = open_box(d->setup, b);
-		if (b->error == 0)
+		if (b->error == 0 && b->look)
 			remove_stale(b, d->m->now_us);
 	}
 	d->step = b->step;

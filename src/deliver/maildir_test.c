@@ -428,6 +428,12 @@ static void test_stale_files_go(void **state)
 	assert_int_equal(utimensat(root_fd, "example.org/user/tmp/old", old, 0), 0);
 	assert_int_equal(utimensat(root_fd, "example.org/user/tmp/young", young, 0), 0);
 	assert_int_equal(deliver(&m, NULL).result, MAILDIR_DELIVERED);
+	assert_int_equal(entries("example.org/user/tmp", name, sizeof(name)), 2); /* looked at this hour */
+	m.now_us += 3600 * INT64_C(1000000);
+	for (int i = 0; i < 2; i++)
+		young[i].tv_sec += 3600;
+	assert_int_equal(utimensat(root_fd, "example.org/user/tmp/young", young, 0), 0);
+	assert_int_equal(deliver(&m, NULL).result, MAILDIR_DELIVERED);
 	assert_int_equal(entries("example.org/user/tmp", name, sizeof(name)), 1);
 	assert_string_equal(name, "young");
 }

@@ -68,8 +68,8 @@ static struct slice domain_of(const struct smtp_client_rcpt *r)
 
 static bool is_new_domain(const struct smtp_client *c, struct slice domain)
 {
-	for (unsigned i = 0; i < c->tx.domains; i++)
-		if (slice_eq_nocase(domain, domain_of(&c->tx.m->rcpt[c->tx.domain_at[i]])))
+	for (unsigned i = 0; i < c->domains; i++)
+		if (slice_eq_nocase(domain, domain_of(&c->tx.m->rcpt[c->domain_at[i]])))
 			return false;
 	return true;
 }
@@ -79,14 +79,14 @@ static const char *over_limit(struct smtp_client *c, uint32_t at)
 	const struct smtp_client_offers *o = &c->offers;
 	uint32_t max = o->rcpt_domains < CLIENT_DOMAINS_MAX ? o->rcpt_domains : CLIENT_DOMAINS_MAX;
 
-	if (o->rcpt_max > 0 && c->tx.fit >= o->rcpt_max)
+	if (o->rcpt_max > 0 && c->fit >= o->rcpt_max)
 		return "the next server takes no more recipients of one message at once";
 	if (max > 0 && is_new_domain(c, domain_of(&c->tx.m->rcpt[at]))) {
-		if (c->tx.domains >= max)
+		if (c->domains >= max)
 			return "the next server takes no more domains of recipients at once";
-		c->tx.domain_at[c->tx.domains++] = at;
+		c->domain_at[c->domains++] = at;
 	}
-	c->tx.fit++;
+	c->fit++;
 	return NULL;
 }
 

@@ -159,6 +159,7 @@ bool client_tx_begin(struct smtp_client *c, const struct smtp_client_message *m)
 	if (!rcpt)
 		return false;
 	c->tx = (struct client_tx){ .m = m, .rcpt = rcpt, .bol = true };
+	c->fit = c->domains = 0;
 	return true;
 }
 

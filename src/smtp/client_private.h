@@ -59,8 +59,6 @@ struct client_tx {
 	bool bdat_last;	  /* all of it is said */
 	bool bdat_failed; /* a chunk was refused: RSET is due */
 	uint64_t body_n;
-	uint32_t fit, domains; /* recipients that may be named, and their domains */
-	uint32_t domain_at[CLIENT_DOMAINS_MAX];
 	bool bol, cr; /* of the body: at the beginning of a line; a CR came last */
 };
 
@@ -85,8 +83,10 @@ struct smtp_client {
 	struct client_tx tx;   /* the message */
 	struct client_tx next; /* the one behind it: smtp_client_ahead() */
 	struct buf ahead;      /* what was said of that: last in the output, until it is sent */
-	bool mute;	       /* what is said goes to the transcript later */
-	bool chunking_odd;     /* of the connection: it offers what it does not know */
+	uint32_t fit, domains; /* of the one begun last: recipients that may be named, and their domains */
+	uint32_t domain_at[CLIENT_DOMAINS_MAX];
+	bool mute;	   /* what is said goes to the transcript later */
+	bool chunking_odd; /* of the connection: it offers what it does not know */
 	struct buf chunk;
 
 	struct client_auth auth;
