@@ -19,6 +19,7 @@ from bench import machine
 from debian import Unavailable, unpacked
 
 OWNER, SET_GROUP, MAILBOXES = 'news', 'uucp', 'nobody'
+READ_S = 0.005  # between two looks at what smtp-sink says
 # Every service of Debian's master.cf that is needed, outside of chroot.
 SERVICES = '''
 127.0.0.1:{port} inet n - n - - smtpd
@@ -40,6 +41,7 @@ retry unix - - n - - error
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
+tlsproxy unix - - n - 0 tlsproxy
 postlog unix-dgram n - n - 1 postlogd
 '''
 
@@ -71,17 +73,21 @@ class Sink:
         self.arrived = threading.Condition()
 
     def __enter__(self):
-        self.port = machine.free_port()
-        user = ['-u', MAILBOXES] if os.getuid() == 0 else []
-        self.process = subprocess.Popen([self.program, *self.count, *user, f'127.0.0.1:{self.port}', '1000'], env=self.env,
-                                        start_new_session=True, stdout=subprocess.PIPE if self.count else None)
+        self.start()
         if self.count:
             threading.Thread(target=self.read, daemon=True).start()
         machine.wait_port(self.port)
         return self
 
+    def start(self):
+        self.port = machine.free_port()
+        user = ['-u', MAILBOXES] if os.getuid() == 0 else []
+        self.process = subprocess.Popen([self.program, *self.count, *user, f'127.0.0.1:{self.port}', '1000'], env=self.env,
+                                        start_new_session=True, stdout=subprocess.PIPE if self.count else None)
+
     def read(self):
         while said := self.process.stdout.read1(65536):
+            time.sleep(READ_S)  # it says something of every message, and reading that is not what is measured
             found = re.findall(rb'mesg=(\d+)', said)
             if found:
                 with self.arrived:
@@ -99,6 +105,20 @@ class Sink:
         machine.stop(self.process)
 
 
+class TlsSink(Sink):
+    """bench/tls_sink.c, which does the same with STARTTLS."""
+
+    def __init__(self, folder):
+        self.program = os.path.join(folder, 'bench-tls-sink')
+        self.count = True
+        self.messages, self.at = 0, 0
+        self.arrived = threading.Condition()
+
+    def start(self):
+        self.process = subprocess.Popen([self.program], start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.port = int(self.process.stdout.readline().removeprefix(b'port='))
+
+
 def source(port, sessions, messages, size, per_connection, sender, to):
     """Messages a second of Postfix's own loader."""
     root, env = programs()
@@ -110,9 +130,9 @@ def source(port, sessions, messages, size, per_connection, sender, to):
 
 
 class Postfix:
-    def __init__(self, certificate=None, mailboxes=(), processes=100, held='', relay_to=0):
+    def __init__(self, certificate=None, mailboxes=(), processes=100, held='', relay_to=0, relay_tls=False):
         """mailboxes: addresses with a Maildir; held: a domain whose mail is taken and stays in the hold queue;
-        relay_to: a port of loopback where mail for everywhere else goes."""
+        relay_to: a port of loopback where mail for everywhere else goes; relay_tls: by STARTTLS only."""
         if os.getuid() != 0:
             raise Unavailable('only root can start Postfix')
         try:
@@ -122,7 +142,7 @@ class Postfix:
             raise Unavailable(f'Postfix needs users that are missing here: {e}')
         self.root, self.env = programs()
         self.certificate, self.mailboxes, self.processes, self.held = certificate, list(mailboxes), processes, held
-        self.relay_to = relay_to
+        self.relay_to, self.relay_tls = relay_to, relay_tls
 
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
@@ -149,7 +169,8 @@ class Postfix:
             'virtual_uid_maps': f'static:{self.box.pw_uid}', 'virtual_gid_maps': f'static:{self.box.pw_gid}',
         }
         if self.relay_to:
-            out.update(relayhost=f'[127.0.0.1]:{self.relay_to}', disable_dns_lookups='yes', smtp_tls_security_level='none',
+            out.update(relayhost=f'[127.0.0.1]:{self.relay_to}', disable_dns_lookups='yes',
+                       smtp_tls_security_level='encrypt' if self.relay_tls else 'none', smtp_tls_connection_reuse='yes',
                        default_destination_concurrency_limit='50', smtp_destination_concurrency_limit='50')
         if self.held:
             out['smtpd_recipient_restrictions'] = 'check_recipient_access inline:{{ ' + self.held + ' = HOLD }}, permit'

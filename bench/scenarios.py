@@ -10,7 +10,7 @@ import time
 from bench import machine
 from bench.figures import Figure
 from bench.machine import Unavailable
-from bench.postfix import Postfix, Sink, source
+from bench.postfix import Postfix, Sink, TlsSink, source
 from server import Server
 
 SIZE = 4096
@@ -225,19 +225,22 @@ def relayed_once(b, port, sink, messages, **options):
 
 
 def relayed(b):
-    for domains in (1, b.few(1000, 5)):
+    for domains, tls in ((1, False), (b.few(1000, 5), False), (1, True)):
         n, n_postfix = b.few(20000, 60), b.few(3000, 60)
-        fig = Figure(f'relayed-{domains}', f'Messages relayed a second, to {domains} domain{"s" if domains > 1 else ""}', b.setup(
+        fig = Figure(f'relayed-{domains}' + ('-tls' if tls else ''), f'Messages relayed a second, to {domains} domain'
+                     f'{"s" if domains > 1 else ""}{", by TLS" if tls else ""}', b.setup(
             f'{n} messages ({n_postfix} for Postfix) of {SIZE} octets, 50 sessions, 100 a connection, no TLS; from the first connect until '
-            'the last one is at smtp-sink, which both have as their only host, with up to 50 connections; every message synced before '
-            'it is accepted; history and log on'))
+            f'the last one is at {"a sink with STARTTLS, which both require" if tls else "smtp-sink, without TLS"}; both have it as '
+            'their only host, with up to 50 connections; every message synced (fdatasync, Postfix fsync) before it is accepted; '
+            'history and log on'))
         options = {'to': 'user@d%u.test', 'to_count': domains}
         with contextlib.ExitStack() as stack:
             peers = Peers(stack, fig)
-            sinks = {POSTERN: stack.enter_context(Sink(count=True)), POSTFIX: stack.enter_context(Sink(count=True))}
-            route = {'via': 'host', 'hosts': ['127.0.0.1'], 'port': sinks[POSTERN].port, 'tls': 'off', 'connections': 50}
+            sinks = {label: stack.enter_context(TlsSink(b.programs) if tls else Sink(count=True)) for label in (POSTERN, POSTFIX)}
+            route = {'via': 'host', 'hosts': ['127.0.0.1'], 'port': sinks[POSTERN].port, 'tls': 'require' if tls else 'off',
+                     'connections': 50}
             servers = {POSTERN: peers.add(POSTERN, lambda: b.server({'routes': {'sink': route}})),
-                       POSTFIX: peers.add(POSTFIX, lambda: b.postfix(relay_to=sinks[POSTFIX].port))}
+                       POSTFIX: peers.add(POSTFIX, lambda: b.postfix(relay_to=sinks[POSTFIX].port, relay_tls=tls))}
             servers = {label: s for label, s in servers.items() if s}
             amount = {POSTERN: n, POSTFIX: n_postfix}
             for label in servers:
@@ -247,7 +250,7 @@ def relayed(b):
                     before = machine.cpu_seconds(s.process.pid)
                     fig.add(label, relayed_once(b, peers.ports[label], sinks[label], amount[label], **options))
                     fig.add(label + CPU, (machine.cpu_seconds(s.process.pid) - before) / amount[label] * 1e6)
-        fig.ratio('Postern / Postfix', POSTERN, POSTFIX, '>=', 8)
+        fig.ratio('Postern / Postfix', POSTERN, POSTFIX, *(() if tls else ('>=', 8)))
         yield fig
 
 
