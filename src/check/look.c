@@ -147,10 +147,12 @@ static void learn_tls(struct look *l, bool up)
 	for (size_t i = 0; i < t->n_chain; i++) {
 		struct probe_certificate *c = &t->chain[i];
 
-		snprintf(c->subject, sizeof(c->subject), "%s", chain[i].subject);
-		snprintf(c->issuer, sizeof(c->issuer), "%s", chain[i].issuer);
-		snprintf(c->key, sizeof(c->key), "%s", chain[i].key);
-		snprintf(c->sha256, sizeof(c->sha256), "%s", chain[i].sha256);
+		/* The precision is for gcc -O3, which takes the rest of chain for the text's end. */
+		snprintf(c->subject, sizeof(c->subject), "%.*s", (int)sizeof(c->subject) - 1,
+			 chain[i].subject);
+		snprintf(c->issuer, sizeof(c->issuer), "%.*s", (int)sizeof(c->issuer) - 1, chain[i].issuer);
+		snprintf(c->key, sizeof(c->key), "%.*s", (int)sizeof(c->key) - 1, chain[i].key);
+		snprintf(c->sha256, sizeof(c->sha256), "%.*s", (int)sizeof(c->sha256) - 1, chain[i].sha256);
 		c->not_before = chain[i].not_before;
 		c->not_after = chain[i].not_after;
 	}
