@@ -26,7 +26,6 @@ asked: zones.asked is a list of (name, type). Time to live is one second, so tha
 With top='' the zone at the top is the root itself, served at an address of a root server in a network
 namespace of the test's own (port=53), and at more of them: then there is no proxy, and none of its kinds.
 """
-import fcntl
 import glob
 import os
 import shutil
@@ -37,11 +36,9 @@ import tempfile
 import threading
 import time
 
+import debian
 import pytest
 
-TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-WORK = os.path.join(TOP, 'build/nsd')
-PACKAGES = ['nsd', 'ldnsutils', 'libldns3', 'libevent-2.1-7', 'libfstrm0', 'libprotobuf-c1']
 TYPES = {1: 'A', 2: 'NS', 5: 'CNAME', 6: 'SOA', 12: 'PTR', 15: 'MX', 16: 'TXT', 28: 'AAAA', 33: 'SRV', 43: 'DS',
          48: 'DNSKEY', 52: 'TLSA'}
 SOA = 'SOA ns.test. hostmaster.test. {serial} 3600 600 86400 1'
@@ -49,18 +46,10 @@ SOA = 'SOA ns.test. hostmaster.test. {serial} 3600 600 86400 1'
 
 def unpacked():
     """The folder that holds the packages' usr/; the test is skipped where they cannot be had."""
-    root = os.path.join(WORK, 'root')
-    os.makedirs(WORK, exist_ok=True)
-    with open(os.path.join(WORK, 'lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(os.path.join(root, 'done')):
-            got = subprocess.run(['apt-get', 'download', '-q', *PACKAGES], cwd=WORK, capture_output=True, text=True)
-            if got.returncode:
-                pytest.skip('NSD could not be downloaded: ' + got.stderr.strip()[-200:])
-            for deb in glob.glob(os.path.join(WORK, '*.deb')):
-                subprocess.run(['dpkg', '-x', deb, root], check=True)
-            open(os.path.join(root, 'done'), 'w').close()
-    return root
+    try:
+        return debian.unpacked('nsd', 'ldnsutils')
+    except debian.Unavailable as e:
+        pytest.skip(f'NSD: {e}')
 
 
 def tool(name, *args, cwd, **more):

@@ -5,7 +5,10 @@ from peer import Peer, tlsa
 
 # Kind of the zone, and which key its TLSA record names.
 WORLD = {'right': ('signed', 'own'), 'wrong': ('signed', 'other'), 'bogus': ('bogus', 'own'), 'unsigned': ('unsigned', 'other'),
-         'none': ('signed', None), 'stripped': ('signed', 'own'), 'backup': ('signed', 'other')}
+         'none': ('signed', None), 'stripped': ('signed', 'own'), 'backup': ('signed', 'other'),
+         'locked': ('signed', None), 'loose': ('signed', None)}
+# The TLSA records alone are in a zone of this kind, of another key than the host's.
+APART = {'locked': 'bogus', 'loose': 'unsigned'}
 
 
 @pytest.fixture(scope='module')
@@ -25,6 +28,8 @@ def world(lab):
             hosts.append(second)
             more['_25._tcp.mx2'] = [tlsa(cert[0])]
         lab.zone(f'{name}.test', hosts, kind, more)
+        if name in APART:
+            lab.zones.add(f'_25._tcp.mx.{name}.test', {'@': [tlsa(other[0])]}, APART[name])
     lab.start_dns()
     lab.start_server({'relay': {'ca_file': lab.ca, 'mta_sts': False}})
     return lab
@@ -76,6 +81,21 @@ def test_bogus(world):
     world.server.cli('queue', 'retry', ident)
     world.why(ident)
     assert not world.peers['bogus'].sessions
+
+
+def test_records_that_cannot_be_learned(world):
+    """Whoever tampers with the TLSA records alone does not take them away (RFC 7672 2.1.1)."""
+    ident = world.send('bob@locked.test')
+    row = world.why(ident, 'TLSA')
+    assert row['status'].startswith('4.7.'), row
+    assert not world.peers['locked'].sessions
+
+
+def test_unsigned_records_of_a_signed_host(world):
+    """Nobody vouches for them: they count as none."""
+    ident = world.send('bob@loose.test')
+    assert world.peers['loose'].wait('bob@loose.test')[3].tls
+    assert 'security=dane' not in relayed(world, ident)
 
 
 def test_unsigned(world):
