@@ -223,7 +223,7 @@ def main():
     fuzz_built = fuzz_built.result()
     together(tally, alone, 1)
     if 'mutants' in parts and fuzz_built:
-        step(tally, 'mutants: each is caught by its target', ['/usr/bin/python3', 'scripts/mutants.py'], 5400)
+        step(tally, 'mutants: each is caught', ['/usr/bin/python3', 'scripts/mutants.py'], 9000)
     if 'valgrind' in parts and build('plain'):
         together(tally, units('plain', False, ['valgrind', '-q', '--error-exitcode=9', '--leak-check=full',
                                                '--errors-for-leak-kinds=definite', '--fair-sched=yes',
