@@ -267,7 +267,8 @@ static bool fits(const struct quota_usage *u, uint64_t limit, uint64_t size)
 }
 
 /* A program that knows nothing of quotas may have made room: by deleting a file in the
- * inbox, which its folder tells. */
+ * inbox, which its folder tells.  What happened in the same tick of the clock counts as
+ * after it: a count too many is better than mail that is refused for nothing. */
 static bool changed_since(int box, const struct file *f)
 {
 	static const char *const folders[] = { "cur", "new" };
@@ -277,7 +278,7 @@ static bool changed_since(int box, const struct file *f)
 	for (size_t i = 0; i < 2; i++)
 		if (fstatat(box, folders[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    (st.st_mtim.tv_sec > was->tv_sec ||
-		     (st.st_mtim.tv_sec == was->tv_sec && st.st_mtim.tv_nsec > was->tv_nsec)))
+		     (st.st_mtim.tv_sec == was->tv_sec && st.st_mtim.tv_nsec >= was->tv_nsec)))
 			return true;
 	return false;
 }

@@ -54,7 +54,7 @@ static void reset_in_hello(struct client *c)
 {
 	/* The beginning of a ClientHello, enough to be known as one. */
 	send(c->fd, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11, MSG_NOSIGNAL);
-	poll(NULL, 0, 50);
+	wait_for(c, CONN_INPUT);
 	reset(c);
 }
 
@@ -62,7 +62,7 @@ static void reset_in_session(struct client *c)
 {
 	if (tls_connect(c) && SSL_write(c->ssl, "half a li", 9) == 9) {
 		SSL_read(c->ssl, c->got, sizeof(c->got));
-		poll(NULL, 0, 50);
+		wait_for(c, CONN_DRAINED);
 		reset(c);
 	}
 }

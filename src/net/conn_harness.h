@@ -16,6 +16,7 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -54,9 +55,11 @@ struct server {
 	unsigned char exporter[32];
 	int exporter_result;
 	bool timed_out;
+	atomic_uint happened; /* events, by bit; the client's thread looks at it */
 };
 
 struct client {
+	struct server *server;
 	pthread_t thread;
 	uint16_t port;
 	void (*run)(struct client *);
@@ -90,6 +93,7 @@ static inline void on_event(void *arg, struct conn *c, enum conn_event e)
 	s->inside = true;
 	s->play(s, e);
 	s->inside = false;
+	atomic_fetch_or(&s->happened, 1U << e);
 }
 
 static inline void stop(struct server *s)
@@ -182,6 +186,7 @@ static inline void *client_main(void *arg)
 static inline void run(struct server *s, struct client *c)
 {
 	c->port = s->port;
+	c->server = s;
 	assert_int_equal(pthread_create(&c->thread, NULL, client_main, c), 0);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	server_done(s);
@@ -189,6 +194,13 @@ static inline void run(struct server *s, struct client *c)
 }
 
 /* ---- clients ---- */
+
+/* Until the server had that event; what is done then is done after it, however slow the machine. */
+static inline void wait_for(const struct client *c, enum conn_event e)
+{
+	for (int i = 0; i < 10000 && !(atomic_load(&c->server->happened) & (1U << e)); i++)
+		poll(NULL, 0, 1);
+}
 
 static inline bool send_str(struct client *c, const char *s)
 {

@@ -90,9 +90,9 @@ static void what_follows_the_header(void **state)
 	client_open(&c, PROXIED587);
 	turns_for(100);
 	client_send(&c, V1("192.0.2.7"), sizeof(V1("192.0.2.7")) - 1);
-	begin = now_ms();
+	begin = uv_now(&w.loop); /* by the clock of its timers, which may be behind */
 	play(&c, "587, held", "S: 220\nC: EHLO c\nS: 250 \nC: QUIT\nS: 221\nE\n");
-	assert_true(now_ms() - begin >= 60);
+	assert_true(uv_now(&w.loop) - begin >= 60);
 	client_close(&c);
 }
 
