@@ -94,7 +94,18 @@ __attribute__((no_sanitize("address", "undefined"))) void *realloc(void *p, size
 	return __interceptor_realloc ? __interceptor_realloc(p, n) : __libc_realloc(p, n);
 }
 
-/* libasan's own would not come by here. */
+/* libasan's own would not come by here, nor would those below. */
+void *reallocarray(void *p, size_t count, size_t n)
+{
+	size_t all;
+
+	if (__builtin_mul_overflow(count, n, &all)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return realloc(p, all);
+}
+
 char *strdup(const char *s)
 {
 	size_t n = strlen(s) + 1;

@@ -23,7 +23,7 @@
 #define CREDIT	   (1U << 20)
 #define IN_MEMORY  4000 /* larger bodies go to files */
 #define RECIPIENTS 2
-#define SETTLING   1 /* requests of the spool for a message that is on the disk: refused, it is taken back */
+#define SETTLING   3 /* requests of the spool for a message that is on the disk: refused, it is taken back */
 
 static struct world {
 	char dir[64];
