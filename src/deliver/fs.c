@@ -46,6 +46,12 @@ static int real_write(void *arg, int fd, const void *p, size_t n)
 	return 0;
 }
 
+static void real_start_sync(void *arg, int fd)
+{
+	(void)arg;
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static int real_sync(void *arg, int fd)
 {
 	(void)arg;
@@ -88,6 +94,7 @@ const struct deliver_fs *deliver_fs_real(void)
 		.open_dir = real_open_dir,
 		.create = real_create,
 		.write = real_write,
+		.start_sync = real_start_sync,
 		.sync = real_sync,
 		.rename = real_rename,
 		.unlink = real_unlink,

@@ -19,7 +19,9 @@ struct deliver_fs {
 	int (*open_dir)(void *arg, int at, const char *name);	  /* never follows a link */
 	int (*create)(void *arg, int at, const char *name);	  /* for writing; must not exist */
 	int (*write)(void *arg, int fd, const void *p, size_t n); /* all of it */
-	int (*sync)(void *arg, int fd);				  /* of a file or of a folder */
+	/* A hint: the data of a file that is synced soon may go on its way. */
+	void (*start_sync)(void *arg, int fd);
+	int (*sync)(void *arg, int fd); /* of a file or of a folder */
 	int (*rename)(void *arg, int from, const char *name, int to, const char *new_name); /* -EEXIST */
 	int (*unlink)(void *arg, int at, const char *name);
 	ssize_t (*read_at)(void *arg, int fd, void *to, size_t n, off_t from);

@@ -46,6 +46,7 @@ struct delivery {
 	char new_name[NAME_SIZE + 64]; /* in new/, "" when it is not there yet */
 	uint64_t size, virtual;
 	const char *step;
+	bool in_company;	 /* the others are written before this one is synced */
 	bool counted;		 /* by quota_take() */
 	const struct verdict *v; /* what the quota said; NULL: by the error */
 };
@@ -441,6 +442,8 @@ static int put_file(struct delivery *d)
 
 	if (r == 0)
 		r = write_file(d);
+	if (r == 0 && d->in_company)
+		d->setup->fs->start_sync(d->setup->fs->arg, d->fd);
 	return r < 0 ? r : take_room(d);
 }
 
@@ -503,7 +506,9 @@ void maildir_round_write(struct maildir_round *r, const struct maildir_setup *se
 	r->n = n;
 	r->n_boxes = 0;
 	for (size_t i = 0; i < n; i++) {
-		r->d[i] = (struct delivery){ .setup = setup, .m = &m[i], .fd = -1, .step = "" };
+		r->d[i] = (struct delivery){
+			.setup = setup, .m = &m[i], .fd = -1, .step = "", .in_company = n > 1
+		};
 		r->d[i].error = enter_box(&r->d[i], r->box, &r->n_boxes);
 	}
 	each(r, 0, n, put_file);

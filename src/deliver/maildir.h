@@ -13,7 +13,9 @@
  * Several messages are delivered in step: all files are written, then all synced,
  * then all renamed, and each folder is synced once.  So the disk writes its
  * journal once or twice for all of them, and threads do not queue up for the lock
- * of one folder.  Where the disk takes long to sync, several threads share that.
+ * of one folder.  Each file's data goes on its way to the disk when it is written, so
+ * that the first sync finds the work of all done.  Where the disk takes long to sync,
+ * several threads share that.
  *
  * What is in a mailbox is counted by quota.h, before a message is synced.
  *

@@ -46,6 +46,11 @@ BAD(rename, int, (void *arg, int from, const char *a, int to, const char *b), (N
 BAD(read_at, ssize_t, (void *arg, int fd, void *to, size_t n, off_t from), (NULL, fd, to, n, from))
 
 /* A full disk takes a part of what it is given. */
+static void good_start_sync(void *arg, int fd)
+{
+	(void)arg, (void)fd;
+}
+
 static int bad_write(void *arg, int fd, const void *p, size_t n)
 {
 	if (hit(arg, "write")) {
@@ -326,8 +331,9 @@ static void test_each_step_fails(void **state)
 	for (size_t e = 0; e < sizeof(errors) / sizeof(errors[0]); e++) {
 		for (int at = 0;; at++) {
 			struct bad bad = { .at = at, .error = errors[e] };
-			struct deliver_fs fs = { &bad,	   bad_make_dir, bad_open_dir, bad_create, bad_write,
-						 bad_sync, bad_rename,	 bad_unlink,   bad_read_at };
+			struct deliver_fs fs = { &bad,	     bad_make_dir,    bad_open_dir, bad_create,
+						 bad_write,  good_start_sync, bad_sync,	    bad_rename,
+						 bad_unlink, bad_read_at };
 			struct maildir_outcome o;
 
 			drop_root(NULL);
@@ -362,8 +368,9 @@ static void test_others_go_on(void **state)
 	(void)state;
 	for (int at = 0;; at++) {
 		struct bad bad = { .at = at, .error = EIO };
-		struct deliver_fs fs = { &bad,	   bad_make_dir, bad_open_dir, bad_create, bad_write,
-					 bad_sync, bad_rename,	 bad_unlink,   bad_read_at };
+		struct deliver_fs fs = { &bad,	     bad_make_dir,    bad_open_dir, bad_create,
+					 bad_write,  good_start_sync, bad_sync,	    bad_rename,
+					 bad_unlink, bad_read_at };
 		struct maildir_setup setup = { .root = root_fd, .hostname = "mx.test", .fs = &fs };
 		struct maildir_round *r = maildir_round_new();
 		struct maildir_message m[6];
