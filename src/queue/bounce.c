@@ -15,6 +15,8 @@
 #define PENDING_MAX   100000 /* messages; more are looked for in the spool, later */
 #define TURN	      8	     /* reports begun in one turn */
 #define LOOK_TURN     256    /* messages looked at in one turn */
+#define SILENT_AT     3	     /* times in a row that keeper let questions lie, */
+#define ASIDE_MS      5000   /* so far apart at least */
 #define PROCESS	      255    /* of ids: no smtp process has that number */
 
 int bounce_new(struct spool *sp, struct schedule *schedule, struct intake *intake, struct bounce **ret)
@@ -355,6 +357,18 @@ static void begin(struct bounce *b, struct pending *p, const struct bounce_repor
 	bounce_ask(b, p, r->e.sender);
 }
 
+/* Of several that were asked together one counts. */
+static void unanswered(struct bounce *b)
+{
+	if (b->unanswered > 0 && b->now_ms < b->unanswered_ms + ASIDE_MS)
+		return;
+	b->unanswered_ms = b->now_ms;
+	if (++b->unanswered < SILENT_AT)
+		return;
+	b->unanswered = 0;
+	b->keeper_silent = true;
+}
+
 static void work(struct bounce *b, struct pending *p)
 {
 	struct bounce_report r;
@@ -372,6 +386,8 @@ static void work(struct bounce *b, struct pending *p)
 		bounce_wait_until(b, p, b->now_ms + FULL_MS);
 		return;
 	}
+	if (p->stage == STAGE_ASKS)
+		unanswered(b);
 	end_report(b, p); /* keeper did not answer in time */
 	if (find_report(b, p, &r, &error)) {
 		begin(b, p, &r);
@@ -384,6 +400,14 @@ static void work(struct bounce *b, struct pending *p)
 			    LOG_STR("step", "read"), LOG_ERRNO(-error));
 		pending_free(b, p);
 	}
+}
+
+bool bounce_keeper_silent(struct bounce *b)
+{
+	bool silent = b->keeper_silent;
+
+	b->keeper_silent = false;
+	return silent;
 }
 
 uint64_t bounce_run(struct bounce *b, uint64_t now_ms)
@@ -415,6 +439,7 @@ void bounce_shift(struct bounce *b, int64_t by_ms)
 		p->first_ms = by_ms < 0 && p->first_ms < (uint64_t)-by_ms ? 0 : p->first_ms + (uint64_t)by_ms;
 	}
 	b->late_next_ms = 0;
+	b->unanswered = 0;
 	bounce_pace_shift(&b->pace, by_ms);
 }
 

@@ -57,7 +57,9 @@ int bounce_give_up(struct bounce *b, const struct id *id, uint64_t now_ms);
 /* --- running --- */
 
 void bounce_keeper(struct bounce *b, struct channel *ch, uint64_t now_ms); /* came, or went (NULL) */
-bool bounce_is_for(const struct ipc_message *m);			   /* one that keeper may send */
+/* It lets questions lie: main is to be told.  Once for each time that it does. */
+bool bounce_keeper_silent(struct bounce *b);
+bool bounce_is_for(const struct ipc_message *m); /* one that keeper may send */
 /* NULL, or how keeper broke the rules. */
 const char *bounce_keeper_message(struct bounce *b, const struct ipc_message *m, uint64_t now_ms);
 /* Does what is due, a bounded piece.  How long there is nothing to do if nothing happens, in milliseconds. */

@@ -253,6 +253,7 @@ const char *bounce_keeper_message(struct bounce *b, const struct ipc_message *m,
 		if (p)
 			add_target(p, m->target.kind, m->target.address, m->target.mailbox);
 	} else if (m->type == IPC_TYPE_verdict) {
+		b->unanswered = 0;
 		p = asked(b, m->verdict.req);
 		if (p)
 			on_verdict(b, p, m->verdict.what);
@@ -267,6 +268,7 @@ void bounce_keeper(struct bounce *b, struct channel *ch, uint64_t now_ms)
 	struct list *at, *after;
 
 	b->keeper = ch;
+	b->unanswered = 0;
 	b->now_ms = now_ms;
 	LIST_EACH (&b->open, at, after) { /* whoever was asked is no more */
 		struct pending *p = container_of(at, struct pending, open);

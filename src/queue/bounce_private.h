@@ -38,6 +38,9 @@ struct bounce {
 	struct schedule *schedule;
 	struct intake *intake;
 	struct channel *keeper;
+	unsigned unanswered; /* times in a row that keeper let questions lie, the last one then */
+	uint64_t unanswered_ms;
+	bool keeper_silent;
 	struct event_sink *events;
 	struct bounce_setup setup;
 	char *hostname;

@@ -87,6 +87,10 @@ static void pump(struct queue *q)
 	uv_timer_start(&q->due, on_due, wait, 0);
 	while (handout_next_silent(q->handout, &local, &index))
 		role_peer_silent(q->role, local ? IPC_LOCAL : IPC_SMTP, index);
+	if (bounce_keeper_silent(q->bounce)) {
+		LOG(LOG_ERR, "overdue", LOG_STR("what", "the way of a report"));
+		role_peer_silent(q->role, IPC_KEEPER, 0);
+	}
 	if (handout_port25_changed(q->handout))
 		queue_port25_keep(q->role->conf->state_dir, handout_port25(q->handout));
 }

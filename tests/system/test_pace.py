@@ -155,3 +155,46 @@ def test_replies_of_the_configuration(make_server, peer):
         peer.wait(1)
         assert 2.5 < time.monotonic() - begin < 8 and peer.came[0][1] == 'second'
         assert 'house' in s.cli('trace', ident).stdout
+
+
+# ---- from where
+
+def sources(**by_name):
+    return {name: {'addresses': [f'127.0.0.{n}'], 'helo': f'{name}.example.org', **more}
+            for name, (n, more) in by_name.items()}
+
+
+def test_sources_by_weight_and_warm_up(make_server, peer):
+    """A pool's addresses share the connections by weight; one that warms up sends no more a day than it may."""
+    greeted = set()
+
+    def ehlo(session, line):
+        greeted.add((session.sock.getpeername()[0], line.split()[1].decode()))
+        return '250 peer.test'
+    peer.answer['ehlo'] = ehlo
+    today = time.strftime('%Y-%m-%d', time.gmtime())
+    config = {'sources': sources(strong=(2, {'pool': 'out', 'weight': 3}), weak=(3, {'pool': 'out'}),
+                                 fresh=(4, {'warm_up': today, 'warm_up_first': 4})),
+              'relay': {'source': 'out', 'messages_per_connection': 1},
+              'routes': {'far': route(peer, connections=2),
+                         'new': {**route(peer), 'to': ['new.example'], 'source': 'fresh'}}}
+    with make_server(config) as s:
+        accounts(s, 'ann')
+        submit(s, 'ann@example.org', [f'm{n}' for n in range(24)])
+        submit(s, 'ann@example.org', [f'n{n}' for n in range(7)], to='bob@new.example')
+        came = [a for _, _, a in peer.wait(28)]
+        assert 16 <= came.count('127.0.0.2') <= 20 and came.count('127.0.0.3') == 24 - came.count('127.0.0.2'), came
+        assert greeted == {('127.0.0.2', 'strong.example.org'), ('127.0.0.3', 'weak.example.org'),
+                           ('127.0.0.4', 'fresh.example.org')}
+        time.sleep(1)
+        assert [a for _, _, a in peer.came].count('127.0.0.4') == 4, 'more than the first day allows'
+        left = rows(s)
+        assert len(left) == 3 and all(r['state'] == 'queued' and r['attempts'] == 0 for r in left), left
+        # What `route` shows is what the queue knows.
+        shown = s.json('route', 'bob@new.example')
+        relay = shown['relay']
+        assert relay['route']['name'] == 'new' and relay['route']['source'] == 'fresh', relay
+        assert relay['destination'] == 'new *' and relay['site']['ready'] == 3 and relay['site']['messages'] == 3, relay
+        assert not relay['port25_blocked']
+        nobody = s.cli('route', 'no address', check=False)
+        assert nobody.returncode == 1, nobody
