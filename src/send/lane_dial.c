@@ -133,9 +133,17 @@ static void tell_host(const struct lane *l, enum dial_how how, const char *text)
 	lane_tell_attempt(l, &t, how, NULL, slice_str(text), now(l));
 }
 
+const struct ip *lane_source(const struct lane *l, const struct ip *to)
+{
+	for (unsigned i = 0; i < l->n_sources; i++)
+		if (l->source[i].family == to->family)
+			return &l->source[i];
+	return NULL;
+}
+
 static bool fits(const struct lane *l, const struct ip *ip)
 {
-	return l->source.family == 0 || ip->family == 0 || ip->family == l->source.family;
+	return l->n_sources == 0 || ip->family == 0 || lane_source(l, ip);
 }
 
 static void host_known(struct lane *l)
@@ -158,7 +166,7 @@ static void host_known(struct lane *l)
 	if (n == 0) {
 		snprintf(text, sizeof(text),
 			 "%s has no IPv%u address, and this mail goes out by an IPv%u one", host,
-			 l->source.family, l->source.family);
+			 l->source[0].family, l->source[0].family);
 		note(l, DIAL_LOCAL, 0, "4.4.4", slice_str(text));
 		tell_host(l, DIAL_LOCAL, text);
 		dial_skip(&l->dial, DIAL_LOCAL);
@@ -262,7 +270,7 @@ static void connect_failed(struct lane *l, const struct dial_try *t, int r, cons
 	char text[IPC_TEXT_MAX];
 	enum dial_how how = how_of(r);
 
-	if (r == -EADDRNOTAVAIL && l->source.family)
+	if (r == -EADDRNOTAVAIL && lane_source(l, &t->ip))
 		what = "the source address is none of this machine";
 	say_unconnected(l, t, r, what, text, sizeof(text));
 	note(l, how, 0, how == DIAL_LOCAL && r != -EACCES ? "4.3.0" : "4.4.1", slice_str(text));
@@ -321,7 +329,7 @@ static void begin_connection(struct lane *l, const struct dial_try *t)
 	r->number = t->number;
 	r->since_ms = now(l);
 	l->send->count.tries++;
-	err = conn_connect_from(&setup, &to, t->ip.family ? &l->source : NULL, &r->conn);
+	err = conn_connect_from(&setup, &to, lane_source(l, &t->ip), &r->conn);
 	if (err < 0) {
 		r->conn = NULL;
 		connect_failed(l, t, err, strerrordesc_np(-err), now(l));

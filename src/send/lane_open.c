@@ -26,19 +26,31 @@ static struct way *way_of(struct send *s, const struct ipc_lane_open *m)
 	return way_get(s, m->route, m->domain, m->relax);
 }
 
-static bool set_names(struct lane *l, const struct ipc_lane_open *m)
+static const struct conf_source *source_of(const struct send *s, struct slice name)
 {
-	return slice_copy(m->helo, l->helo, sizeof(l->helo)) &&
-	       (m->source.n == 0 || ip_parse(m->source, &l->source));
+	for (size_t i = 0; i < s->conf->n_sources; i++)
+		if (slice_eq(slice_str(s->conf->sources[i].name), name))
+			return &s->conf->sources[i];
+	return NULL;
 }
 
-static const char *no_memory(struct send *s, const struct ipc_lane_open *m)
+/* False: its source is not in our configuration.  After a reload queue may be a moment ahead, or behind. */
+static bool set_source(struct lane *l, struct slice name)
+{
+	const struct conf_source *c = source_of(l->send, name);
+
+	for (size_t i = 0; c && i < c->n_addresses && i < 2; i++)
+		l->source[l->n_sources++] = c->addresses[i];
+	return name.n == 0 || c;
+}
+
+static const char *cannot(struct send *s, const struct ipc_lane_open *m, const char *why)
 {
 	struct ipc_message no = { .type = IPC_TYPE_lane_closed,
 				  .lane_closed = { .lane = m->lane,
 						   .failed = true,
 						   .enhanced = SLICE_LIT("4.3.0"),
-						   .text = SLICE_LIT("out of memory"),
+						   .text = slice_str(why),
 						   .end = IPC_LANE_LOCAL } };
 
 	if (s->queue)
@@ -49,14 +61,13 @@ static const char *no_memory(struct send *s, const struct ipc_lane_open *m)
 static bool is_sound(const struct send *s, const struct ipc_lane_open *m)
 {
 	struct endpoint to;
-	struct ip ip;
 
 	if (s->n_lanes >= SEND_LANES_MAX || m->lane == 0 || lane_find(s, m->lane) ||
 	    (m->protocol != IPC_LANE_LMTP && m->protocol != IPC_LANE_SMTP))
 		return false;
 	if (m->route.n == 0 && (m->protocol != IPC_LANE_LMTP || !endpoint_parse(m->endpoint, &to)))
 		return false;
-	return (m->source.n == 0 || ip_parse(m->source, &ip)) && (m->key.n == 0 || m->key.n == IPC_SITE_KEY);
+	return m->key.n == 0 || m->key.n == IPC_SITE_KEY;
 }
 
 const char *lane_open(struct send *s, const struct ipc_lane_open *m)
@@ -67,7 +78,7 @@ const char *lane_open(struct send *s, const struct ipc_lane_open *m)
 		return "a lane too many, or twice, or of an unknown kind, or to nowhere";
 	l = calloc(1, sizeof(*l));
 	if (!l)
-		return no_memory(s, m);
+		return cannot(s, m, "out of memory");
 	l->send = s;
 	l->number = m->lane;
 	l->connect_s = m->connect_s;
@@ -80,9 +91,15 @@ const char *lane_open(struct send *s, const struct ipc_lane_open *m)
 		memcpy(l->key, m->key.p, sizeof(l->key));
 	list_init(&l->jobs);
 	list_init(&l->waiter.link);
-	if (!set_names(l, m) || !(l->way = way_of(s, m))) {
+	slice_copy(m->helo, l->helo, sizeof(l->helo));
+	if (!set_source(l, m->source)) {
 		free(l);
-		return no_memory(s, m);
+		return cannot(s, m, "its source is not in the configuration");
+	}
+	l->way = way_of(s, m);
+	if (!l->way) {
+		free(l);
+		return cannot(s, m, "out of memory");
 	}
 	l->waiter.done = on_way;
 	l->waiter.arg = l;

@@ -129,8 +129,8 @@ void lane_tell_attempt(const struct lane *l, const struct dial_try *t, enum dial
 		event_text(e, EVENT_KEY_IP, slice_str(ip_format(&t->ip, ip)));
 		event_number(e, EVENT_KEY_PORT, t->port);
 	}
-	if (l->source.family)
-		event_text(e, EVENT_KEY_SOURCE, slice_str(ip_format(&l->source, ip)));
+	if (lane_source(l, &t->ip))
+		event_text(e, EVENT_KEY_SOURCE, slice_str(ip_format(lane_source(l, &t->ip), ip)));
 	if (talked && l->tls_up) {
 		event_text(e, EVENT_KEY_TLS, slice_str(l->facts.version));
 		event_text(e, EVENT_KEY_CIPHER, slice_str(l->facts.cipher));

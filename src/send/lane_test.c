@@ -426,14 +426,16 @@ static void test_scram_unproved(void **state)
 static void test_hosts_and_source(void **state)
 {
 	struct server *v = serve(address(2), 0, SCRIPT(HELLO, "S 250 smart.test", MESSAGE, "HANG"));
-	char route[256], text[256], one[64];
+	char route[512], text[64], one[64];
 
 	(void)state;
 	snprintf(one, sizeof(one), "%s", address(1));
-	snprintf(route, sizeof(route), "    via: host\n    hosts: [%s, %s]\n    port: %u\n", one, address(2),
-		 v->port);
-	configure(route);
 	snprintf(text, sizeof(text), "%s", address(9));
+	snprintf(route, sizeof(route),
+		 "    via: host\n    hosts: [%s, %s]\n    port: %u\nsources:\n  six: {addresses: [\"::1\"]}\n"
+		 "  both: {addresses: [\"2001:db8::1\", %s]}\n  strange: {addresses: [192.0.2.77]}\n",
+		 one, address(2), v->port, text);
+	configure(route);
 	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
 				   .lane_open = { .lane = 1,
 						  .protocol = IPC_LANE_SMTP,
@@ -441,7 +443,7 @@ static void test_hosts_and_source(void **state)
 						  .connect_s = 5,
 						  .command_s = 5,
 						  .final_s = 5,
-						  .source = slice_str(text) } });
+						  .source = SLICE_LIT("both") } });
 	is_ready(v->port, IPC_SECURITY_CLEAR);
 	assert_true(slice_eq(m.lane_ready.host, slice_str(address(2))));
 	/* IPv6 goes to no IPv4 server. */
@@ -450,7 +452,7 @@ static void test_hosts_and_source(void **state)
 						  .protocol = IPC_LANE_SMTP,
 						  .route = SLICE_LIT("r"),
 						  .connect_s = 5,
-						  .source = SLICE_LIT("::1") } });
+						  .source = SLICE_LIT("six") } });
 	ends(IPC_LANE_LOCAL, "4.4.4", "IPv6");
 	/* An address that is none of ours. */
 	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
@@ -458,8 +460,16 @@ static void test_hosts_and_source(void **state)
 						  .protocol = IPC_LANE_SMTP,
 						  .route = SLICE_LIT("r"),
 						  .connect_s = 5,
-						  .source = SLICE_LIT("192.0.2.77") } });
+						  .source = SLICE_LIT("strange") } });
 	ends(IPC_LANE_LOCAL, "4.3.0", "source address");
+	/* One that is not in the configuration: after a reload queue may be ahead of us. */
+	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
+				   .lane_open = { .lane = 4,
+						  .protocol = IPC_LANE_SMTP,
+						  .route = SLICE_LIT("r"),
+						  .connect_s = 5,
+						  .source = SLICE_LIT("gone") } });
+	ends(IPC_LANE_LOCAL, "4.3.0", "not in the configuration");
 }
 
 static void test_leaves(void **state)

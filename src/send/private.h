@@ -146,7 +146,8 @@ struct lane {
 	bool lmtp, mailboxes; /* mailboxes: the configuration's own LMTP server */
 	unsigned connect_s, command_s, final_s;
 	char helo[256];
-	struct ip source; /* family 0: any */
+	struct ip source[2]; /* to bind, of different families; n_sources 0: any */
+	unsigned n_sources;
 	unsigned char key[IPC_SITE_KEY];
 	bool has_key;
 	uv_timer_t timer;
@@ -218,6 +219,8 @@ void lane_arm(struct lane *l);
 /* ---- send/lane_dial.c ---- */
 
 void lane_dial_begin(struct lane *l); /* its way is known */
+/* The address to bind for a connection to that one; NULL: whatever the host takes. */
+const struct ip *lane_source(const struct lane *l, const struct ip *to);
 /* The ports that this way leads to, in the order in which they are tried now; how many. */
 size_t send_ports(const struct way *w, struct dial_port ret[static DIAL_PORTS_MAX]);
 void lane_dial_run(struct lane *l);
