@@ -102,11 +102,6 @@ bool batch_take(struct slice *cur, struct ipc_event *ret)
 	return true;
 }
 
-bool batch_is_nearly_full(const struct batch *b)
-{
-	return b->octets > BATCH_OCTETS - IPC_EVENT_MAX - 64 || b->n_hashes > BATCH_HASHES - HASHES_AN_EVENT;
-}
-
 bool batch_add(struct batch *b, const struct ipc_event *e)
 {
 	struct slice cur = e->fields;

@@ -29,7 +29,6 @@ struct batch {
 struct batch *batch_new(void); /* NULL: out of memory */
 /* False: it is full. A sound event always fits into an empty batch. */
 bool batch_add(struct batch *b, const struct ipc_event *e);
-bool batch_is_nearly_full(const struct batch *b);
 
 /* One event as bytes, as it stands in a batch; and from the front of such bytes.  False at the end
  * or where there is no sound event (cur->n is then not 0). */

@@ -96,7 +96,5 @@ void dsn_put(const struct dsn *d, struct buf *to, struct dsn_facts *ret);
 
 /* What an enhanced status code says (RFC 3463), as far as it does. */
 enum dsn_what dsn_what_of(struct slice status);
-/* "no such address": for a log. */
-const char *dsn_what_name(enum dsn_what what);
 
 #endif

@@ -108,11 +108,6 @@ static const struct {
 	[DSN_NOTHING] = { "fine", "", "", "" },
 };
 
-const char *dsn_what_name(enum dsn_what what)
-{
-	return words[what].name;
-}
-
 /* RFC 3463, by subject and detail; the class does not matter. */
 enum dsn_what dsn_what_of(struct slice status)
 {

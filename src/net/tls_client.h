@@ -48,7 +48,6 @@ void tls_client_free(struct tls_client *t); /* connections that it serves may ou
 unsigned tls_client_authorities(const struct tls_client *t); /* how many there are */
 
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_NAMES, TLS_VERIFY_DANE, TLS_VERIFY_FINGERPRINTS };
-const char *tls_verify_name(enum tls_verify how); /* "names" */
 
 /* RFC 6698 2.1 */
 struct tls_tlsa {

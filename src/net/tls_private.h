@@ -72,7 +72,6 @@ struct tls_check {
 };
 int tls_client_session_new(struct tls_client *t, const struct tls_client_setup *setup,
 			   struct tls_session **ret);
-void tls_client_unref(struct tls_client *t);
 /* OpenSSL's callback (SSL_CTX_set_cert_verify_callback). */
 int tls_verify_callback(X509_STORE_CTX *ctx, void *arg);
 /* For tests. */

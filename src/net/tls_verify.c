@@ -7,18 +7,6 @@
 
 #include "net/tls_private.h"
 
-const char *tls_verify_name(enum tls_verify how)
-{
-	static const char *const names[] = {
-		[TLS_VERIFY_NONE] = "none",
-		[TLS_VERIFY_NAMES] = "names",
-		[TLS_VERIFY_DANE] = "dane",
-		[TLS_VERIFY_FINGERPRINTS] = "fingerprint",
-	};
-
-	return how <= TLS_VERIFY_FINGERPRINTS ? names[how] : "unknown";
-}
-
 /* ---- what it says ---- */
 
 static void hex(const unsigned char *p, size_t n, char *to)

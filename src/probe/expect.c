@@ -217,7 +217,7 @@ static const char *lacks(const struct probe_condition *c, const struct probe_por
 			snprintf(room, size, "the certificate expires in %lld days", (long long)days);
 			return room;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	case CERT:
 		return !p->tls.up	 ? "there is no TLS"
 		       : p->tls.verified ? NULL
