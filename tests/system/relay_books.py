@@ -98,14 +98,15 @@ def wait_empty(s, about, timeout):
 
 
 def told(s):
-    """(subject, recipient) of each failure that the sender was told of."""
+    """(id, recipient) of each failure that the sender was told of.  The id stands in the Message-ID: without memory a
+    report goes out without the message."""
     out = collections.Counter()
     for message in s.messages(SENDER):
         text = message.decode(errors='replace')
         assert 'multipart/report' in text, text[:2000]
-        subject = re.findall(r'^Subject: (k-\d+-\d+)\s*$', text, re.M)[-1]
+        about = re.search(r'^Message-ID: <([0-9A-Z]{13})\.', text, re.M).group(1)
         for to in set(re.findall(r'^Final-Recipient: rfc822; ?(\S+)', text, re.M)):
-            out[subject, to] += 1
+            out[about, to] += 1
     return out
 
 
@@ -123,7 +124,7 @@ def keep_books(s, clients, peers, about):
     deadline = time.monotonic() + 30
     while True:
         failed = told(s)
-        lost = [(k, i) for k, i in missing.items() if not (failed[k] if k[1].startswith('no@') else taken[k])]
+        lost = [(k, i) for k, i in missing.items() if not (failed[i, k[1]] if k[1].startswith('no@') else taken[k])]
         if not lost or time.monotonic() > deadline:
             break
         time.sleep(0.5)
