@@ -8,6 +8,7 @@
 
 #include "base/endpoint.h"
 #include "check/check.h"
+#include "check/find.h"
 #include "cli/check.h"
 #include "cli/cli.h"
 #include "cli/net.h"
@@ -17,7 +18,7 @@
 struct options {
 	uint16_t port[CHECK_PORTS_MAX];
 	size_t n_ports;
-	bool json, verbose, ipv4, ipv6, old, relay;
+	bool json, verbose, ipv4, ipv6, old, relay, mx, host;
 	unsigned timeout_s;
 	struct endpoint control;
 	struct cli_net_setup net;
@@ -27,8 +28,12 @@ struct options {
 
 struct run {
 	struct check *check;
-	bool shows, over;
+	bool shows, over, failed;
 	uv_loop_t *loop;
+	struct find *find[CHECK_HOSTS_MAX];
+	size_t n_finds, finding;
+	char note[CHECK_HOSTS_MAX][200];
+	size_t n_notes;
 };
 
 /* ---- options ---- */
@@ -92,6 +97,8 @@ static const struct option long_options[] = {
 	{ "control", required_argument, NULL, 'c' },
 	{ "dns", required_argument, NULL, 'd' },
 	{ "ca-file", required_argument, NULL, 'a' },
+	{ "mx", no_argument, NULL, 'm' },
+	{ "host", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ NULL, 0, NULL, 0 },
@@ -143,6 +150,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'a':
 			o->net.ca_file = optarg;
 			break;
+		case 'm':
+			o->mx = true;
+			break;
+		case 'h':
+			o->host = true;
+			break;
 		case 'j':
 			o->json = true;
 			break;
@@ -192,6 +205,22 @@ static void on_done(void *arg, struct check *c)
 	uv_stop(r->loop);
 }
 
+/* Of what the DNS says about one argument; when it was the last, it begins. */
+static void on_found(void *arg, const char *note)
+{
+	struct run *r = arg;
+
+	if (note[0] && r->n_notes < CHECK_HOSTS_MAX)
+		snprintf(r->note[r->n_notes++], sizeof(r->note[0]), "%s", note);
+	if (--r->finding > 0)
+		return;
+	r->n_finds = 0;
+	if (check_run(r->check) < 0) {
+		r->failed = true;
+		uv_stop(r->loop);
+	}
+}
+
 /* "smtp.example.org:465": the one port. */
 static bool split(char *text, uint16_t *ret_port)
 {
@@ -217,18 +246,29 @@ static bool split(char *text, uint16_t *ret_port)
 
 static void judge(const struct check *c, const struct options *o, struct check_result *r)
 {
-	struct probe_facts facts = { .now = time(NULL) };
+	struct probe_facts facts = { .now = time(NULL), .as_server = o->mx };
 
 	r->hosts = check_hosts(c, &r->n);
 	r->control = check_control(c);
 	r->now = facts.now;
 	r->expect = o->expect;
 	r->n_expect = o->n_expect;
+	r->mx = o->mx;
 	for (size_t h = 0; h < r->n; h++)
 		for (size_t p = 0; p < r->hosts[h].n; p++)
 			probe_judge(&r->hosts[h], h, p, &facts, &r->found);
 	probe_judge_across(r->hosts, r->n, r->control, &r->found);
 	probe_verdict(r->hosts, r->n, &r->found, &r->verdict);
+}
+
+static enum probe_level worst_of(const struct check_result *r)
+{
+	enum probe_level worst = PROBE_GOOD;
+
+	for (size_t i = 0; i < r->found.n; i++)
+		if (r->found.f[i].level > worst)
+			worst = r->found.f[i].level;
+	return worst;
 }
 
 static int show(const struct check_result *r, const struct options *o)
@@ -250,7 +290,40 @@ static int show(const struct check_result *r, const struct options *o)
 	}
 	if (r->n_expect > 0)
 		return unmet == 0 ? CLI_OK : CLI_FAILED;
+	if (o->mx) /* every host is to be as it should */
+		return worst_of(r) < PROBE_PROBLEM && r->n > 0 ? CLI_OK : CLI_FAILED;
 	return r->verdict.answer == PROBE_USE ? CLI_OK : CLI_FAILED;
+}
+
+/* What each argument stands for is asked of the DNS. */
+static int begin(struct cli_net *net, const struct options *o, char **hosts, size_t n, struct run *r)
+{
+	const struct find_setup setup = { .loop = &net->loop,
+					  .resolve = net->resolve,
+					  .authorities = buf_slice(&net->authorities),
+					  .timeout_ms = o->timeout_s * 1000,
+					  .mx = o->mx,
+					  .host = o->host };
+
+	if (n > CHECK_HOSTS_MAX)
+		return cli_usage("check", "more than %d hosts", CHECK_HOSTS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		uint16_t port;
+		int err;
+
+		if (!split(hosts[i], &port))
+			return cli_usage("check", "%s: after the colon stands no port", hosts[i]);
+		err = find_begin(&setup, r->check, hosts[i], port, on_found, r, &r->find[r->n_finds]);
+		if (err == -EINVAL)
+			return cli_usage("check", "%s: neither a host nor an address", hosts[i]);
+		if (err < 0) {
+			r->failed = true;
+			break;
+		}
+		r->n_finds++;
+		r->finding++;
+	}
+	return CLI_OK;
 }
 
 static int run(struct cli_net *net, const struct options *o, char **hosts, size_t n)
@@ -284,29 +357,25 @@ static int run(struct cli_net *net, const struct options *o, char **hosts, size_
 		fprintf(stderr, "postern check: out of memory\n");
 		return CLI_FAILED;
 	}
-	for (size_t i = 0; i < n && status == CLI_OK; i++) {
-		uint16_t port;
-		int err = split(hosts[i], &port) ? check_add(r.check, hosts[i], "the command line", port)
-						 : -EINVAL;
-
-		if (err == -EINVAL)
-			status = cli_usage("check", "%s: after the colon stands no port", hosts[i]);
-		else if (err == -E2BIG)
-			status = cli_usage("check", "more than %d hosts", CHECK_HOSTS_MAX);
+	status = begin(net, o, hosts, n, &r);
+	if (status == CLI_OK) {
+		uv_run(&net->loop, UV_RUN_DEFAULT);
+		if (r.shows)
+			fprintf(stderr, "\r\033[K");
 	}
-	if (status == CLI_OK && check_run(r.check) < 0) {
+	if (r.failed) {
 		fprintf(stderr, "postern check: out of memory\n");
 		status = CLI_FAILED;
 	}
 	if (status == CLI_OK) {
-		if (!r.over)
-			uv_run(&net->loop, UV_RUN_DEFAULT);
-		if (r.shows)
-			fprintf(stderr, "\r\033[K");
 		judge(r.check, o, &result);
 		result.took_ms = uv_hrtime() / 1000000 - began_ms;
+		for (size_t i = 0; i < r.n_notes; i++)
+			result.note[result.n_notes++] = r.note[i];
 		status = show(&result, o);
 	}
+	for (size_t i = 0; i < r.n_finds; i++)
+		find_cancel(r.find[i]);
 	probe_findings_done(&result.found);
 	check_free(r.check);
 	return status;

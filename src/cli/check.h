@@ -20,6 +20,8 @@ struct check_result {
 	int64_t now;
 	bool mx; /* --mx: no verdict for applications */
 	uint64_t took_ms;
+	const char *note[32]; /* of finding the hosts */
+	size_t n_notes;
 };
 
 void check_print(const struct check_result *r, bool colour, bool verbose);

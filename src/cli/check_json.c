@@ -202,6 +202,13 @@ json_t *check_json(const struct check_result *r)
 	all = json_pack("{s:i, s:I, s:I, s:s, s:o, s:o, s:o}", "version", 1, "time", (json_int_t)r->now,
 			"took_ms", (json_int_t)r->took_ms, "control", controls[r->control], "hosts", hosts,
 			"findings", found, "verdict", verdict_json(r));
+	if (all) {
+		json_t *notes = json_array();
+
+		for (size_t i = 0; i < r->n_notes; i++)
+			json_array_append_new(notes, text_json(r->note[i]));
+		json_object_set_new(all, "notes", notes);
+	}
 	if (all && r->n_expect > 0) {
 		json_t *unmet = json_array();
 		size_t n = check_expectations(r, add_unmet, unmet);

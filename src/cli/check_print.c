@@ -232,6 +232,10 @@ void check_print(const struct check_result *r, bool colour, bool verbose)
 	for (size_t h = 0; h < r->n; h++)
 		print_host(r, h, verbose);
 	print_findings(r, PROBE_NOWHERE, verbose);
+	for (size_t i = 0; i < r->n_notes; i++) {
+		printf("  note     ");
+		cli_print_wrapped(r->note[i], 11);
+	}
 	if (r->n_expect > 0) {
 		if (check_expectations(r, print_unmet, NULL) == 0)
 			printf("%sall as expected%s\n", on(GREEN), off());

@@ -102,13 +102,17 @@ const struct cli_command cli_commands[] = {
 	  "  --days N              today and N - 1 days before, UTC; 7 unless told, 30 are kept\n"
 	  "  --failures            only where something failed\n" CONTROL_MORE
 	  "Exit status: 0, 2 wrong usage, 3 no server answers.\n" },
-	{ "check", cli_check, "HOST[:PORT]... [OPTION]...",
+	{ "check", cli_check, "HOST[:PORT]|DOMAIN|ADDRESS... [OPTION]...",
 	  "which ports of a host are open, what each offers, and which to use",
 	  "Looks at 25, 465, 587 and 2525 of each host at once, over IPv6 and IPv4, and says what is true of "
 	  "each,\n"
 	  "with what shows it, and which port and setting an application should use. Needs no server, no\n"
 	  "configuration and no root; sends no mail.\n\n"
+	  "Of a domain or an address it finds the hosts first: SRV records, autoconfig, known providers, "
+	  "MX.\n\n"
 	  "  -p, --port 465,587    these ports instead\n"
+	  "  --mx                  the domain's MX hosts, as another server would see them\n"
+	  "  --host                each name is a host, even if it is a domain with MX records\n"
 	  "  -4, -6                only over IPv4, or IPv6\n"
 	  "  -e, --expect SPEC     for monitoring: 587:starttls,auth,cert>14d; may be given several times.\n"
 	  "                        Exit status 1 when something is not so\n"

@@ -45,6 +45,42 @@ const struct route_provider *route_provider_of_domain(struct slice domain)
 	return NULL;
 }
 
+/* How providers call the servers that take mail for their customers' domains. */
+static const struct {
+	struct slice suffix;
+	const char *provider;
+} mx_rows[] = {
+	{ SLICE_INIT(".google.com"), "gmail" },
+	{ SLICE_INIT(".googlemail.com"), "gmail" },
+	{ SLICE_INIT(".mail.protection.outlook.com"), "microsoft365" },
+	{ SLICE_INIT(".mx.microsoft"), "microsoft365" },
+	{ SLICE_INIT(".messagingengine.com"), "fastmail" },
+	{ SLICE_INIT(".zoho.com"), "zoho" },
+	{ SLICE_INIT(".icloud.com"), "icloud" },
+	{ SLICE_INIT(".yahoodns.net"), "yahoo" },
+	{ SLICE_INIT(".mailbox.org"), "mailboxorg" },
+	{ SLICE_INIT(".ionos.com"), "ionos" },
+	{ SLICE_INIT(".ionos.de"), "ionos" },
+	{ SLICE_INIT(".kundenserver.de"), "ionos" },
+	{ SLICE_INIT(".rzone.de"), "strato" },
+	{ SLICE_INIT(".ovh.net"), "ovh" },
+	{ SLICE_INIT(".infomaniak.ch"), "infomaniak" },
+	{ SLICE_INIT(".protonmail.ch"), "proton" },
+	{ SLICE_INIT(".yandex.net"), "yandex" },
+	{ SLICE_INIT(".yandex.ru"), "yandex" },
+};
+
+const struct route_provider *route_provider_of_mx(struct slice host)
+{
+	for (size_t i = 0; i < sizeof(mx_rows) / sizeof(mx_rows[0]); i++) {
+		struct slice suffix = mx_rows[i].suffix;
+
+		if (host.n > suffix.n && slice_eq_nocase(slice_tail(host, host.n - suffix.n), suffix))
+			return route_provider(slice_str(mx_rows[i].provider));
+	}
+	return NULL;
+}
+
 size_t route_provider_ports(const struct route_provider *p, uint16_t ports[static ROUTE_PROVIDER_PORTS])
 {
 	struct slice cur = slice_str(p->ports), word;

@@ -35,6 +35,8 @@ extern const size_t route_n_providers;
 const struct route_provider *route_provider(struct slice name);
 const struct route_provider *route_provider_of_host(struct slice host);
 const struct route_provider *route_provider_of_domain(struct slice domain);
+/* Of a host that an MX record names: whose customers such domains are. */
+const struct route_provider *route_provider_of_mx(struct slice host);
 
 /* How many; in its order. */
 size_t route_provider_ports(const struct route_provider *p, uint16_t ports[static ROUTE_PROVIDER_PORTS]);

@@ -50,6 +50,11 @@ static void test_looked_up(void **state)
 	assert_null(route_provider_of_domain(SLICE_LIT("mail.com")));
 	assert_null(route_provider_of_domain(SLICE_LIT("")));
 	assert_null(route_provider_of_host(SLICE_LIT("")));
+	assert_string_equal(route_provider_of_mx(SLICE_LIT("ASPMX.l.google.com"))->name, "gmail");
+	assert_string_equal(route_provider_of_mx(SLICE_LIT("example-org.mail.protection.outlook.com"))->name,
+			    "microsoft365");
+	assert_null(route_provider_of_mx(SLICE_LIT("google.com.example.org")));
+	assert_null(route_provider_of_mx(SLICE_LIT(".google.com")));
 }
 
 int main(void)
