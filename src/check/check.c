@@ -12,6 +12,7 @@
 struct check_host {
 	struct check *check;
 	uint16_t only_port; /* 0: all */
+	struct check_sts_found *sts;
 	struct resolve_query *query[2];
 	struct ip ip[2 * CHECK_ADDRESSES_MAX];
 	size_t n_ips;
@@ -61,6 +62,7 @@ void check_free(struct check *c)
 		for (size_t i = 0; i < c->host[h].n; i++)
 			look_cancel(c->own[h].look[i]);
 		free(c->host[h].port);
+		free(c->own[h].sts);
 	}
 	knock_cancel(c->knock);
 	free(c);
@@ -84,15 +86,24 @@ int check_add(struct check *c, const char *name, const char *from, uint16_t port
 	return 0;
 }
 
-int check_add_mx(struct check *c, const char *name, const char *from, uint16_t preference)
+int check_add_mx(struct check *c, const char *name, const char *from, uint16_t preference,
+		 const struct check_sts_found *sts)
 {
+	struct check_sts_found *copy = NULL;
 	int r = check_add(c, name, from, 25);
 
-	if (r == 0) {
-		c->host[c->n - 1].mx = true;
-		c->host[c->n - 1].preference = preference;
+	if (r < 0)
+		return r;
+	if (sts && sts->state != CHECK_STS_NONE) {
+		copy = malloc(sizeof(*copy));
+		if (!copy)
+			return -ENOMEM;
+		*copy = *sts;
 	}
-	return r;
+	c->own[c->n - 1].sts = copy;
+	c->host[c->n - 1].mx = true;
+	c->host[c->n - 1].preference = preference;
+	return 0;
 }
 
 const struct probe_host *check_hosts(const struct check *c, size_t *ret_n)
@@ -121,6 +132,8 @@ static void on_look(void *arg, struct probe_port *port)
 	size_t h = (size_t)(own - c->own);
 
 	own->look[port - c->host[h].port] = NULL;
+	if (own->sts)
+		check_sts_match(own->sts, c->host[h].name, port);
 	c->looks_done++;
 	if (c->setup.progress)
 		c->setup.progress(c->setup.arg, c);

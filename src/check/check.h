@@ -8,6 +8,7 @@
 #define POSTERN_CHECK_CHECK_H
 
 #include "check/look.h"
+#include "check/sts.h"
 #include "probe/across.h"
 #include "resolve/resolve.h"
 
@@ -38,8 +39,9 @@ void check_free(struct check *c); /* also in the middle; the loop must turn once
 /* A host to look at: a name or an address, and where it comes from.  port 0: all of the setup's.
  * -EEXIST: it is there already; -E2BIG: too many. */
 int check_add(struct check *c, const char *name, const char *from, uint16_t port);
-/* The same of an MX host: port 25 alone. */
-int check_add_mx(struct check *c, const char *name, const char *from, uint16_t preference);
+/* The same of an MX host: port 25 alone; sts: its domain's policy, copied, or NULL. */
+int check_add_mx(struct check *c, const char *name, const char *from, uint16_t preference,
+		 const struct check_sts_found *sts);
 /* Begins what was added.  0 or -ENOMEM. */
 int check_run(struct check *c);
 

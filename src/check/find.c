@@ -53,6 +53,8 @@ struct find {
 		bool has;
 	} asked[QUESTIONS];
 	unsigned waiting;
+	struct check_sts *asks_sts;
+	struct check_sts_found sts;
 	struct web *web;
 	struct web_get *get;
 	unsigned at_path;
@@ -80,6 +82,7 @@ static void release(struct find *f)
 		if (f->asked[i].has)
 			dns_answer_done(&f->asked[i].answer);
 	}
+	check_sts_cancel(f->asks_sts);
 	web_cancel(f->get);
 	if (f->web)
 		web_free(f->web);
@@ -194,7 +197,8 @@ static void add_mx(struct find *f)
 		if (a->records[i].mx.host.n == 0)
 			continue;
 		snprintf(from, sizeof(from), "MX %u of %.80s", a->records[i].mx.preference, f->domain.text);
-		(void)check_add_mx(f->check, a->records[i].mx.host.text, from, a->records[i].mx.preference);
+		(void)check_add_mx(f->check, a->records[i].mx.host.text, from, a->records[i].mx.preference,
+				   &f->sts);
 	}
 }
 
@@ -209,7 +213,8 @@ static void all_known(struct find *f)
 			 "it is no known provider's",
 			 f->domain.text);
 	if (f->setup.mx && !answered(f, MX) && f->asked[MX].has && f->asked[MX].answer.status == DNS_NODATA)
-		(void)check_add_mx(f->check, f->domain.text, "the domain itself: it has no MX record", 0);
+		(void)check_add_mx(f->check, f->domain.text, "the domain itself: it has no MX record", 0,
+				   &f->sts);
 	add_mx(f);
 	finish(f);
 }
@@ -265,6 +270,15 @@ static bool is_domain(const struct find *f)
 	       answered(f, MX);
 }
 
+static void on_sts(void *arg, const struct check_sts_found *found)
+{
+	struct find *f = arg;
+
+	f->asks_sts = NULL;
+	f->sts = *found;
+	all_known(f);
+}
+
 static void dns_known(struct find *f)
 {
 	const struct web_setup web = { f->setup.loop, f->setup.authorities };
@@ -275,8 +289,14 @@ static void dns_known(struct find *f)
 		finish(f);
 		return;
 	}
+	if (f->setup.mx) {
+		if (check_sts_begin(f->setup.loop, f->setup.resolve, f->setup.authorities,
+				    f->setup.timeout_ms, &f->domain, on_sts, f, &f->asks_sts) < 0)
+			all_known(f);
+		return;
+	}
 	/* Without libcurl there is no autoconfig: the rest is there. */
-	if (!f->setup.mx && (answered(f, CONFIG_HOST) || answered(f, CONFIG_DOMAIN)) &&
+	if ((answered(f, CONFIG_HOST) || answered(f, CONFIG_DOMAIN)) &&
 	    web_new(&web, &f->web, why, sizeof(why)) < 0)
 		f->web = NULL;
 	next_config(f);

@@ -1,6 +1,4 @@
 /* A look at a port. */
-#include "check/look.h"
-
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -8,51 +6,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "check/knock.h"
+#include "check/look_private.h"
 #include "probe/finding.h"
 #include "probe/hello.h"
-#include "probe/talk.h"
 
 #define INPUT_MAX  (16U << 10)
 #define OUTPUT_MAX (16U << 10)
 #define GUESS_MS   3000
-
-enum stage { FIRST, SECOND, OLD_TLS11, OLD_TLS10, OLD_SSL3, RELAY, OVER };
-
-struct look {
-	const struct look_setup *setup;
-	const char *name;
-	struct probe_port *port;
-	struct probe_port first; /* what the first way showed, during the second */
-	struct probe_port aside; /* where later stages' conversations go */
-	enum stage stage;
-	bool implicit; /* of this connection */
-	bool hello;    /* a hello by hand is out: an answer is awaited */
-	struct knock *knock;
-	struct conn *conn;
-	struct probe_talk talk;
-	uv_timer_t timer;
-	uint64_t since_ms; /* handshake */
-	bool over;
-	look_done *done;
-	void *arg;
-};
-
-static void next(struct look *l);
 
 static uint64_t now_ms(void)
 {
 	return uv_hrtime() / 1000000;
 }
 
-static enum probe_version version_of(enum stage stage)
+static enum probe_version version_of(enum look_stage stage)
 {
-	return stage == OLD_TLS11 ? PROBE_TLS11 : stage == OLD_TLS10 ? PROBE_TLS10 : PROBE_SSL3;
+	return stage == LOOK_OLD_TLS11 ? PROBE_TLS11 : stage == LOOK_OLD_TLS10 ? PROBE_TLS10 : PROBE_SSL3;
 }
 
-static bool is_old(enum stage stage)
+static bool is_old(enum look_stage stage)
 {
-	return stage >= OLD_TLS11 && stage <= OLD_SSL3;
+	return stage >= LOOK_OLD_TLS11 && stage <= LOOK_OLD_SSL3;
 }
 
 /* ---- the end of a connection ---- */
@@ -62,12 +36,19 @@ static void on_closed(uv_handle_t *h)
 	free(h->data);
 }
 
+static void release(struct look *l)
+{
+	l->over = true;
+	if (l->has_answer)
+		dns_answer_done(&l->answer);
+	uv_close((uv_handle_t *)&l->timer, on_closed);
+}
+
 static void end(struct look *l)
 {
 	if (l->over)
 		return;
-	l->over = true;
-	uv_close((uv_handle_t *)&l->timer, on_closed);
+	release(l);
 	l->done(l->arg, l->port);
 }
 
@@ -75,10 +56,10 @@ void look_cancel(struct look *l)
 {
 	if (!l || l->over)
 		return;
-	l->over = true;
+	resolve_cancel(l->query);
 	knock_cancel(l->knock);
 	conn_close(l->conn);
-	uv_close((uv_handle_t *)&l->timer, on_closed);
+	release(l);
 }
 
 static void hang_up(struct look *l)
@@ -86,7 +67,7 @@ static void hang_up(struct look *l)
 	uv_timer_stop(&l->timer);
 	conn_close(l->conn);
 	l->conn = NULL;
-	next(l);
+	look_next(l);
 }
 
 static void lost(struct look *l, enum probe_end how, const char *why)
@@ -117,7 +98,7 @@ static void on_timeout(uv_timer_t *h)
 static void await(struct look *l)
 {
 	bool custom = l->port->port == 25 || probe_is_submission(l->port->port);
-	bool guess = !custom && l->stage == FIRST && probe_talk_at(&l->talk) == PROBE_AT_GREETING;
+	bool guess = !custom && l->stage == LOOK_FIRST && probe_talk_at(&l->talk) == PROBE_AT_GREETING;
 
 	uv_timer_start(&l->timer, on_timeout,
 		       guess && l->setup->reply_ms > GUESS_MS ? GUESS_MS : l->setup->reply_ms, 0);
@@ -164,13 +145,18 @@ static bool start_tls(struct look *l)
 {
 	struct ip ip;
 	bool address = ip_parse(slice_str(l->name), &ip);
-	const struct tls_client_setup setup = { .sni = address ? NULL : l->name,
-						.verify = TLS_VERIFY_NAMES,
-						.only_report = true,
-						.any_tls = true,
-						.names = &l->name,
-						.n_names = 1 };
+	struct tls_client_setup setup = { .sni = address ? NULL : l->name,
+					  .verify = TLS_VERIFY_NAMES,
+					  .only_report = true,
+					  .any_tls = true,
+					  .names = &l->name,
+					  .n_names = 1 };
 
+	if (l->stage == LOOK_DANE) {
+		setup.verify = TLS_VERIFY_DANE;
+		setup.tlsa = l->tlsa;
+		setup.n_tlsa = l->n_tlsa;
+	}
 	l->since_ms = now_ms();
 	await(l);
 	return conn_start_tls_client(l->conn, l->setup->tls, &setup) == 0;
@@ -247,6 +233,11 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 		run(l);
 		break;
 	case CONN_TLS_DONE:
+		if (l->stage == LOOK_DANE) {
+			look_learn_dane(l);
+			hang_up(l);
+			break;
+		}
 		learn_tls(l, true);
 		if (l->implicit)
 			l->talk.port->tls_first = true;
@@ -279,24 +270,24 @@ static void on_knock(void *arg, int fd)
 		.domain = slice_str(l->name),
 		.tls = l->implicit,
 		.starttls = true,
-		.mail = l->stage <= SECOND && l->port->port != 25,
-		.relay = l->stage == RELAY,
+		.mail = l->stage <= LOOK_SECOND && l->port->port != 25,
+		.relay = l->stage == LOOK_RELAY,
 	};
 
 	l->knock = NULL;
 	if (fd < 0) {
-		next(l);
+		look_next(l);
 		return;
 	}
 	if (conn_take(&setup, fd, false, &l->conn) < 0) {
 		close(fd);
 		l->port->reach = PROBE_FAILED;
 		l->port->error = -ENOMEM;
-		next(l);
+		look_next(l);
 		return;
 	}
-	probe_talk_init(&l->talk, &talk, l->stage <= SECOND ? l->port : &l->aside, now_ms());
-	if (l->stage <= SECOND)
+	probe_talk_init(&l->talk, &talk, l->stage <= LOOK_SECOND ? l->port : &l->aside, now_ms());
+	if (l->stage <= LOOK_SECOND)
 		l->port->reach = PROBE_OPEN;
 	await(l);
 	if (!l->implicit)
@@ -330,9 +321,9 @@ static bool wants_second(const struct probe_port *p, bool implicit)
 	return p->other == PROBE_OTHER_TLS || (p->other == PROBE_OTHER_NONE && p->end != PROBE_END_OURS);
 }
 
-static void connect_again(struct look *l)
+void look_connect(struct look *l)
 {
-	struct probe_port *to = l->stage == FIRST ? l->port : &l->aside;
+	struct probe_port *to = l->stage == LOOK_FIRST ? l->port : &l->aside;
 	int r;
 
 	memset(&l->aside, 0, sizeof(l->aside));
@@ -341,7 +332,7 @@ static void connect_again(struct look *l)
 	l->hello = false;
 	r = knock_begin(l->setup->loop, to, l->setup->connect_ms, on_knock, l, &l->knock);
 	if (r < 0)
-		next(l);
+		look_next(l);
 }
 
 /* The second way begins with nothing but how it was reached. */
@@ -356,36 +347,48 @@ static void turn_round(struct look *l)
 	l->implicit = !l->implicit;
 }
 
-static void next(struct look *l)
+void look_next(struct look *l)
 {
-	if (l->stage == FIRST && wants_second(l->port, l->implicit)) {
+	if (l->stage == LOOK_FIRST && wants_second(l->port, l->implicit)) {
 		turn_round(l);
-		l->stage = SECOND;
-		connect_again(l);
+		l->stage = LOOK_SECOND;
+		look_connect(l);
 		return;
 	}
-	if (l->stage == SECOND && !second_is_better(l))
+	if (l->stage == LOOK_SECOND && !second_is_better(l))
 		*l->port = l->first;
-	if (l->stage <= SECOND)
-		l->stage = SECOND;
+	if (l->stage <= LOOK_SECOND)
+		l->stage = LOOK_SECOND;
 	do
 		l->stage++;
-	while (is_old(l->stage) && !(l->setup->old && l->port->tls.up));
-	if (l->stage == RELAY && !(l->setup->relay && probe_speaks_smtp(l->port)))
-		l->stage = OVER;
-	if (l->stage == OVER) {
+	while ((is_old(l->stage) && !(l->setup->old && l->port->tls.up)) ||
+	       (l->stage == LOOK_DANE && !l->port->tls.up));
+	if (l->stage == LOOK_DANE) {
+		l->implicit = l->port->tls_first;
+		if (look_ask_tlsa(l))
+			return;
+		l->stage++;
+	}
+	if (l->stage == LOOK_PTR) {
+		if (l->setup->as_server && look_ask_ptr(l))
+			return;
+		l->stage++;
+	}
+	if (l->stage == LOOK_RELAY && !(l->setup->relay && probe_speaks_smtp(l->port)))
+		l->stage = LOOK_OVER;
+	if (l->stage == LOOK_OVER) {
 		memcpy(l->port->relay, l->aside.relay, sizeof(l->port->relay));
 		end(l);
 		return;
 	}
 	l->implicit = l->port->tls_first;
-	connect_again(l);
+	look_connect(l);
 }
 
 /* Not from within look_begin(). */
 static void on_start(uv_timer_t *h)
 {
-	connect_again(h->data);
+	look_connect(h->data);
 }
 
 int look_begin(const struct look_setup *setup, const char *name, struct probe_port *port, look_done *done,

@@ -3,6 +3,7 @@
  *	first     by the port's custom: TLS from the first octet on 465, else the greeting is awaited
  *	second    the other way round, where the first came to nothing
  *	old       one connection for each old version of TLS, where TLS is there
+ *	dane      one more where the host has signed TLSA records for that port (RFC 7672)
  *	relay     the relay test, where it is wanted
  *
  * What is seen goes into a struct probe_port; how it is judged is probe/'s.  Everything runs on the loop.
@@ -14,6 +15,7 @@
 
 #include "net/tls_client.h"
 #include "probe/report.h"
+#include "resolve/resolve.h"
 
 struct look;
 
@@ -21,11 +23,13 @@ struct look;
 struct look_setup {
 	uv_loop_t *loop;
 	struct tls_client *tls;
-	const char *helo;    /* how we greet */
-	unsigned connect_ms; /* a connection may take so long */
-	unsigned reply_ms;   /* and a reply, or a handshake */
-	bool old;	     /* ask for old versions */
-	bool relay;	     /* the relay test */
+	struct resolve *resolve; /* for TLSA; NULL: it is not looked for */
+	const char *helo;	 /* how we greet */
+	unsigned connect_ms;	 /* a connection may take so long */
+	unsigned reply_ms;	 /* and a reply, or a handshake */
+	bool old;		 /* ask for old versions */
+	bool as_server;		 /* and for the name of its address */
+	bool relay;		 /* the relay test */
 };
 
 /* Called once, from the loop; the look is gone then. */

@@ -332,10 +332,12 @@ static int run(struct cli_net *net, const struct options *o, char **hosts, size_
 	struct check_setup setup = {
 		.look = { .loop = &net->loop,
 			  .tls = net->tls,
+			  .resolve = net->resolve,
 			  .helo = net->hostname,
 			  .connect_ms = o->timeout_s * 1000,
 			  .reply_ms = o->timeout_s * 1000,
 			  .old = o->old,
+			  .as_server = o->mx,
 			  .relay = o->relay },
 		.resolve = net->resolve,
 		.n_ports = o->n_ports,

@@ -70,11 +70,11 @@ void judge_server(struct judge *j, const struct probe_port *p)
 	const struct probe_offers *o = probe_offers_of(p);
 	struct slice said = slice_head(slice_str(o->lines), slice_find(slice_str(o->lines), '\n'));
 
-	if (!p->ptr[0])
+	if (p->ptr_asked && !p->ptr[0])
 		judge_add(j, PROBE_IS_NO_PTR,
 			  "Mail that it sends is refused by many: have the reverse name set.",
 			  "its address has no name (PTR)");
-	else if (!p->ptr_forward)
+	else if (p->ptr_asked && !p->ptr_forward)
 		judge_add(j, PROBE_IS_PTR_WRONG, "",
 			  "its address is called %s, and that name leads elsewhere", p->ptr);
 	said = name_of(said);

@@ -155,7 +155,8 @@ struct probe_port {
 	enum probe_old old[PROBE_VERSIONS];
 	enum probe_match dane, sts;
 	char dane_words[200], sts_words[200];
-	char ptr[PROBE_NAME_MAX]; /* name of the address, with --mx; "" */
+	bool ptr_asked;		  /* with --mx, and the DNS answered */
+	char ptr[PROBE_NAME_MAX]; /* name of the address; "" */
 	bool ptr_forward;	  /* and it leads back */
 };
 
