@@ -154,7 +154,7 @@ struct probe_port {
 
 	enum probe_old old[PROBE_VERSIONS];
 	enum probe_match dane, sts;
-	char dane_words[200], sts_words[200];
+	char dane_words[320], sts_words[400];
 	bool ptr_asked;		  /* with --mx, and the DNS answered */
 	char ptr[PROBE_NAME_MAX]; /* name of the address; "" */
 	bool ptr_forward;	  /* and it leads back */
