@@ -187,8 +187,12 @@ static void add_mx(struct find *f)
 	const struct dns_answer *a = &f->asked[MX].answer;
 	char from[128];
 
-	if (!answered(f, MX))
+	if (!answered(f, MX)) {
+		if (f->setup.mx && f->asked[MX].has && a->status != DNS_NODATA)
+			snprintf(f->note, sizeof(f->note), "the MX records of %.100s: %s", f->domain.text,
+				 dns_status_name(a->status));
 		return;
+	}
 	if (a->n == 1 && a->records[0].mx.host.n == 0) {
 		snprintf(f->note, sizeof(f->note), "%.100s takes no mail at all (null MX)", f->domain.text);
 		return;
