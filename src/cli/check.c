@@ -97,6 +97,7 @@ static const struct option long_options[] = {
 	{ "control", required_argument, NULL, 'c' },
 	{ "dns", required_argument, NULL, 'd' },
 	{ "ca-file", required_argument, NULL, 'a' },
+	{ "trust-anchors", required_argument, NULL, 'k' },
 	{ "mx", no_argument, NULL, 'm' },
 	{ "host", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
@@ -149,6 +150,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'a':
 			o->net.ca_file = optarg;
+			break;
+		case 'k':
+			o->net.anchors_file = optarg;
 			break;
 		case 'm':
 			o->mx = true;

@@ -121,6 +121,7 @@ const struct cli_command cli_commands[] = {
 	  "  --timeout SECONDS     for a connection, and for each answer; 8 unless told\n"
 	  "  --control IP:PORT     what to connect to for telling \"blocked\" from \"no network\"\n"
 	  "  --dns IP[:PORT]       ask this name server; may be given several times\n"
+	  "  --trust-anchors FILE  believe signatures of the DNS from these keys on (DS or DNSKEY records)\n"
 	  "  --ca-file FILE        trust the authorities in this file (PEM), not the system's\n"
 	  "  -v, --verbose         what is good, too, and each address by itself\n"
 	  "  --json                for programs; doc/check.md has the fields\n\n"

@@ -38,11 +38,14 @@ static int open_resolver(struct cli_net *net, const struct cli_net_setup *setup)
 	buf_init(&anchors, FILE_MAX);
 	buf_init(&resolv_conf, FILE_MAX);
 	buf_init(&hosts, FILE_MAX);
-	if (conf_file_read(ANCHORS, &anchors) < 0)
+	err = conf_file_read(setup->anchors_file ? setup->anchors_file : ANCHORS, &anchors);
+	if (err < 0)
 		buf_reset(&anchors);
 	(void)conf_file_read(RESOLV_CONF, &resolv_conf); /* what could be read of it */
 	(void)conf_file_read(HOSTS, &hosts);
 	r.anchors = buf_slice(&anchors);
+	if (err < 0 && setup->anchors_file) /* one that was named must be there */
+		goto out;
 	r.resolv_conf = buf_slice(&resolv_conf);
 	r.hosts = buf_slice(&hosts);
 	err = resolve_new(&net->loop, &r, &net->resolve);
@@ -50,6 +53,7 @@ static int open_resolver(struct cli_net *net, const struct cli_net_setup *setup)
 		r.anchors = SLICE_LIT("");
 		err = resolve_new(&net->loop, &r, &net->resolve);
 	}
+out:
 	buf_done(&anchors);
 	buf_done(&resolv_conf);
 	buf_done(&hosts);

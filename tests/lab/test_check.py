@@ -20,7 +20,7 @@ class World:
     def check(self, *args, timeout=60):
         """(exit status, what it found)"""
         p = subprocess.run([*self.me.prefix(), self.binary, 'check', '--json', '--timeout', '2', '--no-old-tls', '--ca-file',
-                            self.lab.ca, '--dns', DNS, '--control', f'{DNS}:53', *args],
+                            self.lab.ca, '--dns', DNS, '--trust-anchors', self.lab.zones.anchors, '--control', f'{DNS}:53', *args],
                            capture_output=True, text=True, timeout=timeout)
         assert p.stderr == '', p.stderr
         return p.returncode, json.loads(p.stdout)
