@@ -15,12 +15,11 @@
 
 #include "base/buf.h"
 
-enum dsn_action { /* RFC 3464 2.3.3 */
+enum dsn_action { /* RFC 3464 2.3.3; nothing here is "expanded" */
 		  DSN_FAILED,
 		  DSN_DELAYED,
 		  DSN_DELIVERED,
 		  DSN_RELAYED,
-		  DSN_EXPANDED,
 		  DSN_ACTIONS, /* one past the last */
 };
 
@@ -33,6 +32,7 @@ enum dsn_what {
 	DSN_TOO_LARGE,
 	DSN_CONTENT,  /* for what stands in it: spam, an attachment */
 	DSN_REFUSED,  /* for who sends it, or from where */
+	DSN_NOT_SENT, /* our own configuration does not let it go there */
 	DSN_LACKS,    /* the other server cannot take such a message */
 	DSN_INSECURE, /* no way that is as safe as was asked for */
 	DSN_LOOP,
@@ -72,7 +72,7 @@ struct dsn {
 	/* the message that it is about */
 	struct slice about_id;	       /* the queue's */
 	struct slice about_message_id; /* "<...>", or empty */
-	struct slice envid;	       /* decoded, or empty */
+	struct slice envid;	       /* xtext, as the client gave it; or empty */
 	uint64_t arrived_ms;
 	bool smtputf8;	     /* so its sender's server takes UTF-8 */
 	bool eightbit;	     /* so it takes 8-bit octets */

@@ -1,4 +1,5 @@
 /* message/delivery-status (RFC 3464 2.1) and message/global-delivery-status (RFC 6533 4.1). */
+#include "base/ip.h"
 #include "mime/date.h"
 #include "mime/dsn_private.h"
 
@@ -157,7 +158,7 @@ static void put_orcpt(struct buf *to, const struct dsn *d, struct slice orcpt)
 /* "5.1.1"; the class must be one that goes with the action. */
 static void put_status(struct buf *to, const struct dsn_recipient *r)
 {
-	static const char *const classes[DSN_ACTIONS] = { "54", "4", "2", "2", "2" };
+	static const char *const classes[DSN_ACTIONS] = { "54", "4", "2", "2" };
 	struct slice cur = slice_tail(r->status, 1);
 	uint64_t subject, detail;
 	char text[16];
@@ -179,11 +180,10 @@ static void put_said(struct buf *to, const struct dsn *d, const struct dsn_recip
 	if (r->said.n == 0 && r->code == 0)
 		return;
 	buf_init(&value, 4 * DSN_QUOTED);
-	if (r->remote.n > 0 || r->code > 0) {
-		buf_str(&value, "smtp; ");
-		if (r->code > 0)
-			buf_fmt(&value, "%03u ", r->code % 1000U);
-		if (r->code > 0 && r->status.n > 0 && r->status.n < 12 && !slice_has_8bit(r->status)) {
+	/* Of type smtp are a server's replies only: what we say of a connection is ours. */
+	if (r->code > 0) {
+		buf_fmt(&value, "smtp; %03u ", r->code % 1000U);
+		if (r->status.n > 0 && r->status.n < 12 && !slice_has_8bit(r->status)) {
 			dsn_clean(r->status, false, 12, &value);
 			buf_byte(&value, ' ');
 		}
@@ -210,10 +210,36 @@ static void put_named(struct buf *to, const char *name, const char *type, struct
 	buf_done(&b);
 }
 
+/* As the sender chose it, not as SMTP had to write it (RFC 3461 6.3, RFC 3464 2.2.1). */
+static void put_envid(struct buf *to, struct slice envid)
+{
+	struct buf plain;
+
+	buf_init(&plain, VALUE_MAX);
+	put_unxtext(&plain, envid);
+	if (plain.n > 0)
+		put_named(to, "Original-Envelope-Id", "", buf_slice(&plain));
+	if (!buf_ok(&plain))
+		to->failed = true;
+	buf_done(&plain);
+}
+
+/* A host that has no name is its address literal (RFC 5321 4.1.3). */
+static void put_remote(struct buf *to, struct slice host)
+{
+	struct ip ip;
+	char text[IP_TEXT_MAX + 10];
+
+	if (ip_parse(host, &ip)) {
+		snprintf(text, sizeof(text), ip.family == 6 ? "[IPv6:%.*s]" : "[%.*s]", SLICE_ARG(host));
+		host = slice_str(text);
+	}
+	put_named(to, "Remote-MTA", "dns; ", host);
+}
+
 static void put_recipient(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
 {
-	static const char *const actions[DSN_ACTIONS] = { "failed", "delayed", "delivered", "relayed",
-							  "expanded" };
+	static const char *const actions[DSN_ACTIONS] = { "failed", "delayed", "delivered", "relayed" };
 
 	buf_str(to, "\r\n");
 	put_orcpt(to, d, r->orcpt);
@@ -221,7 +247,7 @@ static void put_recipient(struct buf *to, const struct dsn *d, const struct dsn_
 	dsn_field(to, "Action", slice_str(actions[r->action]));
 	put_status(to, r);
 	if (r->remote.n > 0)
-		put_named(to, "Remote-MTA", "dns; ", r->remote);
+		put_remote(to, r->remote);
 	put_said(to, d, r);
 	if (r->last_attempt_ms > 0)
 		put_date(to, "Last-Attempt-Date", r->last_attempt_ms);
@@ -231,8 +257,7 @@ static void put_recipient(struct buf *to, const struct dsn *d, const struct dsn_
 
 void dsn_programs(const struct dsn *d, struct buf *to)
 {
-	if (d->envid.n > 0)
-		put_named(to, "Original-Envelope-Id", "", d->envid);
+	put_envid(to, d->envid);
 	put_named(to, "Reporting-MTA", "dns; ", d->hostname);
 	if (d->arrived_ms > 0)
 		put_date(to, "Arrival-Date", d->arrived_ms);

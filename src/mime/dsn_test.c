@@ -332,6 +332,8 @@ static void test_what_of(void **state)
 		{ "5.1.10", DSN_NO_SUCH_DOMAIN },
 		{ "4.2.2", DSN_MAILBOX_FULL },
 		{ "5.7.1", DSN_REFUSED },
+		{ "4.7.4", DSN_INSECURE },
+		{ "4.7.5", DSN_INSECURE },
 		{ "5.7.26", DSN_REFUSED },
 		{ "4.4.1", DSN_UNREACHABLE },
 		{ "5.0.0", DSN_OTHER },

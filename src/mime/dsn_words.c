@@ -56,6 +56,12 @@ static const struct {
 			  "server said, below, "
 			  "tells what it wants. The recipient can ask theirs to let you in.",
 			  "If it matters, pass this report on to your administrator." },
+	[DSN_NOT_SENT] = { "not sent by this server",
+			   "This server sends no mail to that address: those who run it decided so. No other "
+			   "server was asked.",
+			   "What they say about it stands below. Ask them if you need to reach the "
+			   "recipient.",
+			   "What they say about it stands below." },
 	[DSN_LACKS] = { "not supported there",
 			"The recipient's server cannot take such a message: it needs something that the "
 			"server does not have.",
@@ -127,6 +133,7 @@ enum dsn_what dsn_what_of(struct slice status)
 		{ "6.1", DSN_LACKS },		{ "6.3", DSN_LACKS },
 		{ "6.7", DSN_LACKS },		{ "6.8", DSN_LACKS },
 		{ "6.9", DSN_LACKS },		{ "7.10", DSN_INSECURE },
+		{ "7.4", DSN_INSECURE },	{ "7.5", DSN_INSECURE },
 		{ "7.30", DSN_INSECURE },	{ "7.0", DSN_REFUSED },
 		{ "7.1", DSN_REFUSED },
 	};
@@ -146,7 +153,7 @@ enum dsn_what dsn_what_of(struct slice status)
 
 static enum dsn_action first_action(const struct dsn *d)
 {
-	enum dsn_action a = DSN_EXPANDED;
+	enum dsn_action a = DSN_RELAYED;
 
 	for (size_t i = 0; i < d->recipients; i++)
 		if (d->recipient[i].action < a)
@@ -157,7 +164,7 @@ static enum dsn_action first_action(const struct dsn *d)
 void dsn_subject(const struct dsn *d, struct buf *to)
 {
 	static const char *const begins[DSN_ACTIONS] = { "Not delivered", "Not delivered yet", "Delivered",
-							 "Handed on", "Delivered to a list" };
+							 "Handed on" };
 	const struct dsn_recipient *r = &d->recipient[0];
 	enum dsn_action action = first_action(d);
 	bool same = true;
@@ -218,7 +225,6 @@ static void put_opening(const struct dsn *d, struct buf *to)
 		"your message was handed on. The next server sends no reports of delivery, so this is the "
 		"last that you hear "
 		"of it unless it fails.",
-		"your message was delivered to a mailing list, as you wished to be told.",
 	};
 	struct buf line;
 
@@ -243,7 +249,7 @@ static bool in_group(const struct dsn_recipient *r, const struct dsn_recipient *
 static void put_title(const struct dsn_recipient *r, struct buf *to)
 {
 	static const char *const titles[DSN_ACTIONS] = { "NOT DELIVERED", "NOT DELIVERED YET", "DELIVERED",
-							 "HANDED ON", "DELIVERED TO A LIST" };
+							 "HANDED ON" };
 
 	buf_fmt(to, "\r\n%s", titles[r->action]);
 	if (r->action <= DSN_DELAYED)

@@ -21,7 +21,7 @@ struct envelope {
 	struct slice sender; /* empty: <> */
 	bool smtputf8, eightbit;
 	uint8_t ret;	    /* SMTP_RET_: DSN's RET */
-	struct slice envid; /* DSN's ENVID, decoded */
+	struct slice envid; /* DSN's ENVID, xtext */
 	uint64_t account;   /* that submitted it, or 0 */
 	struct slice listener;
 	struct slice account_name; /* its address at that time */
