@@ -460,6 +460,7 @@ static void what_is_shown_reads_the_same(void **state)
 		"tls: {certificates: [{cert: /a b.pem, key: '/a\"\\.key'}, {cert: /c, key: /d}]}\n",
 		"listeners: {relay: {relay_from: [\"::1\"]}, a: {role: submission, port: 1}}\n",
 		"insecure_test_network: yes\nlisteners: {submission: {tls: off}}\n",
+		"routes: {a: {to: [a.example], via: host, hosts: [mx.a.example]}, all: {}, mx: {tls: require}}\n",
 		"control_group: \"null\"\nrecipient_delimiter: \"~\"\nstate_dir: \"/\\u00e4 #: x\"\n",
 	};
 	const struct conf_setup with = { .port_offset = 1000, .root = true };
@@ -490,6 +491,7 @@ static void what_is_shown_reads_the_same(void **state)
 static void only_what_differs_is_shown(void **state)
 {
 	struct conf *conf = parse("hostname: mx.example.org\nlog: {to: stderr, format: json}\n"
+				  "routes: {a: {to: [a.example], via: mx, tls: require}}\n"
 				  "listeners: {fallback: {enabled: no, port: 2525}}\n",
 				  &setup);
 	struct buf text;
@@ -497,6 +499,7 @@ static void only_what_differs_is_shown(void **state)
 	(void)state;
 	show(conf, false, false, &text);
 	assert_string_equal(buf_slice(&text).p, "hostname: mx.example.org\nlog:\n  format: json\n"
+						"routes:\n  a:\n    to: [\"a.example\"]\n    tls: require\n"
 						"listeners:\n  fallback:\n    enabled: no\n");
 	buf_done(&text);
 	conf_free(conf);

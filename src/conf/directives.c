@@ -177,6 +177,10 @@ const struct conf_directive conf_directives[] = {
 	  .help = "The largest message." },
 	{ TOP("local_submission.max_recipients", CONF_T_NUMBER, local_max_recipients), .def = "100", .min = 1, .max = 10000,
 	  .help = "Recipients of one message." },
+	{ TOP("local_submission.class", CONF_T_WORD, local_class), .def = "normal", .words = class,
+	  .help = "How urgent these messages are, as class of a listener; MT-PRIORITY asks for less or more." },
+	{ TOP("local_submission.max_hold", CONF_T_SECONDS, local_max_hold_s), .def = "30d", .max = 366 * 24 * 3600,
+	  .help = "How long a program may ask that a message is held before it is sent (FUTURERELEASE). 0: not offered." },
 
 	{ TOP("dovecot.enabled", CONF_T_BOOL, dovecot), .fixed = true, .def = "no",
 	  .help = "Whether there is a socket dovecot.sock in runtime_dir where Dovecot asks about passwords and "

@@ -128,6 +128,17 @@ static void show_listener(struct emitter *e, const struct conf *conf, const stru
 	close_block(e);
 }
 
+/* What an element has that says nothing: as the built-in one of its family, where there is one. */
+static const struct conf_named *like(const struct conf_family *family, const struct conf *defaults,
+				     const char *name)
+{
+	const struct conf_named *same = defaults ? conf_find(family, defaults, name) : NULL;
+
+	if (same || !defaults || !family->builtin)
+		return same;
+	return conf_find(family, defaults, family->builtin);
+}
+
 /* In order, for order decides. */
 static void show_named(struct emitter *e, const struct conf_family *family, const struct conf *conf,
 		       const struct conf *defaults)
@@ -135,10 +146,13 @@ static void show_named(struct emitter *e, const struct conf_family *family, cons
 	open_block(e, family->block);
 	for (size_t i = 0; i < conf_elements(family, conf); i++) {
 		const struct conf_named *in = conf_element(family, conf, i);
-		const struct conf_named *def = defaults ? conf_find(family, defaults, in->name) : NULL;
+		const struct conf_named *def = like(family, defaults, in->name);
 
 		open_block(e, in->name);
 		show_block(e, family->scope, "", in, def);
+		/* One of the user's own is there although nothing differs. */
+		if (e->begun < e->depth && !conf_find(family, defaults, in->name))
+			show_block(e, family->scope, "", in, NULL);
 		close_block(e);
 	}
 	close_block(e);

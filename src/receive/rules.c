@@ -50,6 +50,9 @@ static void fill_local(struct rules *r, const struct conf *conf)
 	r->engine.bare = SMTP_BARE_FIX; /* scripts end lines as Unix does */
 	r->engine.max_size = conf->local_max_size;
 	r->engine.max_recipients = conf->local_max_recipients;
+	r->engine.max_hold_s = conf->local_max_hold_s;
+	r->engine.priorities = true;
+	r->class = (uint8_t)conf->local_class;
 	r->engine.max_errors = 20;
 	r->engine.max_commands = 100;
 	r->engine.max_transactions = 1000;

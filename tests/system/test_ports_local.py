@@ -1,6 +1,7 @@
 """The Unix socket: local programs submit without a password, known by uid."""
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,6 +21,26 @@ def test_local_socket(server):
     # A script need not know how to write these.
     assert b'Message-ID: <' in m and b'Date: ' in m
     assert f' uid={os.getuid()} ' in server.wait_log('event=accepted') and 'listener=@local' in server.wait_log('event=accepted')
+
+
+def test_wishes(server):
+    """What submission offers to accounts it offers here: hold it (RFC 4865), and how urgent it is (RFC 6710)."""
+    with Raw(os.path.join(server.config['runtime_dir'], 'submit.sock'), greeting=220) as c:
+        offered = c.ehlo()
+        assert {'FUTURERELEASE', 'MT-PRIORITY'} <= set(offered), offered
+        c.say('MAIL FROM:<later@mx.example.org> HOLDFOR=99999999', '501 5.5.4')
+        c.say('MAIL FROM:<later@mx.example.org> HOLDFOR=3600 MT-PRIORITY=-4', '250')
+        c.say('RCPT TO:<bob@example.org>', 250)
+        c.say('DATA', 354)
+        c.send('Subject: later\r\n\r\nx\r\n.\r\n')
+        ident = c.expect('250 2.0.0').split()[-1]
+    shown = server.json('queue', 'list', '--sender', 'later@mx.example.org')
+    assert len(shown) == 1 and shown[0]['id'] in ident, (shown, ident)
+    shown = server.json('queue', 'show', shown[0]['id'])
+    assert shown['class'] == 'bulk' and 3500 < shown['hold_until'] / 1000 - time.time() <= 3600
+    text = server.cli('queue', 'show', shown['id']).stdout
+    assert re.search(r'^class +bulk$', text, re.M) and re.search(r'^held +until \d', text, re.M), text
+    server.cli('queue', 'remove', shown['id'])
 
 
 def test_unix_line_ends_in_a_body_are_made_right(server):
