@@ -171,7 +171,7 @@ struct conf {
 	bool local_socket; /* submission by the Unix socket */
 	uint64_t local_max_size;
 	uint32_t local_max_recipients;
-	int local_class;	     /* enum conf_class */
+	int local_class;	   /* enum conf_class */
 	unsigned local_max_hold_s; /* FUTURERELEASE */
 
 	bool dovecot;		   /* the socket where Dovecot asks about accounts */

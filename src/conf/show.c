@@ -151,7 +151,7 @@ static void show_named(struct emitter *e, const struct conf_family *family, cons
 		open_block(e, in->name);
 		show_block(e, family->scope, "", in, def);
 		/* One of the user's own is there although nothing differs. */
-		if (e->begun < e->depth && !conf_find(family, defaults, in->name))
+		if (e->begun < e->depth && defaults && !conf_find(family, defaults, in->name))
 			show_block(e, family->scope, "", in, NULL);
 		close_block(e);
 	}

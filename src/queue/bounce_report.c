@@ -66,8 +66,7 @@ static enum dsn_what what_happened(const struct meanings *meanings, const struct
 		return DSN_BY_ADMINISTRATOR;
 	if (why->blocked)
 		return DSN_OUR_NETWORK;
-	if (why->failed && why->remote.n == 0 && reply.code == 0 && why->code == 0 &&
-	    slice_eq(why->status, SLICE_LIT("5.7.1")))
+	if (why->failed && why->remote.n == 0 && !answered && slice_eq(why->status, SLICE_LIT("5.7.1")))
 		return DSN_NOT_SENT;
 	if (why->status.n == 0 && why->text.n == 0)
 		return DSN_UNREACHABLE; /* nothing was heard at all */
