@@ -57,7 +57,7 @@ def peer():
 
 def test_class_of_an_account(make_server, peer):
     """Bulk that came first does not keep the urgent waiting, and `queue` says which is which."""
-    config = {'routes': {'far': route(peer, connections=1, messages_per_minute=600)}}
+    config = {'routes': {'far': route(peer, connections=1, messages_per_minute=300)}}
     with make_server(config) as s:
         accounts(s, 'news', 'ann')
         assert s.json('account', 'show', 'news@example.org')['class'] is None
