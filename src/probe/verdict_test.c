@@ -20,7 +20,7 @@ static struct probe_port ports[4][12];
 
 static void put(char *to, size_t size, const char *text)
 {
-	snprintf(to, size, "%s", text);
+	slice_copy(slice_str(text), to, size);
 }
 
 static void open_smtp(struct probe_port *p, const char *name)
