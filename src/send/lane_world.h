@@ -191,7 +191,7 @@ static __attribute__((unused)) bool heard(const struct server *v, const char *wh
 {
 	struct slice all = buf_slice(&v->heard);
 
-	return memmem(all.p, all.n, what, strlen(what)) != NULL;
+	return all.n > 0 && memmem(all.p, all.n, what, strlen(what)) != NULL;
 }
 
 /* ---- queue ---- */

@@ -1,4 +1,5 @@
 """Mail for accounts goes to another server by LMTP: each recipient's result, and every way to fail."""
+import json
 import os
 import shutil
 import signal
@@ -31,7 +32,10 @@ def right(peer):
 def reset(s, peer):
     peer.answer, peer.close_after, peer.slow = dict(peer.right), None, 0
     deadline = time.monotonic() + 30
-    while s.cli('queue', 'list', '--json', check=False).stdout.strip() != '[]':
+    while rows := json.loads(s.cli('queue', 'list', '--json', check=False).stdout or '[0]'):
+        for row in rows:
+            if row and not row['sender']:  # a report to example.com, where nobody takes it
+                s.cli('queue', 'remove', row['id'], check=False)
         s.cli('queue', 'retry', '--all', check=False)
         assert time.monotonic() < deadline, s.log_text()[-3000:]
         time.sleep(0.05)
