@@ -216,6 +216,7 @@ struct conf {
 	const char *relay_source;	/* a pool, "": whatever address the system takes */
 	const char *relay_ca_file;	/* certificates to trust, "": those of the system */
 	bool relay_dane, relay_mta_sts;
+	bool relay_loopback; /* what the DNS says may lead to this machine itself */
 
 	char **dns_servers; /* as in base/endpoint.h, the port may be missing; none: see dns_recursion */
 	size_t n_dns_servers;

@@ -254,30 +254,33 @@ const struct conf_directive conf_directives[] = {
 		  "Empty: those of the system." },
 	{ TOP("relay.dane", CONF_T_BOOL, relay_dane), .def = "yes",
 	  .help = "Whether servers that publish signed TLSA records are held to them (DANE)." },
-	{ TOP("relay.mta_sts", CONF_T_BOOL, relay_mta_sts), .fixed = true, .def = "yes",
+	{ TOP("relay.mta_sts", CONF_T_BOOL, relay_mta_sts), .def = "yes",
 	  .help = "Whether domains that publish a policy (MTA-STS) are held to it." },
+	{ TOP("relay.loopback", CONF_T_BOOL, relay_loopback), .def = "no",
+	  .help = "Whether mail may go to a host that the DNS names and whose address is this machine's loopback. "
+		  "no: such a host is taken for this server itself. yes: for tests on one machine." },
 
-	{ TOP_N("dns.servers", CONF_T_STRINGS, dns_servers), .fixed = true, .def = "", .max = 8,
+	{ TOP_N("dns.servers", CONF_T_STRINGS, dns_servers), .def = "", .max = 8,
 	  .help = "Name servers to ask, as addresses with or without a port (192.0.2.53, 127.0.0.1:5353). "
 		  "Empty: this server asks the DNS itself, from the root down." },
-	{ TOP("dns.recursion", CONF_T_WORD, dns_recursion), .fixed = true, .def = "auto", .words = dns_recursion,
+	{ TOP("dns.recursion", CONF_T_WORD, dns_recursion), .def = "auto", .words = dns_recursion,
 	  .help = "Whether it does, where dns.servers is empty. auto: yes, unless the network keeps it from asking "
 		  "anybody but the servers of dns.resolv_conf; no: those are asked." },
-	{ TOP("dns.validate", CONF_T_WORD, dns_validate), .fixed = true, .def = "auto", .words = dns_validate,
+	{ TOP("dns.validate", CONF_T_WORD, dns_validate), .def = "auto", .words = dns_validate,
 	  .help = "Whether signatures (DNSSEC) are checked; DANE needs it. auto: yes, unless the servers of "
 		  "dns.resolv_conf must be asked and do not pass them on. no: never, for closed networks." },
-	{ TOP("dns.trust_anchors", CONF_T_PATH, dns_trust_anchors), .fixed = true, .def = "/usr/share/dns/root.key", .max = 4095,
+	{ TOP("dns.trust_anchors", CONF_T_PATH, dns_trust_anchors), .def = "/usr/share/dns/root.key", .max = 4095,
 	  .help = "The file of keys where signatures begin: DS or DNSKEY records, one a line." },
-	{ TOP("dns.resolv_conf", CONF_T_PATH, dns_resolv_conf), .fixed = true, .def = "/etc/resolv.conf", .max = 4095,
+	{ TOP("dns.resolv_conf", CONF_T_PATH, dns_resolv_conf), .def = "/etc/resolv.conf", .max = 4095,
 	  .help = "The file that names the system's name servers. They are also asked for the hosts that routes name, "
 		  "which the world may not know." },
-	{ TOP("dns.hosts", CONF_T_PATH, dns_hosts), .fixed = true, .def = "/etc/hosts", .max = 4095,
+	{ TOP("dns.hosts", CONF_T_PATH, dns_hosts), .def = "/etc/hosts", .max = 4095,
 	  .help = "The file of the system's own names, for the hosts that routes name." },
-	{ TOP("dns.cache", CONF_T_SIZE, dns_cache), .fixed = true, .def = "16M", .min = MIB, .max = 4 * GIB,
+	{ TOP("dns.cache", CONF_T_SIZE, dns_cache), .def = "16M", .min = MIB, .max = 4 * GIB,
 	  .help = "Memory for answers, in each process that speaks SMTP." },
-	{ TOP("dns.queries", CONF_T_NUMBER, dns_queries), .fixed = true, .def = "1000", .min = 10, .max = 100000,
+	{ TOP("dns.queries", CONF_T_NUMBER, dns_queries), .def = "1000", .min = 10, .max = 100000,
 	  .help = "Questions that one process may have on the way; more fail, and are asked again later." },
-	{ TOP("dns.timeout", CONF_T_SECONDS, dns_timeout_s), .fixed = true, .def = "20s", .min = 2, .max = 120,
+	{ TOP("dns.timeout", CONF_T_SECONDS, dns_timeout_s), .def = "20s", .min = 2, .max = 120,
 	  .help = "How long one question may take, all in all." },
 
 	{ TOP("spool.memory", CONF_T_SIZE, spool_memory), .fixed = true, .def = "64M", .min = MIB, .max = 64 * GIB,

@@ -63,6 +63,7 @@ static bool carries_secret(unsigned type)
 	case IPC_TYPE_auth_step:
 	case IPC_TYPE_auth_challenge:
 	case IPC_TYPE_exposed:
+	case IPC_TYPE_credential:
 		return true;
 	default:
 		return false;

@@ -116,7 +116,9 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	M(94, sts_keep) /* no answer, may be lost */                                          \
 	/* main to smtp, and back */                                                          \
 	M(96, credential)	/* a route's password or token */                             \
-	M(97, credential_stale) /* it was refused: is there another one? */
+	M(97, credential_stale) /* it was refused: is there another one? */                   \
+	/* main to smtp and fetch: a file of the system, read anew; its text comes along */   \
+	M(98, file)
 
 /* clang-format off */
 /* U8 U16 U32 U64: numbers; B(name, max): bytes. */
@@ -260,6 +262,9 @@ const char *ipc_role_name(unsigned role); /* "smtp"; "unknown" */
 	B(route, 64) U64(generation) U8(there) B(secret, IPC_SECRET_MAX) B(why, IPC_TEXT_MAX)
 #define IPC_FIELDS_credential_stale(U8, U16, U32, U64, B) B(route, 64) U64(generation)
 
+/* which: enum ipc_file_kind; there: else there is none, and no descriptor. */
+#define IPC_FIELDS_file(U8, U16, U32, U64, B) U8(which) U8(there)
+
 #define IPC_FIELDS_claim(U8, U16, U32, U64, B) \
 	B(key, 400) U32(use) U32(limit) U32(want) U32(have) U32(pool) U32(refused_s) U8(answer)
 #define IPC_FIELDS_grant(U8, U16, U32, U64, B)	B(key, 400) U32(claim) U8(full)
@@ -337,6 +342,7 @@ enum ipc_lane_end {
 	IPC_LANE_TLS,	      /* no TLS, or not with whom the policy wants */
 	IPC_LANE_AUTH,	      /* it refused our user and password, or we have none */
 	IPC_LANE_LOCAL,	      /* we lack something: memory, descriptors, a source address */
+	IPC_LANE_NOWHERE,     /* certain: no host can be used, and what waits for its destination fails */
 	IPC_LANE_ENDS,	      /* one past the last */
 };
 
@@ -345,6 +351,14 @@ enum ipc_class { IPC_CLASS_NORMAL, IPC_CLASS_BULK, IPC_CLASS_URGENT, IPC_CLASSES
 const char *ipc_class_name(unsigned class); /* "bulk"; "unknown" */
 
 enum ipc_job_result_kind { IPC_JOB_DELIVERED = 1, IPC_JOB_DEFERRED = 2, IPC_JOB_FAILED = 3 };
+
+enum ipc_file_kind {
+	IPC_FILE_ANCHORS,
+	IPC_FILE_RESOLV_CONF,
+	IPC_FILE_HOSTS,
+	IPC_FILE_AUTHORITIES,
+	IPC_FILES
+};
 
 enum ipc_fetch_end {
 	IPC_FETCH_OK = 1,

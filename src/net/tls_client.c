@@ -53,6 +53,14 @@ static int read_all(int fd, struct buf *to)
 	}
 }
 
+const char *tls_ca_file(const char *file)
+{
+	for (size_t i = 0; !file && i < sizeof(bundles) / sizeof(bundles[0]); i++)
+		if (access(bundles[i], R_OK) == 0)
+			file = bundles[i];
+	return file;
+}
+
 int tls_ca_read(const char *file, struct buf *ret)
 {
 	struct buf b;
@@ -60,9 +68,7 @@ int tls_ca_read(const char *file, struct buf *ret)
 
 	if (!file)
 		file = getenv("SSL_CERT_FILE"); /* as OpenSSL and curl have it */
-	for (size_t i = 0; !file && i < sizeof(bundles) / sizeof(bundles[0]); i++)
-		if (access(bundles[i], R_OK) == 0)
-			file = bundles[i];
+	file = tls_ca_file(file);
 	if (!file)
 		return -ENOENT;
 	fd = open(file, O_RDONLY | O_CLOEXEC);

@@ -37,6 +37,9 @@
 
 struct tls_client;
 
+/* Where they are: that file; NULL: the first of the places where distributions keep them, NULL if none is
+ * there. */
+const char *tls_ca_file(const char *file);
 /* The certificates of authorities as PEM, from a file; NULL: the system's (SSL_CERT_FILE, else the first
  * of the places where distributions keep them).  Reads a file: do it before the walls. 0 or negative errno;
  * *ret is an initialised buf.  -ENOENT: no such file. */

@@ -73,7 +73,11 @@ static void print(const struct conf *conf, unsigned char ret[static 32])
 	print_str(&st, conf->relay_source);
 	print_u(&st, conf->relay_connections);
 	print_u(&st, conf->relay_messages_per_connection);
-	print_u(&st, (uint64_t)conf->relay_dane << 1 | conf->relay_mta_sts);
+	print_u(&st,
+		(uint64_t)conf->relay_dane << 2 | (uint64_t)conf->relay_mta_sts << 1 | conf->relay_loopback);
+	/* Who was not found because the wrong one was asked is asked for anew. */
+	print_strs(&st, conf->dns_servers, conf->n_dns_servers);
+	print_u(&st, (uint64_t)conf->dns_recursion << 32 | (uint64_t)conf->dns_validate);
 	crypto_generichash_final(&st, ret, 32);
 }
 

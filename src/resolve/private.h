@@ -58,6 +58,9 @@ void resolve_ask_again(struct resolve *r, struct world *old);
 /* way.c; none of it from within a world_done(). 0 or negative errno. */
 int way_start(struct resolve *r);
 void way_stop(struct resolve *r);
+/* The setup is another: begins anew, and goes on as before until that is settled.  0 or negative errno: then
+ * nothing has changed. */
+int way_restart(struct resolve *r);
 void way_turn(struct resolve *r, uint64_t now_ms);
 uint64_t way_next_ms(const struct resolve *r); /* UINT64_MAX: nothing to wait for */
 /* How a question ended: whether somebody answered. Also from within a world_done(). */

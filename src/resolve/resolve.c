@@ -356,7 +356,9 @@ static int copy_setup(struct resolve *r, const struct resolve_setup *setup)
 	r->text = p;
 	r->setup = *setup;
 	r->setup.servers = r->servers;
-	memcpy(r->servers, setup->servers, setup->n_servers * sizeof(r->servers[0]));
+	memset(r->servers, 0, sizeof(r->servers));
+	if (setup->n_servers > 0)
+		memcpy(r->servers, setup->servers, setup->n_servers * sizeof(r->servers[0]));
 	if (setup->anchors.n)
 		memcpy(p, setup->anchors.p, setup->anchors.n);
 	r->setup.anchors = slice_of(p, setup->anchors.n);
@@ -373,6 +375,60 @@ static int copy_setup(struct resolve *r, const struct resolve_setup *setup)
 	if (!setup->cache)
 		r->setup.cache = CACHE_DEFAULT;
 	return 0;
+}
+
+static bool same_servers(const struct resolve_server *a, size_t n, const struct resolve_server *b, size_t m)
+{
+	bool same = n == m;
+
+	for (size_t i = 0; i < n && same; i++)
+		same = ip_eq(&a[i].ip, &b[i].ip) && a[i].port == b[i].port;
+	return same;
+}
+
+/* All that makes a world is the same: what is known stays known. */
+static bool same_way(const struct resolve *a, const struct resolve *b)
+{
+	return same_servers(a->servers, a->setup.n_servers, b->servers, b->setup.n_servers) &&
+	       same_servers(a->system.server, a->system.n_servers, b->system.server, b->system.n_servers) &&
+	       a->setup.recursion == b->setup.recursion && a->setup.validate == b->setup.validate &&
+	       a->setup.cache == b->setup.cache && slice_eq(a->setup.anchors, b->setup.anchors);
+}
+
+/* Its part that copy_setup() fills. */
+static void move_setup(struct resolve *to, const struct resolve *from)
+{
+	to->text = from->text;
+	to->setup = from->setup;
+	to->setup.servers = to->servers;
+	memcpy(to->servers, from->servers, sizeof(to->servers));
+	to->system = from->system;
+}
+
+int resolve_configure(struct resolve *r, const struct resolve_setup *setup)
+{
+	struct resolve *old;
+	int err;
+
+	if (setup->n_servers > RESOLVE_SERVERS_MAX)
+		return -EINVAL;
+	old = calloc(1, sizeof(*old));
+	if (!old)
+		return -ENOMEM;
+	move_setup(old, r);
+	err = copy_setup(r, setup);
+	if (err == 0 && !same_way(old, r))
+		err = way_restart(r);
+	if (err < 0) {
+		if (r->text != old->text)
+			free(r->text);
+		move_setup(r, old);
+	} else {
+		free(old->text);
+	}
+	free(old);
+	resolve_wake(r);
+	return err;
 }
 
 static void on_closed(uv_handle_t *h)

@@ -1,6 +1,6 @@
 /* resolve.h - asking the DNS: a validating resolver with its cache, on the event loop.
  *
- * libunbound does it.  Where it asks is settled at birth, by struct resolve_setup: by recursion of its own
+ * libunbound does it.  Where it asks is settled by struct resolve_setup: by recursion of its own
  * from the root servers; of servers that it is told to forward to; or, by default, by recursion until it
  * turns out that the network does not let us (nobody answers on port 53), and from then on of the system's
  * servers, those of resolv.conf.  resolve_status says which.
@@ -61,6 +61,10 @@ int resolve_new(uv_loop_t *loop, const struct resolve_setup *setup, struct resol
 /* What is on the way is forgotten: its done() is not called.  The loop must turn once more for the handles.
  */
 void resolve_free(struct resolve *r);
+
+/* Another setup from now on.  What is on the way is asked anew where it goes another way; the cache stays
+ * as long as the way is the same.  0; on an error (as above) all stays as it was. */
+int resolve_configure(struct resolve *r, const struct resolve_setup *setup);
 
 typedef void (*resolve_done)(void *arg, const struct dns_answer *a);
 

@@ -181,6 +181,42 @@ int way_start(struct resolve *r)
 	return begin(r);
 }
 
+/* What was told of servers that may not be asked any more is not true any more either. */
+static void forget_hosts_world(struct resolve *r)
+{
+	struct world *hosts = r->hosts_world;
+
+	r->hosts_world = NULL;
+	if (hosts)
+		resolve_ask_again(r, hosts);
+}
+
+int way_restart(struct resolve *r)
+{
+	struct world *old = r->world;
+	struct way was = r->way;
+	int err;
+
+	r->way = (struct way){
+		.now = was.now, .known = was.known, .validates = was.validates, .untold = was.untold
+	};
+	r->world = NULL;
+	err = way_start(r);
+	if (err < 0) {
+		drop_candidate(&r->way);
+		r->way = was;
+		r->world = old;
+		return err;
+	}
+	drop_candidate(&was);
+	if (!r->world) /* it is being tried out: adopt() puts it in place of this one */
+		r->world = old;
+	else
+		resolve_ask_again(r, old);
+	forget_hosts_world(r);
+	return 0;
+}
+
 void way_stop(struct resolve *r)
 {
 	drop_candidate(&r->way);

@@ -26,9 +26,10 @@
 static const enum ipc_role order[] = { IPC_KEEPER, IPC_LEDGER, IPC_LOCAL, IPC_QUEUE,
 				       IPC_FETCH,  IPC_SMTP,   IPC_ADMIN };
 
-static bool is_needed(const struct server *s, enum ipc_role role)
+/* Another configuration may want it. */
+static bool is_off(const struct server *s, enum ipc_role role)
 {
-	return role_ops_of(role) && (role != IPC_FETCH || s->conf->relay_mta_sts);
+	return role == IPC_FETCH && !s->conf->relay_mta_sts;
 }
 
 /* The user that a role runs as; what lacks is told. */
@@ -71,7 +72,7 @@ int children_plan(struct server *s)
 		struct account as;
 		int err;
 
-		if (!is_needed(s, order[i]))
+		if (!role_ops_of(order[i]))
 			continue;
 		err = account_for(s, order[i], &as);
 		if (err < 0) {
@@ -83,7 +84,11 @@ int children_plan(struct server *s)
 		for (unsigned k = 0; k < n; k++) {
 			struct child *c = &s->child[s->n_children++];
 
-			*c = (struct child){ .server = s, .role = order[i], .index = k, .as = as };
+			*c = (struct child){ .server = s,
+					     .role = order[i],
+					     .index = k,
+					     .as = as,
+					     .off = is_off(s, order[i]) };
 		}
 	}
 	return r;
@@ -108,7 +113,7 @@ bool children_running(const struct server *s, enum ipc_role role)
 bool children_ready(const struct server *s, uint64_t generation)
 {
 	for (unsigned i = 0; i < s->n_children; i++)
-		if (!s->child[i].ready || s->child[i].generation < generation)
+		if (!s->child[i].off && (!s->child[i].ready || s->child[i].generation < generation))
 			return false;
 	return true;
 }
@@ -343,17 +348,18 @@ static _Noreturn void become_role(struct child *c, int control)
 int child_start(struct child *c)
 {
 	struct server *s = c->server;
-	int fd[2], r = channel_pair(fd);
+	int fd[2], r;
 	pid_t pid;
 
-	if (r < 0)
-		return r;
 	if (!c->timers) {
 		uv_timer_init(&s->loop, &c->restart);
 		uv_timer_init(&s->loop, &c->kill);
 		c->restart.data = c->kill.data = c;
 		c->timers = true;
 	}
+	r = channel_pair(fd);
+	if (r < 0)
+		return r;
 	pid = fork();
 	if (pid == 0)
 		become_role(c, fd[1]);
@@ -380,18 +386,24 @@ int child_start(struct child *c)
 	return 0;
 }
 
-static void on_restart(uv_timer_t *t)
+static void on_restart(uv_timer_t *t);
+
+static void start_again(struct child *c)
 {
-	struct child *c = t->data;
 	int r;
 
-	if (c->pid || c->server->state >= SERVER_DRAINING)
+	if (c->pid || c->off || c->server->state >= SERVER_DRAINING)
 		return;
 	r = child_start(c);
 	if (r < 0) {
 		LOG(LOG_ERR, "restart-failed", LOG_ERRNO(r), LOG_STR("role", ipc_role_name(c->role)));
-		uv_timer_start(t, on_restart, BACKOFF_MAX_MS, 0);
+		uv_timer_start(&c->restart, on_restart, BACKOFF_MAX_MS, 0);
 	}
+}
+
+static void on_restart(uv_timer_t *t)
+{
+	start_again(t->data);
 }
 
 static void on_kill(uv_timer_t *t)
@@ -435,7 +447,9 @@ static void on_ended(struct child *c, int status)
 		channel_free(c->ch);
 		c->ch = NULL;
 	}
-	if (s->state < SERVER_DRAINING) {
+	if (c->off) {
+		LOG(LOG_NOTICE, "role-off", LOG_STR("role", ipc_role_name(c->role)));
+	} else if (s->state < SERVER_DRAINING) {
 		c->restarts++;
 		c->short_lives = lived < SHORT_MS ? c->short_lives + 1 : 0;
 		c->backoff_ms = backoff_ms(c->short_lives);
@@ -446,6 +460,26 @@ static void on_ended(struct child *c, int status)
 		uv_timer_start(&c->restart, on_restart, c->backoff_ms, 0);
 	}
 	server_child_gone(s, c);
+}
+
+void children_apply(struct server *s)
+{
+	struct ipc_message m = { .type = IPC_TYPE_drain, .drain = { 0 } };
+
+	for (unsigned i = 0; i < s->n_children; i++) {
+		struct child *c = &s->child[i];
+		bool off = is_off(s, c->role);
+
+		if (off == c->off)
+			continue;
+		c->off = off;
+		if (off) {
+			child_send(c, &m, -1);
+			child_end(c, EOF_GRACE_MS);
+		} else if (!c->pid) {
+			start_again(c);
+		}
+	}
 }
 
 void children_reap(struct server *s)

@@ -5,9 +5,6 @@
 #include "base/log.h"
 #include "conf/file.h"
 
-#define ANCHORS_MAX (64U << 10)
-#define HOSTS_MAX   (256U << 10) /* it is looked through for each host that a route names */
-
 static const char *way_name(enum resolve_way way)
 {
 	static const char *const names[] = {
@@ -63,51 +60,84 @@ static size_t servers_of(const struct conf *conf, struct resolve_server to[stati
 	return n;
 }
 
-static int make(uv_loop_t *loop, struct resolve_setup *setup, const struct conf *conf, struct resolve **ret)
+void dns_files_done(struct dns_files *f)
 {
-	int err = resolve_new(loop, setup, ret);
-
-	if (err != -EINVAL || setup->anchors.n == 0)
-		return err;
-	LOG(LOG_ERR, "dns-anchors-bad", LOG_STR("file", conf->dns_trust_anchors),
-	    LOG_STR("note", "no signature can be checked: no DANE"));
-	if (conf->dns_validate == CONF_VALIDATE_YES)
-		return err;
-	setup->anchors = SLICE_LIT("");
-	return resolve_new(loop, setup, ret);
+	buf_done(&f->anchors);
+	buf_done(&f->resolv_conf);
+	buf_done(&f->hosts);
 }
 
-int dns_open(uv_loop_t *loop, const struct conf *conf, bool tells, struct resolve **ret)
+/* The setup but for its servers. */
+static struct resolve_setup setup_of(const struct conf *conf, const struct dns_files *files)
+{
+	return (struct resolve_setup){
+		.recursion = (enum resolve_recursion)conf->dns_recursion,
+		.validate = (enum resolve_validate)conf->dns_validate,
+		.anchors =
+			conf->dns_validate == CONF_VALIDATE_NO ? SLICE_LIT("") : buf_slice(&files->anchors),
+		.resolv_conf = buf_slice(&files->resolv_conf),
+		.hosts = buf_slice(&files->hosts),
+		.cache = conf->dns_cache,
+		.queries = conf->dns_queries,
+		.timeout_ms = conf->dns_timeout_s * 1000,
+	};
+}
+
+/* *r is NULL: a new one. */
+static int make(uv_loop_t *loop, const struct conf *conf, const struct dns_files *files, struct resolve **r)
 {
 	struct resolve_server servers[RESOLVE_SERVERS_MAX];
-	struct resolve_setup setup = { .servers = servers,
-				       .n_servers = servers_of(conf, servers),
-				       .recursion = (enum resolve_recursion)conf->dns_recursion,
-				       .validate = (enum resolve_validate)conf->dns_validate,
-				       .cache = conf->dns_cache,
-				       .queries = conf->dns_queries,
-				       .timeout_ms = conf->dns_timeout_s * 1000 };
-	struct buf anchors, resolv_conf, hosts;
+	struct resolve_setup setup = setup_of(conf, files);
+	int err;
+
+	setup.servers = servers;
+	setup.n_servers = servers_of(conf, servers);
+	err = *r ? resolve_configure(*r, &setup) : resolve_new(loop, &setup, r);
+	if (err != -EINVAL || setup.anchors.n == 0)
+		return err;
+	LOG(LOG_ERR, "dns-anchors-bad", LOG_STR("file", conf->dns_trust_anchors),
+	    LOG_STR("note", *r ? "those that were read before are still used"
+			       : "no signature can be checked: no DANE"));
+	if (*r || conf->dns_validate == CONF_VALIDATE_YES)
+		return err;
+	setup.anchors = SLICE_LIT("");
+	return resolve_new(loop, &setup, r);
+}
+
+int dns_open(uv_loop_t *loop, const struct conf *conf, bool tells, struct dns_files *ret_files,
+	     struct resolve **ret)
+{
+	struct dns_files files;
+	struct resolve *r = NULL;
 	int err = 0;
 
-	buf_init(&anchors, ANCHORS_MAX);
-	buf_init(&resolv_conf, ANCHORS_MAX);
-	buf_init(&hosts, HOSTS_MAX);
-	if (conf->dns_validate != CONF_VALIDATE_NO && !read_file(conf->dns_trust_anchors, &anchors) &&
+	buf_init(&files.anchors, DNS_FILE_MAX);
+	buf_init(&files.resolv_conf, DNS_FILE_MAX);
+	buf_init(&files.hosts, DNS_FILE_MAX);
+	if (conf->dns_validate != CONF_VALIDATE_NO && !read_file(conf->dns_trust_anchors, &files.anchors) &&
 	    conf->dns_validate == CONF_VALIDATE_YES)
 		err = -ENOENT;
-	read_file(conf->dns_resolv_conf, &resolv_conf);
-	read_file(conf->dns_hosts, &hosts);
-	setup.anchors = buf_slice(&anchors);
-	setup.resolv_conf = buf_slice(&resolv_conf);
-	setup.hosts = buf_slice(&hosts);
+	read_file(conf->dns_resolv_conf, &files.resolv_conf);
+	read_file(conf->dns_hosts, &files.hosts);
 	if (err == 0)
-		err = make(loop, &setup, conf, ret);
-	if (err == 0 && tells)
-		resolve_on_change(*ret, on_change, *ret);
-	buf_done(&anchors);
-	buf_done(&resolv_conf);
-	buf_done(&hosts);
+		err = make(loop, conf, &files, &r);
+	if (err < 0) {
+		dns_files_done(&files);
+		return err;
+	}
+	if (tells)
+		resolve_on_change(r, on_change, r);
+	*ret_files = files;
+	*ret = r;
+	return 0;
+}
+
+int dns_configure(struct resolve *r, const struct conf *conf, const struct dns_files *files)
+{
+	int err = make(NULL, conf, files, &r);
+
+	if (err < 0)
+		LOG(LOG_ERR, "dns-failed", LOG_ERRNO(err), LOG_STR("note", "it goes on as before"));
 	return err;
 }
 

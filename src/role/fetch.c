@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "ipc/memory.h"
 #include "net/tls_client.h"
 #include "role/role.h"
 #include "route/sts.h"
@@ -204,6 +205,24 @@ static void fetch_message(struct role *r, enum ipc_role who, unsigned index, con
 		role_peer_broken(r, who, index, broken);
 }
 
+/* From main: the authorities, read anew. */
+static void fetch_control(struct role *r, const struct ipc_message *m, int *fd)
+{
+	struct buf text;
+
+	(void)r;
+	if (m->type != IPC_TYPE_file || m->file.which != IPC_FILE_AUTHORITIES || !m->file.there || !self.web)
+		return;
+	buf_init(&text, TLS_CA_MAX);
+	if (ipc_memory_read(*fd, &text) < 0) {
+		buf_done(&text);
+		return;
+	}
+	web_trust(self.web, buf_slice(&text));
+	buf_done(&self.authorities);
+	self.authorities = text;
+}
+
 /* What the process before it asked is for nobody. */
 static void fetch_peer(struct role *r, enum ipc_role who, unsigned index, struct channel *ch)
 {
@@ -270,6 +289,7 @@ static void fetch_drain(struct role *r, unsigned seconds)
 const struct role_ops role_fetch = {
 	.id = IPC_FETCH,
 	.open = fetch_open,
+	.control = fetch_control,
 	.peer = fetch_peer,
 	.message = fetch_message,
 	.status = fetch_status,

@@ -14,7 +14,11 @@ static json_t *children_json(const struct server *s)
 
 	for (unsigned i = 0; i < s->n_children; i++) {
 		const struct child *c = &s->child[i];
-		uint64_t up = c->pid ? (uv_now(&s->loop) - c->started_ms) / 1000 : 0;
+		uint64_t up;
+
+		if (c->off && !c->pid)
+			continue;
+		up = c->pid ? (uv_now(&s->loop) - c->started_ms) / 1000 : 0;
 
 		json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:b, s:I, s:i, s:I, s:i}", "role",
 						      ipc_role_name(c->role), "index", (int)c->index, "pid",

@@ -311,6 +311,7 @@ static void on_main_message(struct role *r, const struct ipc_message *m, int *fd
 	case IPC_TYPE_certificate:
 	case IPC_TYPE_ticket_secret:
 	case IPC_TYPE_credential:
+	case IPC_TYPE_file:
 		if (r->ops->control)
 			r->ops->control(r, m, fd);
 		return;

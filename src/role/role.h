@@ -35,7 +35,8 @@ struct role_ops {
 	int (*start)(struct role *r);
 	/* A checked new configuration stands in r->conf; old is freed after the call. May be NULL. */
 	void (*reconfigured)(struct role *r, const struct conf *old);
-	/* From main: listen, unlisten, certificate, ticket_secret.  *fd as in channel.h. May be NULL. */
+	/* From main: listen, unlisten, certificate, ticket_secret, credential, file.  *fd as in channel.h.
+	 * May be NULL. */
 	void (*control)(struct role *r, const struct ipc_message *m, int *fd);
 	/* A channel to that role and index is open (NULL: it closed; what was asked over it is lost). */
 	void (*peer)(struct role *r, enum ipc_role who, unsigned index, struct channel *ch);

@@ -2,7 +2,7 @@
  * keeps them running.
  *
  * For the files of main alone (supervisor.c, children.c, blame.c, listeners.c,
- * certificates.c, folders.c, privilege.c, main_status.c).  main parses nothing
+ * certificates.c, files.c, folders.c, privilege.c, main_status.c).  main parses nothing
  * hostile: its configuration and certificates come from the administrator, and
  * from roles it takes `ready`, `complain` and two fixed questions of admin.
  */
@@ -40,6 +40,7 @@ struct child {
 	unsigned restarts, backoff_ms;
 	unsigned short_lives; /* in a row */
 	bool condemned;	      /* was killed, and has not ended yet */
+	bool off;	      /* not needed by this configuration */
 	/* blame.c's: with which roles this process has not worked, as bits; and when it, or
 	 * another for it, was started anew for the sake of which pair. */
 	unsigned quarrels;
@@ -103,7 +104,7 @@ struct server {
 	bool self_signed;
 	uint64_t certificate_generation;
 	unsigned char ticket_secret[32];
-	uv_timer_t watch, heartbeat;
+	uv_timer_t watch, watch_files, heartbeat;
 
 	uv_signal_t on_signal[4];
 	uint64_t draining; /* which roles were told to go, as bits */
@@ -135,6 +136,7 @@ int child_start(struct child *c);
 void child_send(struct child *c, const struct ipc_message *m, int fd);
 void child_send_conf(struct child *c);
 void child_end(struct child *c, unsigned grace_ms); /* SIGKILL after that */
+void children_apply(struct server *s);		    /* starts and ends what the new configuration wants */
 void children_reap(struct server *s);
 bool children_running(const struct server *s, enum ipc_role role);
 bool children_ready(const struct server *s, uint64_t generation);
@@ -165,6 +167,10 @@ int certificates_load(struct server *s, const struct conf *conf, void (*say)(voi
 		      void *arg);
 void certificates_send(struct server *s, struct child *c); /* NULL: to all smtp */
 void certificates_watch(struct server *s);
+
+/* ---- files.c ---- */
+void files_send(struct server *s); /* as they are now, to all who need them */
+void files_watch(struct server *s);
 
 /* ---- folders.c ---- */
 int folders_make(struct server *s);

@@ -3,9 +3,11 @@
  * Only wiring: what main and the other processes say goes to receive/, or to send/.
  */
 #include <errno.h>
+#include <sodium.h>
 
 #include "base/log.h"
 #include "ipc/event.h"
+#include "ipc/memory.h"
 #include "net/tls_client.h"
 #include "receive/receive.h"
 #include "role/dns.h"
@@ -21,9 +23,11 @@ struct smtp {
 	struct send *tx;
 	struct tls_client *trust;
 	struct resolve *resolve;
-	struct sts *sts;	  /* NULL: switched off */
-	struct event_sink events; /* of both */
-	unsigned draining;	  /* of the two, how many are not through */
+	struct dns_files dns;	   /* as last read */
+	unsigned char trusted[16]; /* a hash of the authorities */
+	struct sts *sts;	   /* asked while relay.mta_sts is on */
+	struct event_sink events;  /* of both */
+	unsigned draining;	   /* of the two, how many are not through */
 };
 
 static struct receive *rx_of(const struct role *r)
@@ -72,6 +76,11 @@ static void on_stale(void *arg, struct slice route, uint64_t generation)
 		channel_send(r->main, &m, -1);
 }
 
+static void hash_of(struct slice text, unsigned char ret[static 16])
+{
+	crypto_generichash(ret, 16, text.p, text.n, NULL, 0);
+}
+
 /* Whom lanes trust.  Files of the system cannot be read later. */
 static int read_authorities(struct role *r, struct smtp *s)
 {
@@ -86,6 +95,7 @@ static int read_authorities(struct role *r, struct smtp *s)
 		LOG(LOG_WARNING, "authorities-unreadable", LOG_ERRNO(err),
 		    LOG_STR("file", file ? file : "of the system"),
 		    LOG_STR("note", "no server's certificate can be verified"));
+	hash_of(buf_slice(&pem), s->trusted);
 	err = tls_client_new(buf_slice(&pem), &s->trust);
 	if (err == -EINVAL)
 		err = tls_client_new(SLICE_LIT(""), &s->trust);
@@ -99,9 +109,9 @@ static int open_send(struct role *r, struct smtp *s)
 	int err = read_authorities(r, s);
 
 	if (err == 0)
-		err = dns_open(r->loop, r->conf, r->index == 0, &s->resolve);
+		err = dns_open(r->loop, r->conf, r->index == 0, &s->dns, &s->resolve);
 	setup.resolve = s->resolve;
-	if (err == 0 && r->conf->relay_mta_sts)
+	if (err == 0)
 		err = sts_new(r->loop, s->resolve, HTTPS_PORT, &s->sts);
 	setup.sts = s->sts;
 	if (err == 0)
@@ -146,9 +156,12 @@ static void smtp_reconfigured(struct role *r, const struct conf *old)
 {
 	int err = receive_configure(rx_of(r), r->conf);
 
+	struct smtp *s = r->state;
+
 	(void)old;
 	if (err == 0)
 		err = send_configure(tx_of(r), r->conf);
+	(void)dns_configure(s->resolve, r->conf, &s->dns); /* files follow, if they are others */
 	if (err < 0)
 		LOG(LOG_ERR, "reload-failed", LOG_ERRNO(err));
 }
@@ -163,6 +176,59 @@ static void on_listen(struct role *r, const struct ipc_listen *m, int *fd)
 	else
 		LOG(LOG_INFO, "listening", LOG_S("listener", m->listener), LOG_S("address", m->address),
 		    LOG_U("port", m->port));
+}
+
+static void trust(struct smtp *s, struct slice pem)
+{
+	struct tls_client *now, *old = s->trust;
+	unsigned char hash[sizeof(s->trusted)];
+	int err;
+
+	/* To read them takes long. */
+	hash_of(pem, hash);
+	if (memcmp(hash, s->trusted, sizeof(hash)) == 0)
+		return;
+	err = tls_client_new(pem, &now);
+	if (err < 0) {
+		LOG(LOG_ERR, "authorities-refused", LOG_ERRNO(err), LOG_STR("note", "it goes on as before"));
+		return;
+	}
+	memcpy(s->trusted, hash, sizeof(hash));
+	s->trust = now;
+	send_trust(s->tx, now);
+	tls_client_free(old); /* once its last connection is through */
+}
+
+/* Read anew by main. */
+static void on_file(struct role *r, const struct ipc_file *m, int fd)
+{
+	struct smtp *s = r->state;
+	struct buf *const to[IPC_FILES] = { [IPC_FILE_ANCHORS] = &s->dns.anchors,
+					    [IPC_FILE_RESOLV_CONF] = &s->dns.resolv_conf,
+					    [IPC_FILE_HOSTS] = &s->dns.hosts };
+	struct buf text, *old;
+	int err;
+
+	buf_init(&text, m->which == IPC_FILE_AUTHORITIES ? TLS_CA_MAX : DNS_FILE_MAX);
+	err = m->there ? ipc_memory_read(fd, &text) : 0;
+	if (err < 0 || m->which >= IPC_FILES) {
+		LOG(LOG_ERR, "file-unreadable", LOG_U("which", m->which), LOG_ERRNO(err));
+		buf_done(&text);
+		return;
+	}
+	if (m->which == IPC_FILE_AUTHORITIES) {
+		trust(s, buf_slice(&text));
+		buf_done(&text);
+		return;
+	}
+	old = to[m->which];
+	if (slice_eq(buf_slice(old), buf_slice(&text))) {
+		buf_done(&text);
+		return;
+	}
+	buf_done(old);
+	*old = text;
+	(void)dns_configure(s->resolve, r->conf, &s->dns);
 }
 
 static void smtp_control(struct role *r, const struct ipc_message *m, int *fd)
@@ -187,6 +253,9 @@ static void smtp_control(struct role *r, const struct ipc_message *m, int *fd)
 		if (err < 0)
 			LOG(LOG_ERR, "credential-failed", LOG_S("route", m->credential.route),
 			    LOG_ERRNO(err));
+		break;
+	case IPC_TYPE_file:
+		on_file(r, &m->file, *fd);
 		break;
 	case IPC_TYPE_ticket_secret:
 		err = receive_ticket_secret(rx_of(r), m->ticket_secret.secret);
@@ -271,7 +340,7 @@ static void smtp_status(struct role *r, json_t *to)
 	json_object_set_new(to, "events_sent", json_integer((json_int_t)s->events.sent));
 	json_object_set_new(to, "events_dropped", json_integer((json_int_t)s->events.dropped));
 	dns_status(s->resolve, to);
-	if (s->sts)
+	if (r->conf->relay_mta_sts)
 		sts_status(s->sts, to);
 	receive_status(rx_of(r), to);
 	send_status(tx_of(r), to);

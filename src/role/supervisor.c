@@ -138,6 +138,8 @@ static int try_reload(struct server *s, struct reload *rl)
 	certificates_send(s, NULL);
 	credentials_load(s);
 	listeners_apply(s);
+	children_apply(s);
+	files_send(s);
 	log_level(now->log_level);
 	conf_free(old);
 	return 0;
@@ -152,7 +154,7 @@ static void finish_reload(struct server *s, bool all)
 		return;
 	}
 	for (unsigned i = 0; i < s->n_children && !all; i++)
-		if (!s->child[i].ready || s->child[i].generation < s->generation)
+		if (!s->child[i].off && (!s->child[i].ready || s->child[i].generation < s->generation))
 			json_array_append_new(waits, json_string(ipc_role_name(s->child[i].role)));
 	json_object_set_new(s->reload.notes, "generation", json_integer((json_int_t)s->generation));
 	json_object_set_new(s->reload.notes, "not_yet", waits);
@@ -412,7 +414,7 @@ static void raise_limits(void)
 static int start_children(struct server *s)
 {
 	for (unsigned i = 0; i < s->n_children; i++) {
-		int r = child_start(&s->child[i]);
+		int r = s->child[i].off ? 0 : child_start(&s->child[i]);
 
 		if (r < 0) {
 			LOG(LOG_CRIT, "start-failed", LOG_STR("role", ipc_role_name(s->child[i].role)),
@@ -462,6 +464,7 @@ static void run(struct server *s)
 		privilege_keep_few();
 	watch_signals(s);
 	certificates_watch(s);
+	files_watch(s);
 	heartbeat_start(s);
 	watchdog_start(&s->loop);
 	uv_timer_init(&s->loop, &s->reload.timeout);

@@ -376,7 +376,7 @@ int web_new(const struct web_setup *setup, struct web **ret, char *reterr, size_
 	w->loop = setup->loop;
 	w->authorities = (struct curl_blob){ .data = (void *)(uintptr_t)setup->authorities.p,
 					     .len = setup->authorities.n,
-					     .flags = CURL_BLOB_NOCOPY };
+					     .flags = CURL_BLOB_COPY };
 	list_init(&w->gets);
 	/* Here it finds out about IPv6, by a socket that the walls would refuse. */
 	w->multi = w->curl.multi_init();
@@ -407,6 +407,12 @@ void web_free(struct web *w)
 		get_free(container_of(w->gets.next, struct web_get, link));
 	w->curl.multi_cleanup(w->multi);
 	uv_close((uv_handle_t *)&w->timer, on_timer_closed);
+}
+
+void web_trust(struct web *w, struct slice authorities)
+{
+	w->authorities.data = (void *)(uintptr_t)authorities.p;
+	w->authorities.len = authorities.n;
 }
 
 const char *web_version(const struct web *w)

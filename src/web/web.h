@@ -22,12 +22,14 @@ struct web_get;
 
 struct web_setup {
 	uv_loop_t *loop;
-	struct slice authorities; /* PEM; borrowed for as long as it lives */
+	struct slice authorities; /* PEM; borrowed until web_trust() or web_free() */
 };
 /* 0; -ELIBACC: libcurl cannot be loaded, or lacks what is needed (reterr says why); -ENOMEM. */
 int web_new(const struct web_setup *setup, struct web **ret, char *reterr, size_t reterr_size);
 /* What is under way is dropped, nobody is told; the loop must turn once more. */
 void web_free(struct web *w);
+/* These authorities for what begins from now on; borrowed likewise. */
+void web_trust(struct web *w, struct slice authorities);
 const char *web_version(const struct web *w); /* libcurl's */
 
 struct web_ask {
