@@ -22,6 +22,8 @@ const char *client_unfit(const struct smtp_client *c, const struct smtp_client_m
 {
 	const struct smtp_client_offers *o = &c->offers;
 	size_t line = m->sender.n + m->envid.n + 128;
+	/* A report, that nobody could be told of if it were lost: RFC 8689 5. */
+	bool must_tls = m->requiretls && !client_is_lmtp(c) && m->sender.n > 0;
 
 	*ret_enhanced = "5.1.7";
 	if (!is_safe(m->sender) || !is_parameter(m->envid) || line > COMMAND_MAX)
@@ -38,10 +40,10 @@ const char *client_unfit(const struct smtp_client *c, const struct smtp_client_m
 	if (o->max_size > 0 && m->size > o->max_size)
 		return "the message is larger than the next server takes";
 	*ret_enhanced = "5.7.30";
-	if (m->requiretls && !client_is_lmtp(c) && !(o->requiretls && c->in_tls))
+	if (must_tls && !(o->requiretls && c->in_tls))
 		return "the message requires TLS all the way, and the next server lacks REQUIRETLS";
 	*ret_enhanced = "4.7.5";
-	if (m->requiretls && !client_is_lmtp(c) && !m->tls_verified)
+	if (must_tls && !m->tls_verified)
 		return "the message requires TLS all the way, and the next server's identity is not proven";
 	return NULL;
 }

@@ -46,7 +46,7 @@ static void put_mail(struct smtp_client *c)
 		buf_put(b, SLICE_LIT(" ENVID="));
 		buf_put(b, m->envid);
 	}
-	if (m->requiretls && o->requiretls && c->in_tls)
+	if (m->requiretls && m->tls_verified && o->requiretls && c->in_tls)
 		buf_put(b, SLICE_LIT(" REQUIRETLS"));
 	if (o->mt_priority && m->mt_priority > 0 && m->mt_priority < 20)
 		buf_fmt(b, " MT-PRIORITY=%d", m->mt_priority - 10);

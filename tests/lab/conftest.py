@@ -62,14 +62,14 @@ class Lab:
             self.server.account(f'{name}@ours.test', 'correct horse')
         return self.server
 
-    def submit(self, sender, to, message, user=None):
+    def submit(self, sender, to, message, user=None, options=()):
         """As an account of ours does: 587, STARTTLS, AUTH."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with self.us.inside(), smtplib.SMTP(US, 587, timeout=30) as s:
             s.starttls(context=context)
             s.login(user or sender, 'correct horse')
-            return s.sendmail(sender, to, message)
+            return s.sendmail(sender, to, message, options)
 
     def send(self, to, subject='x'):
         """Ann sends a message; the queue's id of it."""

@@ -135,6 +135,8 @@ class Session:
         words = ['peer', 'PIPELINING', '8BITMIME', 'ENHANCEDSTATUSCODES']
         if self.peer.context and self.peer.starttls and not self.tls:
             words.append('STARTTLS')
+        if self.peer.requiretls and self.tls:
+            words.append('REQUIRETLS')
         if self.peer.users and (self.tls or self.peer.auth_in_clear):
             words.append('AUTH PLAIN LOGIN')
         return '\r\n'.join(f'250{"-" if i + 1 < len(words) else " "}{w}' for i, w in enumerate(words))
@@ -193,10 +195,11 @@ class Session:
 
 
 class Peer:
-    def __init__(self, host, port=25, certificate=None, starttls=True, implicit=False, users=None, auth_in_clear=False):
+    def __init__(self, host, port=25, certificate=None, starttls=True, implicit=False, users=None, auth_in_clear=False, requiretls=False):
         """users: passwords by name, if it offers AUTH."""
         self.host, self.port = host, port
         self.starttls, self.implicit, self.users, self.auth_in_clear = starttls, implicit, users or {}, auth_in_clear
+        self.requiretls = requiretls
         self.answers, self.sessions, self.mail = {}, [], []
         self.context = None
         self.use(certificate)

@@ -6,7 +6,7 @@ import pytest
 
 from peer import Peer
 
-NAMES = ['grey', 'busy', 'closed', 'six', 'clear', 'must']
+NAMES = ['grey', 'busy', 'closed', 'six', 'clear', 'must', 'stalls', 'stalls-must']
 
 
 @pytest.fixture(scope='module')
@@ -17,8 +17,8 @@ def world(lab):
         lab.peers[name] = lab.stack.enter_context(Peer(host, 25, lab.certificate(f'mx.{name}.test'), starttls=name not in ('clear', 'must')))
         lab.zone(f'{name}.test', [host], 'unsigned')
     lab.start_dns()
-    lab.start_server({'relay': {'ca_file': lab.ca, 'mta_sts': False, 'connect_timeout': '5s', 'idle': '1s'}, 'smtp_processes': 1,
-                      'routes': {'must': {'to': ['must.test'], 'via': 'mx', 'tls': 'require'}}})
+    lab.start_server({'relay': {'ca_file': lab.ca, 'mta_sts': False, 'connect_timeout': '5s', 'command_timeout': '3s', 'idle': '1s'}, 'smtp_processes': 1,
+                      'routes': {'must': {'to': ['must.test', 'stalls-must.test'], 'via': 'mx', 'tls': 'require'}}})
     return lab
 
 
@@ -130,3 +130,50 @@ def test_handshake_fails(world):
     assert not session.tls and len(peer.sessions) == 2
     assert 'security=clear' in world.server.wait_log(f'event=relayed id={ident}')
     assert world.events(ident, 'attempted')[-1].get('fell_back')
+
+
+def silent(session, _):
+    session.write('220 2.0.0 go ahead')
+    session.more()
+    time.sleep(20)
+
+
+def drips(session, _):
+    """A record that never gets whole."""
+    session.write('220 2.0.0 go ahead')
+    session.more()
+    for octet in b'\x16\x03\x03\x40\x00\x02\x00' + bytes(100):
+        session.sock.sendall(bytes([octet]))
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize('stall', [silent, drips])
+def test_handshake_stalls(world, stall):
+    """Whatever comes of it, a handshake has its time; then once more in clear, and that is noted."""
+    peer = world.peers['stalls']
+    time.sleep(1.5)  # relay.idle: a connection of its own
+    peer.forget()
+    peer.answers['STARTTLS'] = stall
+    begin = time.monotonic()
+    to = f'{stall.__name__}@stalls.test'
+    ident = world.send(to)
+    session = peer.wait(to)[3]
+    assert 2.5 < time.monotonic() - begin < 10
+    assert not session.tls and len(peer.sessions) == 2
+    assert 'security=clear' in world.server.wait_log(f'event=relayed id={ident}')
+    rows = world.server.json('events', '--kind', 'attempted')
+    assert [e for e in rows if e.get('host') == 'mx.stalls.test' and e.get('what') == 'tls-timed-out'], rows
+
+
+@pytest.mark.parametrize('stall', [silent, drips])
+def test_handshake_stalls_where_tls_is_required(world, stall):
+    peer = world.peers['stalls-must']
+    peer.forget()
+    peer.answers['STARTTLS'] = stall
+    ident = world.send(f'{stall.__name__}@stalls-must.test')
+    row = world.why(ident, 'handshake took too long')
+    assert row['status'] == '4.7.5', row
+    assert b'MAIL' not in peer.wire and b'hello' not in peer.wire
+    peer.answers.clear()
+    world.retried(ident)
+    assert peer.taken(f'{stall.__name__}@stalls-must.test')[0][3].tls

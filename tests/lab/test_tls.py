@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from aiosmtpd.smtp import SMTP
 
+from peer import Peer as Octets
+
 WEB = '192.0.2.80'
 
 
@@ -128,12 +130,19 @@ OUTCOMES = {
     'sts-untrusted.test': ('encrypted', ('sts', 'sts-webpki-invalid')),
 }
 
+# They offer REQUIRETLS; with a policy, or without.
+REQUIRE = {
+    'rq.test': policy('enforce', 'mx.rq.test'),
+    'rq-testing.test': policy('testing', 'mx.rq-testing.test'),
+    'rq-none.test': '',
+}
+
 
 @pytest.fixture(scope='module')
 def world(lab):
     lab.peers = {}
     web = Web(lab.net.host('web', WEB),
-              lab.certificate('web.test', *('mta-sts.' + d for d in DOMAINS if d != 'sts-untrusted.test')), lab.folder)
+              lab.certificate('web.test', *('mta-sts.' + d for d in [*DOMAINS, *REQUIRE] if d != 'sts-untrusted.test')), lab.folder)
     lab.stack.callback(web.close)
     for i, (domain, (names, kind, tlsa, text)) in enumerate(DOMAINS.items()):
         host = lab.net.host(f'h{i}', f'192.0.2.{100 + i}')
@@ -147,6 +156,12 @@ def world(lab):
             web.policies['mta-sts.' + domain] = text
         lab.zone(domain, [host], kind, more)
     lab.web = web
+    for i, (domain, text) in enumerate(REQUIRE.items()):
+        host = lab.net.host(f'r{i}', f'192.0.2.{150 + i}')
+        peer = lab.peers[domain] = lab.stack.enter_context(Octets(host, 25, lab.certificate('mx.' + domain), requiretls=True))
+        more = {'_mta-sts': ['TXT "v=STSv1; id=1;"'], 'mta-sts': [f'A {WEB}']} if text else {}
+        web.policies['mta-sts.' + domain] = text
+        lab.zone(domain, [host], 'unsigned', more)
     lab.start_dns()
     lab.start_server({'relay': {'ca_file': lab.ca}, 'smtp_processes': 1})
     for domain in DOMAINS:
@@ -214,6 +229,36 @@ def test_the_sender_may_prefer_delivery(world):
         while not world.peers[domain].messages:
             assert time.monotonic() < deadline, world.server.cli('trace', f'carol@{domain}').stdout
             time.sleep(0.05)
+
+
+def require(world, to):
+    begin = os.path.getsize(world.server.log_file)
+    world.submit('ann@ours.test', [to], f'From: ann@ours.test\r\nTo: {to}\r\nSubject: rq\r\n\r\nthe body of it\r\n', options=['REQUIRETLS'])
+    return re.search(r'\bid=(\w+)', world.server.wait_log('event=accepted', begin=begin)).group(1)
+
+
+@pytest.mark.parametrize('domain', ['rq.test', 'rq-testing.test'])
+def test_requiretls_by_mta_sts(world, domain):
+    """A policy names the server as well as a signature does, and its certificate is right: RFC 8689 4.2.1."""
+    require(world, f'eve@{domain}')
+    session = world.peers[domain].wait(f'eve@{domain}')[3]
+    assert session.tls and [line for line in session.lines if line.startswith('MAIL FROM:<ann@ours.test>') and ' REQUIRETLS' in line]
+    assert b'MAIL' not in world.peers[domain].clear
+
+
+def test_requiretls_where_nothing_proves_the_server(world):
+    """It waits; other mail goes there."""
+    ident = require(world, 'eve@rq-none.test')
+    assert world.why(ident, 'not proven')['status'] == '4.7.5'
+    assert not world.peers['rq-none.test'].mail
+    world.server.cli('queue', 'remove', ident)
+
+
+def test_requiretls_that_the_server_lacks(world):
+    """It fails, and the report brings its header back, not its text: RFC 8689 5."""
+    require(world, 'eve@sts.test')
+    report = world.server.wait_message('ann@ours.test', b'eve@sts.test')
+    assert b'Status: 5.7.30' in report and b'Subject: rq' in report and b'the body of it' not in report
 
 
 def test_policies_outlive_a_restart(world):
