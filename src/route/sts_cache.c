@@ -135,8 +135,11 @@ static bool keep(struct sts_cache *c, struct entry *e, const char *id, const str
 
 static bool holds(const struct entry *e, int64_t now)
 {
-	/* A clock that was set back makes it no older than it is. */
-	return e->fetched != 0 && now < e->fetched + (int64_t)e->max_age;
+	/* Long enough to be of use to whom it was fetched for, whatever it says: "max_age: 0" is fetched no
+	 * more often than others.  A clock that was set back makes it no older than it is. */
+	uint32_t age = e->max_age > STS_RETRY_S ? e->max_age : STS_RETRY_S;
+
+	return e->fetched != 0 && now < e->fetched + (int64_t)age;
 }
 
 static bool may_fetch(const struct entry *e, const char *id, int64_t now)

@@ -52,7 +52,8 @@ static void check_next(struct sts_cache *c, unsigned d, enum sts_record record, 
 		       bool forgets)
 {
 	const struct known *k = &known[d];
-	bool counts = k->fetched > 0 && now < k->fetched + (int64_t)k->policy.max_age;
+	int64_t age = k->policy.max_age > STS_RETRY_S ? k->policy.max_age : STS_RETRY_S;
+	bool counts = k->fetched > 0 && now < k->fetched + age;
 	bool left_alone = k->failed > 0 && strcmp(k->failed_id, id) == 0 && now < k->failed + STS_RETRY_S;
 	bool found = record == STS_RECORD_FOUND;
 	enum sts_next next = sts_cache_next(c, slice_str(domains[d]), record, id, now, &said);
