@@ -117,6 +117,29 @@ bool ip_is_loopback(const struct ip *ip)
 	return ip->family == 6 && memcmp(ip->byte, one, 16) == 0;
 }
 
+void ip_unmap(struct ip *ip)
+{
+	if (ip->family == 6)
+		*ip = from_v6(ip->byte);
+}
+
+bool ip_is_unspecified(const struct ip *ip)
+{
+	static const unsigned char none[16] = { 0 };
+
+	if (ip->family == 4)
+		return ip->byte[0] == 0;
+	return ip->family == 6 && memcmp(ip->byte, none, 16) == 0;
+}
+
+bool ip_is_no_host(const struct ip *ip)
+{
+	if (ip->family == 4)
+		return ip->byte[0] >= 224;
+	return ip->family == 6 &&
+	       (ip->byte[0] == 0xff || (ip->byte[0] == 0xfe && (ip->byte[1] & 0xc0) == 0x80));
+}
+
 /* Are all bits from the given one on zero? */
 static bool tail_is_zero(const struct ip *ip, unsigned bits)
 {

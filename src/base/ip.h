@@ -30,6 +30,12 @@ socklen_t ip_to_sockaddr(const struct ip *ip, uint16_t port, struct sockaddr_sto
 const char *ip_format(const struct ip *ip, char text[static IP_TEXT_MAX]);
 bool ip_eq(const struct ip *a, const struct ip *b);
 bool ip_is_loopback(const struct ip *ip);
+/* ::ffff:192.0.2.1, as a name server may say it, is 192.0.2.1. */
+void ip_unmap(struct ip *ip);
+/* "This host on this network" (0.0.0.0/8, ::): what is sent there arrives here. */
+bool ip_is_unspecified(const struct ip *ip);
+/* No single host beyond this network has it: multicast, reserved, broadcast, link-local. */
+bool ip_is_no_host(const struct ip *ip);
 
 /* "192.0.2.0/24", "2001:db8::/32", or a bare address as a network of one.
  * Bits set behind the prefix are an error: they are a typing mistake. */

@@ -101,6 +101,35 @@ static void loopback(void **state)
 		assert_true(ip_parse(slice_str(no[i]), &ip) && !ip_is_loopback(&ip));
 }
 
+/* What a name server may say, and no mail can be sent to. */
+static void nobodys(void **state)
+{
+	static const struct {
+		const char *text;
+		bool unspecified, no_host;
+	} rows[] = {
+		{ "0.0.0.0", true, false },    { "0.1.2.3", true, false },
+		{ "::", true, false },	       { "224.0.0.1", false, true },
+		{ "240.0.0.1", false, true },  { "255.255.255.255", false, true },
+		{ "ff02::1", false, true },    { "fe80::1", false, true },
+		{ "febf::1", false, true },    { "192.0.2.1", false, false },
+		{ "127.0.0.1", false, false }, { "223.255.255.255", false, false },
+		{ "fec0::1", false, false },   { "fd00::1", false, false },
+		{ "::1", false, false },
+	};
+	struct ip ip, mapped = { .family = 6, .byte = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 9 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_true(ip_parse(slice_str(rows[i].text), &ip));
+		assert_int_equal(ip_is_unspecified(&ip), rows[i].unspecified);
+		assert_int_equal(ip_is_no_host(&ip), rows[i].no_host);
+	}
+	ip_unmap(&mapped);
+	assert_int_equal(mapped.family, 4);
+	assert_true(ip_is_loopback(&mapped));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +137,7 @@ int main(void)
 		cmocka_unit_test(networks),
 		cmocka_unit_test(sockaddrs),
 		cmocka_unit_test(loopback),
+		cmocka_unit_test(nobodys),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

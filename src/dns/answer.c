@@ -315,6 +315,33 @@ static size_t count(const struct reading *rd, struct dns_answer *a, size_t *ret_
 	return n;
 }
 
+/* The one that a better one takes the place of; false: all are as good. */
+static bool worst_mx(const struct dns_record *records, size_t n, uint16_t than, size_t *ret)
+{
+	size_t worst = 0;
+
+	for (size_t i = 1; i < n; i++)
+		if (records[i].mx.preference > records[worst].mx.preference)
+			worst = i;
+	*ret = worst;
+	return records[worst].mx.preference > than;
+}
+
+/* Of more mail servers than there is room for the best are kept: also because we may be among them. */
+static void keep_best(const struct reading *rd, struct dns_answer *a, struct dns_record *records, size_t at,
+		      unsigned i)
+{
+	struct dns_record one;
+	struct rr r;
+	size_t worst;
+
+	while (next_match(rd, &a->canonical, DNS_MX, &at, &i, &r)) {
+		shorten_ttl(a, r.ttl);
+		if (read_rdata(rd->msg, &r, NULL, &one) && worst_mx(records, a->n, one.mx.preference, &worst))
+			records[worst] = one;
+	}
+}
+
 static void collect(const struct reading *rd, struct dns_answer *a)
 {
 	size_t at = rd->answers_at, octets, n = count(rd, a, &octets);
@@ -342,6 +369,8 @@ static void collect(const struct reading *rd, struct dns_answer *a)
 		to += r.n;
 		shorten_ttl(a, r.ttl);
 	}
+	if (a->more && a->type == DNS_MX && a->n > 0)
+		keep_best(rd, a, records, at, i);
 	a->status = DNS_OK;
 	if (a->n == 0)
 		fail(a, DNS_SERVFAIL, "none of its records can be read");

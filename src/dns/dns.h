@@ -18,7 +18,7 @@
 
 #define DNS_NAME_MAX	253 /* octets of a name as text */
 #define DNS_LABEL_MAX	63
-#define DNS_RECORDS_MAX 128   /* of one answer; more are left out, and the answer says so */
+#define DNS_RECORDS_MAX 128   /* of one answer; more are left out (of MX the worst), and the answer says so */
 #define DNS_ALIASES_MAX 16    /* CNAMEs in a row */
 #define DNS_TTL_MAX	86400 /* seconds; a longer one is cut */
 #define DNS_WHY_MAX	160

@@ -231,6 +231,8 @@ static enum schedule_lane_end end_of(const struct lane *lane, const struct ipc_l
 		return m->failed ? SCHEDULE_LANE_BROKEN : SCHEDULE_LANE_CLOSED;
 	case IPC_LANE_MOVED:
 		return SCHEDULE_LANE_MOVED;
+	case IPC_LANE_NOWHERE:
+		return SCHEDULE_LANE_NOWHERE;
 	case IPC_LANE_DNS:
 		/* Its servers are known, their addresses are not.  To ask who they are would bring the same
 		 * answer, without an end and without a word; a lane that is tried later notices if they
@@ -350,7 +352,7 @@ const char *handout_lane_closed(struct handout *h, unsigned index, const struct 
 	jobs_untried(h, lane, m->enhanced, slice_str(text), now_ms);
 	if (h->port25.blocked && lane->needs_25 && m->end == IPC_LANE_TIMED_OUT)
 		snprintf(text, sizeof(text), "%s", PORT25_TEXT);
-	else if (end != SCHEDULE_LANE_CLOSED && end != SCHEDULE_LANE_MOVED)
+	else if (end != SCHEDULE_LANE_CLOSED && end != SCHEDULE_LANE_MOVED && end != SCHEDULE_LANE_NOWHERE)
 		trouble(h, lane, m->enhanced, text, now_ms);
 	if (end != SCHEDULE_LANE_CLOSED && (m->end == IPC_LANE_ANSWERED || m->end == IPC_LANE_AUTH))
 		schedule_pause(h->schedule, m->lane, meaning.pause_s * UINT64_C(1000), now_ms);

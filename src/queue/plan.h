@@ -294,6 +294,9 @@ void plan_destination_waits(struct schedule *s, struct destination *d,
 void plan_destination_ask(struct schedule *s,
 			  struct destination *d); /* files its question, or takes it out */
 void plan_destination_unknown(struct schedule *s, struct destination *d, uint64_t now);
+/* Its site cannot take its mail, for good. */
+void plan_destination_nowhere(struct schedule *s, struct destination *d, struct slice status,
+			      struct slice text, uint64_t now);
 void plan_destination_free(struct schedule *s, struct destination *d);
 
 /* plan_site.c */

@@ -101,6 +101,27 @@ static void leave_site(struct schedule *s, struct destination *d, uint64_t now)
 	plan_site_place(s, site, now);
 }
 
+/* For good: what waits for it fails, with what was said. */
+static void doom(struct schedule *s, struct destination *d, uint64_t now)
+{
+	d->losses = 0;
+	d->state = TO_DOOM;
+	d->until = now + DOOM_MS;
+	if (d->waiting > 0)
+		list_push_back(&s->doomed_to, &d->link);
+}
+
+void plan_destination_nowhere(struct schedule *s, struct destination *d, struct slice status,
+			      struct slice text, uint64_t now)
+{
+	if (d->state != TO_SITE)
+		return; /* it was asked anew meanwhile */
+	leave_site(s, d, now);
+	heap_remove(&s->events, &d->event.node);
+	plan_said(&d->said, status, text);
+	doom(s, d, now);
+}
+
 static void stop_asking(struct schedule *s, struct destination *d)
 {
 	slots_drop(&s->questions, d->question);
@@ -299,11 +320,7 @@ void schedule_unresolved(struct schedule *s, uint64_t question, bool permanent, 
 		wait_a_while(s, d, now);
 		return;
 	}
-	d->losses = 0;
-	d->state = TO_DOOM;
-	d->until = now + DOOM_MS;
-	if (d->waiting > 0)
-		list_push_back(&s->doomed_to, &d->link);
+	doom(s, d, now);
 }
 
 void schedule_forget_sites(struct schedule *s, uint64_t now_ms)

@@ -288,6 +288,7 @@ static void judge(struct schedule *s, struct site *site, enum schedule_lane_end 
 		return;
 	case SCHEDULE_LANE_GONE:
 	case SCHEDULE_LANE_MOVED:
+	case SCHEDULE_LANE_NOWHERE:
 		if (site->until < now + GONE_MS)
 			site->until = now + GONE_MS;
 		return;
@@ -327,13 +328,16 @@ void schedule_lane_closed(struct schedule *s, uint64_t lane, enum schedule_lane_
 	after_loss = l->begun >= site->cut;
 	while (!list_empty(&l->jobs))
 		schedule_give_back(s, container_of(l->jobs.next, struct job, of_lane)->number, now_ms);
-	if (text.n > 0 && end != SCHEDULE_LANE_CLOSED && end != SCHEDULE_LANE_MOVED)
+	if (text.n > 0 && end != SCHEDULE_LANE_CLOSED && end != SCHEDULE_LANE_MOVED &&
+	    end != SCHEDULE_LANE_NOWHERE)
 		plan_site_said(site, status, text);
 	blocked = s->block.on && site->needs_25 && end == SCHEDULE_LANE_TIMED_OUT;
 	plan_lane_free(s, l);
 	plan_block_probe_over(s, site, now);
 	if (end == SCHEDULE_LANE_MOVED && to)
 		plan_destination_unknown(s, to, now);
+	else if (end == SCHEDULE_LANE_NOWHERE && to && to->site == site)
+		plan_destination_nowhere(s, to, status, text, now);
 	if (!blocked) /* else it is not this site's fault */
 		judge(s, site, end, !any_works(site), worked, after_loss, now);
 	plan_site_place(s, site, now);

@@ -202,6 +202,7 @@ enum schedule_lane_end {
 	SCHEDULE_LANE_CLOSED,	   /* we asked for it, or it was idle: nobody's fault */
 	SCHEDULE_LANE_GONE,	   /* its process went, or could not open any: not the site's fault */
 	SCHEDULE_LANE_MOVED,	   /* the destination leads elsewhere by now */
+	SCHEDULE_LANE_NOWHERE,	   /* the destination leads nowhere, for good: what waits for it fails */
 	SCHEDULE_LANE_UNREACHABLE, /* refused, no way, reset, or refused to talk: 1 s to 30 min, one probe */
 	SCHEDULE_LANE_TIMED_OUT,   /* the same; not its fault where our network blocks port 25 */
 	SCHEDULE_LANE_BUSY,	   /* too many connections: fewer, and delayed if there is no other */

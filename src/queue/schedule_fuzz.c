@@ -41,6 +41,7 @@ struct message {
 struct lane {
 	uint64_t number; /* 0: this place is free */
 	unsigned site;	 /* SITES: mailboxes */
+	unsigned to;	 /* it was opened for */
 	bool ready, closing, retired;
 	unsigned hands, carrier;
 };
@@ -224,7 +225,7 @@ static bool take_lane(struct world *w)
 	insist(opening < OPENING);
 	insist(w->takes[0] && dest_of(l.destination) > 0);
 	insist(w->to[dest_of(l.destination)].site == site);
-	*mine = (struct lane){ .number = l.number, .site = site };
+	*mine = (struct lane){ .number = l.number, .site = site, .to = dest_of(l.destination) };
 	schedule_lane_opened(w->s, l.number, 0);
 	return true;
 }
@@ -409,14 +410,16 @@ static void closed(struct world *w, struct lane *l, unsigned arg)
 {
 	static const enum schedule_lane_end ends[] = { SCHEDULE_LANE_CLOSED,	SCHEDULE_LANE_GONE,
 						       SCHEDULE_LANE_MOVED,	SCHEDULE_LANE_UNREACHABLE,
-						       SCHEDULE_LANE_TIMED_OUT, SCHEDULE_LANE_TIMED_OUT,
+						       SCHEDULE_LANE_TIMED_OUT, SCHEDULE_LANE_NOWHERE,
 						       SCHEDULE_LANE_BUSY,	SCHEDULE_LANE_BROKEN };
+	enum schedule_lane_end end = w->kind ? SCHEDULE_LANE_CLOSED : ends[arg % 8];
 
 	for (unsigned i = 0; i < JOBS; i++)
 		if (w->job[i].under_way && w->job[i].lane == l)
 			reopen(w, &w->job[i]);
-	schedule_lane_closed(w->s, l->number, w->kind ? SCHEDULE_LANE_CLOSED : ends[arg % 8],
-			     SLICE_LIT("4.4.1"), SLICE_LIT("words"), w->now);
+	if (end == SCHEDULE_LANE_NOWHERE && !l->ready)
+		w->to[l->to].failed = true;
+	schedule_lane_closed(w->s, l->number, end, SLICE_LIT("4.4.1"), SLICE_LIT("words"), w->now);
 	if (l->number == w->local)
 		w->local = 0;
 	*l = (struct lane){ 0 };

@@ -342,6 +342,33 @@ static void test_no_such_domain(void **state)
 	wait_reason("queued", "no answer of its name servers");
 }
 
+/* A lane finds out that no host can ever be reached: what waits for that domain fails, and nothing else. */
+static void test_nowhere(void **state)
+{
+	struct seen q, l;
+
+	(void)state;
+	credit(0, WINDOW);
+	put("a@example.net");
+	q = expect(IPC_TYPE_resolve);
+	put("b@example.net");
+	resolved(&q, "mx1.example.net");
+	l = expect(IPC_TYPE_lane_open);
+	put("c@example.org");
+	q = expect(IPC_TYPE_resolve);
+	resolved(&q, "mx1.example.net");
+	lane_closed(l.m.lane_open.lane, IPC_LANE_NOWHERE, "192.0.2.1", "it has no address");
+	wait_reason("failed", "it has no address");
+	do /* one more may have been on its way already */
+		l = expect(IPC_TYPE_lane_open);
+	while (!strcmp(l.domain, "example.net"));
+	assert_string_equal(l.domain, "example.org");
+	assert_int_equal(listed("state", "queued"), 1);
+	lane_ready(l.m.lane_open.lane, "192.0.2.1");
+	l = expect(IPC_TYPE_job);
+	assert_string_equal(l.rcpt[0], "c@example.org");
+}
+
 static void test_routes(void **state)
 {
 	struct seen q, l, job;
@@ -582,9 +609,10 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD(test_delivered), WORLD(test_many),      WORLD(test_answers), WORLD(test_no_such_domain),
-		WORLD(test_routes),    WORLD(test_senders),   WORLD(test_moved),   WORLD(test_trouble),
-		WORLD(test_broken),    WORLD(test_smtp_dies), WORLD(test_port_25), WORLD(test_hostile),
+		WORLD(test_delivered), WORLD(test_many),   WORLD(test_answers),	  WORLD(test_no_such_domain),
+		WORLD(test_nowhere),   WORLD(test_routes), WORLD(test_senders),	  WORLD(test_moved),
+		WORLD(test_trouble),   WORLD(test_broken), WORLD(test_smtp_dies), WORLD(test_port_25),
+		WORLD(test_hostile),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

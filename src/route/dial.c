@@ -6,6 +6,7 @@
 const char *dial_how_name(enum dial_how how)
 {
 	static const char *const names[DIAL_HOWS] = {
+		[DIAL_LOOP] = "loop",
 		[DIAL_NO_HOST] = "no-address",
 		[DIAL_LOCAL] = "local",
 		[DIAL_UNREACHABLE] = "unreachable",
@@ -128,13 +129,22 @@ static void remember(struct dial *d, enum dial_how how, const struct dial_try *t
 
 static void end(struct dial *d)
 {
-	d->ask.end.for_good = d->ask.end.how == DIAL_NO_HOST && d->all_for_good;
+	d->ask.end.for_good = d->ask.end.how <= DIAL_NO_HOST && d->all_for_good;
 	d->ask.want = DIAL_END;
 	for (size_t i = 0; i < d->n_addresses; i++)
 		d->address[i].state = DIAL_OVER;
 }
 
 /* ---- the next thing ---- */
+
+static void begin_host(struct dial *d)
+{
+	d->ask.want = DIAL_HOST;
+	d->ask.host = host(d);
+	d->before.all_for_good = d->all_for_good;
+	d->before.any = d->any;
+	d->before.ask = d->ask;
+}
 
 static void next_host(struct dial *d, bool failed)
 {
@@ -148,8 +158,7 @@ static void next_host(struct dial *d, bool failed)
 		end(d);
 		return;
 	}
-	d->ask.want = DIAL_HOST;
-	d->ask.host = host(d);
+	begin_host(d);
 }
 
 /* What the port's custom and the host's policy come to. */
@@ -234,8 +243,7 @@ void dial_init(struct dial *d, const struct dial_setup *setup)
 	d->all_for_good = true;
 	copy_hosts(d);
 	put_in_order(d);
-	d->ask.want = DIAL_HOST;
-	d->ask.host = host(d);
+	begin_host(d);
 }
 
 const struct dial_ask *dial_want(const struct dial *d)
@@ -292,6 +300,24 @@ void dial_skip(struct dial *d, enum dial_how how)
 	assert(d->ask.want == DIAL_HOST);
 	d->all_for_good = false;
 	remember(d, how, &(struct dial_try){ .host = host(d), .port = port(d)->port });
+	next_host(d, false);
+}
+
+void dial_is_us(struct dial *d)
+{
+	uint16_t preference = d->host[host(d)].preference;
+	size_t n = d->at_host + 1;
+
+	assert(d->ask.want == DIAL_HOST || d->ask.want == DIAL_TALK);
+	/* Whatever its other addresses came to: they are ours, too. */
+	d->all_for_good = d->before.all_for_good;
+	d->any = d->before.any;
+	d->ask = d->before.ask;
+	remember(d, DIAL_LOOP, &(struct dial_try){ .host = host(d) });
+	for (size_t i = n; i < d->n_order; i++)
+		if (d->host[d->order[i]].preference < preference)
+			d->order[n++] = d->order[i];
+	d->n_order = n;
 	next_host(d, false);
 }
 

@@ -17,6 +17,8 @@
  *   clear text   where TLS was tried only because it was offered, and failed: once more to the
  *                same address, without.  Never where it is required, which it always is where
  *                credentials are sent.
+ *   ourselves    a host that turns out to be us ends it for all of its preference and behind it
+ *                (RFC 5321 5.1); what better hosts said counts, else it is a loop.
  * The last one of all: how it ended is the failure that got furthest, of the best host.
  */
 #ifndef POSTERN_ROUTE_DIAL_H
@@ -65,6 +67,7 @@ struct dial_setup {
 
 /* What came of a try; in the order of how far it got. */
 enum dial_how {
+	DIAL_LOOP,	      /* the best host that there is is ourselves (see dial_end.for_good) */
 	DIAL_NO_HOST,	      /* no address of a host was found (see dial_end.for_good) */
 	DIAL_LOCAL,	      /* our own source address or memory; nobody else's fault */
 	DIAL_UNREACHABLE,     /* no way there: network or host unreachable */
@@ -107,8 +110,8 @@ struct dial_ask {
 	uint64_t until_ms;
 	struct {
 		enum dial_how how;
-		bool for_good;	     /* DIAL_NO_HOST: no host has an address, and that is certain */
-		struct dial_try try; /* of which; DIAL_NO_HOST: only host */
+		bool for_good;	     /* NO_HOST, LOOP: certain, for each host that there is */
+		struct dial_try try; /* of which; NO_HOST: only host */
 	} end;
 };
 
@@ -134,6 +137,10 @@ struct dial {
 	bool all_for_good, any, ipv6_lost, stripped;
 	uint32_t failed; /* hosts, by bit */
 	struct dial_ask ask;
+	struct {
+		bool all_for_good, any;
+		struct dial_ask ask;
+	} before; /* this host */
 };
 
 /* At least one host and one port. */
@@ -148,6 +155,8 @@ void dial_found(struct dial *d, const struct ip *ips, size_t n, enum dial_tls po
 void dial_not_found(struct dial *d, bool for_good, uint64_t now_ms);
 /* It has addresses, and must not be connected to: for what how says. */
 void dial_skip(struct dial *d, enum dial_how how);
+/* It is us: by its addresses (HOST), or by what it said (TALK). */
+void dial_is_us(struct dial *d);
 void dial_begun(struct dial *d, uint64_t now_ms);
 /* how: LOCAL, UNREACHABLE, REFUSED or TIMED_OUT. */
 void dial_failed(struct dial *d, unsigned number, enum dial_how how, uint64_t now_ms);

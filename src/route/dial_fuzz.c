@@ -5,6 +5,7 @@
  *  - clear text after TLS only where TLS was tried because it was offered, to the same address, once;
  *  - of a strict dial, a password or TLS that failed is the last that is tried, and a port is left
  *    only when nothing connected, it was silent, or STARTTLS was missing;
+ *  - nothing is tried of the preference of a host that is us, nor behind it (RFC 5321 5.1);
  *  - a second address is begun 250 ms after the one before, or when one failed.
  *
  * Input: the setup, then a byte a decision. */
@@ -36,6 +37,8 @@ static struct world {
 	bool on[DIAL_TRIES_MAX];
 	struct dial_try try[DIAL_TRIES_MAX], last;
 	unsigned tries, host_tries;
+	struct dial_host hosts[DIAL_HOSTS_MAX + 2];
+	unsigned cut; /* the preference at which we stand */
 	uint64_t now, begun;
 	bool over;	   /* nothing more may be tried */
 	bool stay;	   /* no other port of this host */
@@ -49,6 +52,7 @@ static void on_connect(const struct dial_try *t)
 
 	must(!w.over);
 	must(w.tries < DIAL_TRIES_MAX && t->number == w.tries);
+	must(w.hosts[t->host].preference < w.cut);
 	for (size_t i = 0; i < w.setup.n_ports; i++)
 		of_setup |= w.setup.ports[i].port == t->port;
 	must(of_setup);
@@ -70,6 +74,13 @@ static void on_connect(const struct dial_try *t)
 	w.may_clear = false;
 }
 
+static void is_us(struct dial *d, unsigned host)
+{
+	must(w.hosts[host].preference < w.cut);
+	w.cut = w.hosts[host].preference;
+	dial_is_us(d);
+}
+
 static void on_host(struct dial *d)
 {
 	struct ip ips[12] = { 0 };
@@ -80,6 +91,10 @@ static void on_host(struct dial *d)
 	w.host_tries = 0;
 	w.stay = false;
 	w.policy = (enum dial_tls)next(3);
+	if (n == 11 && next(2)) {
+		is_us(d, dial_want(d)->host);
+		return;
+	}
 	if (n == 0) {
 		dial_not_found(d, next(2), w.now);
 		return;
@@ -128,10 +143,16 @@ static void on_talk(struct dial *d, const struct dial_try *t)
 	must(!w.over);
 	w.over = how == DIAL_PASSWORD || how == DIAL_READY ||
 		 (w.setup.strict && t->tls != DIAL_TLS_MAY && tls);
+	w.may_clear = false;
+	w.failed_since = true;
+	if (how == DIAL_READY && next(8) == 7) {
+		is_us(d, t->host);
+		w.over = false;
+		return;
+	}
 	w.may_clear = t->tls == DIAL_TLS_MAY && (tls || how == DIAL_TLS_STALLED) && w.tries < DIAL_TRIES_MAX;
 	w.stay = how != DIAL_TIMED_OUT && how != DIAL_NO_STARTTLS && how != DIAL_UNREACHABLE &&
 		 how != DIAL_REFUSED && how != DIAL_TLS_STALLED;
-	w.failed_since = true;
 	must(dial_is_on(d, t->number));
 	w.last = *t;
 	dial_talked(d, how, w.now);
@@ -142,13 +163,12 @@ static void on_talk(struct dial *d, const struct dial_try *t)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint16_t ports[] = { 587, 465, 2525 };
-	struct dial_host hosts[DIAL_HOSTS_MAX + 2];
 	struct dial d;
 	unsigned steps = 0;
 
 	in = slice_of(data, size);
-	w = (struct world){ .now = 1000 };
-	w.setup.hosts = hosts;
+	w = (struct world){ .now = 1000, .cut = 65536 };
+	w.setup.hosts = w.hosts;
 	w.setup.n_hosts = 1 + next(DIAL_HOSTS_MAX + 2);
 	w.setup.strict = next(2);
 	w.setup.credentials = next(2);
@@ -161,7 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		w.setup.n_ports = 3;
 	}
 	for (size_t i = 0; i < w.setup.n_hosts; i++)
-		hosts[i] = (struct dial_host){ (uint16_t)next(4), next(2) };
+		w.hosts[i] = (struct dial_host){ (uint16_t)next(4), next(2) };
 	dial_init(&d, &w.setup);
 	while (dial_want(&d)->want != DIAL_END) {
 		struct dial_ask a = *dial_want(&d);

@@ -25,8 +25,8 @@ struct server {
 
 struct world {
 	const char *name;
-	const char *hosts; /* "10=6.a,4.a 20=4.b" ; "x": no address, "?": none for now; "!": MUST; "~": failed
-			      lately */
+	const char *hosts; /* "10=6.a,4.a 20=4.b" ; "x": no address, "?": none for now, "u": it is us; "!":
+			      MUST; "~": failed lately */
 	bool strict, credentials;
 	const char *ports; /* "25" (STARTTLS if offered), "auto", "auto465", "587" */
 	struct server servers[8];
@@ -69,7 +69,7 @@ static void say_try(const struct dial_try *t, struct buf *to)
 struct host {
 	struct ip ips[8];
 	size_t n;
-	bool must, for_good;
+	bool must, for_good, us;
 };
 
 static void parse_address(struct slice word, struct host *host, struct dial_host *dh)
@@ -81,6 +81,8 @@ static void parse_address(struct slice word, struct host *host, struct dial_host
 	assert_true(slice_copy(word, name, sizeof(name)));
 	if (name[0] == 'x')
 		host->for_good = true;
+	else if (name[0] == 'u')
+		host->us = true;
 	else if (name[0] != '?')
 		host->ips[host->n++] = ip_of(name);
 }
@@ -148,7 +150,9 @@ static void play(const struct world *w, uint64_t seed, struct buf *to, struct di
 
 		switch (a->want) {
 		case DIAL_HOST:
-			if (host[a->host].n == 0)
+			if (host[a->host].us)
+				dial_is_us(d);
+			else if (host[a->host].n == 0)
 				dial_not_found(d, host[a->host].for_good, now);
 			else
 				dial_found(d, host[a->host].ips, host[a->host].n,
@@ -183,12 +187,16 @@ static void play(const struct world *w, uint64_t seed, struct buf *to, struct di
 			break;
 		case DIAL_TALK:
 			s = server_of(w, &a->try);
+			if (s->talk == DIAL_LOOP) {
+				dial_is_us(d);
+				break;
+			}
 			dial_talked(d, a->try.tls == DIAL_TLS_NEVER && s->in_clear ? s->in_clear : s->talk,
 				    now);
 			break;
 		case DIAL_END:
 			buf_fmt(to, " = %s%s", dial_how_name(a->end.how), a->end.for_good ? " for good" : "");
-			if (a->end.how != DIAL_NO_HOST)
+			if (a->end.how > DIAL_NO_HOST)
 				say_try(&a->end.try, to);
 			if (dial_stripped(d))
 				buf_str(to, " stripped");
@@ -232,6 +240,58 @@ static const struct world worlds[] = {
 	  "25",
 	  { UP("4.a"), UP("4.b") },
 	  " 4.a:25 = ready 4.a:25" },
+	/* ourselves */
+	{ "we are the best one", "10=u 20=4.b", 0, 0, "25", { UP("4.b") }, " = loop for good" },
+	{ "all of our preference go, and those behind",
+	  "10=u 10=u 20=4.b 30=4.c",
+	  0,
+	  0,
+	  "25",
+	  { UP("4.b"), UP("4.c") },
+	  " = loop for good" },
+	{ "a better one is tried",
+	  "10=4.a 20=u 30=4.c",
+	  0,
+	  0,
+	  "25",
+	  { UP("4.a") },
+	  " 4.a:25 = ready 4.a:25" },
+	{ "and what it says counts",
+	  "10=4.a 20=u 30=4.c",
+	  0,
+	  0,
+	  "25",
+	  { DOWN("4.a"), UP("4.c") },
+	  " 4.a:25 = refused 4.a:25" },
+	{ "also when it is tried behind us, for it failed lately",
+	  "10=~4.a 20=u 30=4.c",
+	  0,
+	  0,
+	  "25",
+	  { UP("4.a"), UP("4.c") },
+	  " 4.a:25 = ready 4.a:25" },
+	{ "a better one without an address: certain all the same",
+	  "10=x 20=u 30=4.c",
+	  0,
+	  0,
+	  "25",
+	  { UP("4.c") },
+	  " = no-address for good" },
+	{ "not certain", "10=? 20=u 30=4.c", 0, 0, "25", { UP("4.c") }, " = no-address" },
+	{ "found out by what it says",
+	  "10=4.a 20=4.b",
+	  0,
+	  0,
+	  "25",
+	  { TALKS("4.a", DIAL_LOOP), UP("4.b") },
+	  " 4.a:25 = loop for good" },
+	{ "with another address that refuses",
+	  "10=6.a,4.a 20=4.b",
+	  0,
+	  0,
+	  "25",
+	  { DOWN("6.a"), TALKS("4.a", DIAL_LOOP), UP("4.b") },
+	  " 6.a:25 @5 4.a:25 = loop for good no-ipv6" },
 	{ "refused: the next host",
 	  "10=4.a 20=4.b",
 	  0,

@@ -7,6 +7,12 @@
 /* No address, however it is written (RFC 5321 4.1.3). */
 #define LITERAL_MAX 64
 
+/* Both may be 253 octets long. */
+#define LOOP_TEXT                                                                                      \
+	"Mail for %.120s loops back to this server: its best mail server in the DNS, %.120s, is this " \
+	"server, which has no such domain: add the domain here or a route for it, or correct its MX "  \
+	"record"
+
 __attribute__((format(printf, 4, 5))) static enum mx_step end(struct mx *m, enum mx_outcome outcome,
 							      const char *enhanced, const char *fmt, ...)
 {
@@ -89,10 +95,7 @@ static bool is_own(const struct mx *m, const struct dns_name *name)
 
 static enum mx_step end_loop(struct mx *m, const char *host)
 {
-	return end(m, MX_PERMANENT, "5.4.6",
-		   "Mail for %s loops back to this server: its best mail server in the DNS is %s, "
-		   "which is this server, that does not take mail for it",
-		   m->domain.text, host);
+	return end(m, MX_PERMANENT, "5.4.6", LOOP_TEXT, m->domain.text, host);
 }
 
 /* Keep what is of a better preference than this one. */
@@ -222,23 +225,6 @@ enum mx_step mx_answer(struct mx *m, const struct dns_answer *a, struct dns_ques
 	}
 }
 
-bool mx_is_us(struct mx *m, size_t host)
-{
-	struct mx_host us = m->host[host];
-	char text[IP_TEXT_MAX];
-
-	keep_better(m, us.preference);
-	if (m->n > 0)
-		return true;
-	if (m->literal)
-		end(m, MX_PERMANENT, "5.4.6",
-		    "The address [%s] is this server, that does not take mail for it",
-		    ip_format(&us.ip, text));
-	else
-		end_loop(m, us.name.text);
-	return false;
-}
-
 /* ---- hosts without an address ---- */
 
 static bool failed(const struct dns_answer *a)
@@ -293,4 +279,33 @@ void mx_no_address(const struct mx *m, size_t host, const struct dns_answer *v4,
 	else
 		snprintf(ret->text, sizeof(ret->text), "%.170s, the mail server of %.150s, %s in the DNS",
 			 name->text, m->domain.text, nowhere ? "does not exist" : "has no address");
+}
+
+void mx_no_use(const struct mx *m, size_t host, struct mx_failure *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->outcome = MX_PERMANENT;
+	ret->enhanced = "5.4.4";
+	if (m->literal)
+		snprintf(ret->text, sizeof(ret->text), "No mail can be sent to this address");
+	else
+		snprintf(ret->text, sizeof(ret->text),
+			 "%.170s, the mail server of %.150s, has no address in the DNS that mail can be sent "
+			 "to",
+			 m->host[host].name.text, m->domain.text);
+}
+
+void mx_loop(const struct mx *m, size_t host, struct mx_failure *ret)
+{
+	char text[IP_TEXT_MAX];
+
+	memset(ret, 0, sizeof(*ret));
+	ret->outcome = MX_PERMANENT;
+	ret->enhanced = "5.4.6";
+	if (m->literal)
+		snprintf(ret->text, sizeof(ret->text),
+			 "The address [%s] is this server, that does not take mail for it",
+			 ip_format(&m->host[host].ip, text));
+	else
+		snprintf(ret->text, sizeof(ret->text), LOOP_TEXT, m->domain.text, m->host[host].name.text);
 }

@@ -2,7 +2,8 @@
  *
  * An engine: mx_start() and mx_answer() return MX_ASK with one question in *ask, or MX_DONE with
  * the outcome in the struct.  The addresses of the hosts are not asked for here: that is done
- * host by host as they are tried, and mx_no_address() says what it means when one has none.
+ * host by host as they are tried; mx_no_address() says what it means when one has none, mx_loop() that
+ * one is us.
  *
  * The rules, RFC 5321 5.1, 7505 and 7672 2.2:
  * - by preference, at random within one; a host that stands there twice counts once, where it is better;
@@ -12,7 +13,7 @@
  *   only to better ones; if none is left, that is a loop;
  * - a host whose name is an alias is used (many have it, though RFC 2181 10.3 forbids it); one
  *   whose name is an address, or no host's name, is left out;
- * - of more than MX_HOSTS_MAX the best are taken;
+ * - of more than MX_HOSTS_MAX the best are taken, of more than DNS_RECORDS_MAX, too (dns.h);
  * - [192.0.2.1] and [IPv6:2001:db8::1] are hosts of their own, and the DNS is not asked.
  * A domain whose MX cannot be learned (SERVFAIL, time-out, bogus) is never tried by its address.
  *
@@ -25,7 +26,7 @@
 #include "dns/dns.h"
 
 #define MX_HOSTS_MAX 20
-#define MX_TEXT_MAX  400
+#define MX_TEXT_MAX  480
 
 struct mx_host {
 	struct dns_name name; /* "" for an address literal */
@@ -68,10 +69,6 @@ enum mx_step mx_start(struct mx *m, struct slice domain, const struct dns_name *
 		      uint64_t random, struct dns_question *ask);
 enum mx_step mx_answer(struct mx *m, const struct dns_answer *a, struct dns_question *ask);
 
-/* The addresses of this host show that it is us: leaves it out, with all of its preference and
- * behind it.  False if none is left: the outcome is then a loop, MX_PERMANENT. */
-bool mx_is_us(struct mx *m, size_t host);
-
 /* What it means that neither answer brought an address.  One is NULL when it was not asked, in a
  * network without that family.  Of several hosts: if one outcome is temporary, so is the whole. */
 struct mx_failure {
@@ -81,5 +78,9 @@ struct mx_failure {
 };
 void mx_no_address(const struct mx *m, size_t host, const struct dns_answer *v4, const struct dns_answer *v6,
 		   struct mx_failure *ret);
+/* It has addresses, and to none of them mail can be sent (multicast, link-local ...): for good. */
+void mx_no_use(const struct mx *m, size_t host, struct mx_failure *ret);
+/* The host turned out to be us, by its addresses or by what it said, and there is no better one. */
+void mx_loop(const struct mx *m, size_t host, struct mx_failure *ret);
 
 #endif

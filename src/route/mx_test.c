@@ -67,6 +67,12 @@ static const struct {
 	{ "a.test", "an a.test MX 10 .", true, "permanent 5.1.10 secure" },
 	{ "a.test", "an a.test MX 0 .\nan a.test MX 10 m1.test", false, "ok 10:m1.test" },
 	{ "a.test", "an a.test MX 0 .\nan a.test MX 10 .", false, "permanent 5.4.4" },
+	/* More than there is room for: the best is found, wherever it stands, and ourselves. */
+	{ "a.test", "many 200 a.test MX 20 w.test\nan a.test MX 10 m1.test", false,
+	  "ok more 10:m1.test 20:w.test" },
+	{ "a.test", "many 200 a.test MX 20 w.test\nan a.test MX 10 us.test", false, "permanent 5.4.6 more" },
+	{ "a.test", "many 130 a.test MX 20 w.test\nmany 70 a.test MX 10 .\nan a.test MX 5 m1.test", false,
+	  "ok more 5:m1.test 20:w.test" },
 	/* Ourselves in the list: only better ones are tried. */
 	{ "a.test", "an a.test MX 10 m1.test\nan a.test MX 20 us.test\nan a.test MX 30 m3.test", false,
 	  "ok 10:m1.test" },
@@ -211,24 +217,25 @@ static void at_random(void **state)
 		assert_in_range(first[i], 850, 1150);
 }
 
+/* By its addresses, or by what it says. */
 static void found_to_be_us(void **state)
 {
+	struct mx_failure f;
 	struct mx m;
 
 	(void)state;
-	run(&m, "a.test", "an a.test MX 10 m1.test\nan a.test MX 20 m2.test\nan a.test MX 30 m3.test", false,
-	    1);
-	assert_true(mx_is_us(&m, 1));
-	assert_int_equal(m.n, 1);
-	assert_int_equal(m.outcome, MX_OK);
-	assert_false(mx_is_us(&m, 0));
-	assert_int_equal(m.n, 0);
-	assert_int_equal(m.outcome, MX_PERMANENT);
-	assert_string_equal(m.enhanced, "5.4.6");
-	assert_non_null(strstr(m.text, "m1.test"));
+	run(&m, "a.test", "an a.test MX 10 m1.test\nan a.test MX 20 m2.test", false, 1);
+	mx_loop(&m, 1, &f);
+	assert_int_equal(f.outcome, MX_PERMANENT);
+	assert_string_equal(f.enhanced, "5.4.6");
+	assert_non_null(strstr(f.text, "m2.test"));
+	assert_non_null(strstr(f.text, "add the domain here"));
+	mx_no_use(&m, 0, &f);
+	assert_string_equal(f.enhanced, "5.4.4");
+	assert_non_null(strstr(f.text, "m1.test, the mail server of a.test"));
 	run(&m, "[127.0.0.1]", NULL, false, 1);
-	assert_false(mx_is_us(&m, 0));
-	assert_non_null(strstr(m.text, "[127.0.0.1]"));
+	mx_loop(&m, 0, &f);
+	assert_non_null(strstr(f.text, "[127.0.0.1]"));
 }
 
 #define NOT_ASKED (-1)

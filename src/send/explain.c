@@ -73,6 +73,7 @@ static json_t *host_json(const struct explain *e)
 	for (size_t i = 0; !to->path[0] && i < h->n_ips; i++)
 		json_array_append_new(addresses, json_string(ip_format(&h->ips[i], text)));
 	json_object_set_new(j, "addresses", addresses);
+	json_object_set_new(j, "us", json_boolean(h->is_us));
 	if (h->n_ips == 0) {
 		json_object_set_new(j, "failure",
 				    json_pack("{s:b, s:s, s:s}", "permanent", h->for_good, "status",
@@ -95,6 +96,13 @@ static json_t *host_json(const struct explain *e)
 
 static void on_host(void *arg);
 
+/* Behind ourselves nobody is tried. */
+static void append(struct explain *e)
+{
+	json_array_append_new(e->hosts, host_json(e));
+	e->at = e->look.is_us ? e->way->n_hosts : e->at + 1;
+}
+
 static void next_hosts(struct explain *e)
 {
 	const struct way *w = e->way;
@@ -105,8 +113,7 @@ static void next_hosts(struct explain *e)
 		host_end(&e->look);
 		if (!host_begin(&e->look, e->way, e->at, ports[0].port, on_host, e))
 			return;
-		json_array_append_new(e->hosts, host_json(e));
-		e->at++;
+		append(e);
 	}
 	finish(e, json_pack("{s:s, s:I, s:b, s:o, s:O}", "site", w->site, "ttl_s", (json_int_t)w->ttl_s,
 			    "dnssec", w->mx && w->mx->secure, "ports", ports_json(w), "hosts", e->hosts));
@@ -116,8 +123,7 @@ static void on_host(void *arg)
 {
 	struct explain *e = arg;
 
-	json_array_append_new(e->hosts, host_json(e));
-	e->at++;
+	append(e);
 	next_hosts(e);
 }
 

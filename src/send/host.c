@@ -166,6 +166,32 @@ static void say_none(struct host_look *h)
 	set_text(h, "4.4.4", text);
 }
 
+/* Leaves out where no mail can be sent to.  A host that the DNS named, one address of which is ours,
+ * is us, whatever its others are. */
+static void sift(struct host_look *h)
+{
+	struct mx_failure f;
+	size_t n = 0;
+
+	if (!h->way->mx || h->n_ips == 0)
+		return;
+	for (size_t i = 0; i < h->n_ips; i++) {
+		ip_unmap(&h->ips[i]);
+		h->is_us |= send_is_own(h->send, &h->ips[i], h->port);
+		if (!ip_is_no_host(&h->ips[i]))
+			h->ips[n++] = h->ips[i];
+	}
+	h->n_ips = h->is_us ? 0 : n;
+	if (h->n_ips > 0)
+		return;
+	if (h->is_us)
+		mx_loop(h->way->mx, h->host, &f);
+	else
+		mx_no_use(h->way->mx, h->host, &f);
+	h->for_good = true;
+	set_text(h, f.enhanced, f.text);
+}
+
 static void addresses_known(struct host_look *h)
 {
 	bool ok4 = h->a.status == DNS_OK, ok6 = h->aaaa.status == DNS_OK;
@@ -178,12 +204,14 @@ static void addresses_known(struct host_look *h)
 	take(h, &h->a);
 	h->canonical = with->alias ? with->canonical : h->name;
 	h->secure = (ok4 || ok6) && (!ok4 || h->a.secure) && (!ok6 || h->aaaa.secure);
-	if (h->n_ips == 0) {
+	if (h->n_ips == 0)
 		say_none(h);
+	else
+		sift(h);
+	if (h->n_ips == 0)
 		h->done(h->arg);
-	} else {
+	else
 		begin_dane(h);
-	}
 }
 
 static void on_address(struct host_look *h, const struct dns_answer *from, struct dns_answer *to, bool *has,
@@ -239,6 +267,7 @@ bool host_begin(struct host_look *h, struct way *w, size_t host, uint16_t port, 
 	h->arg = arg;
 	if (to->ip.family || to->path[0]) {
 		h->ips[h->n_ips++] = to->ip;
+		sift(h);
 		decide(h);
 		return true;
 	}

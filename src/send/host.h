@@ -31,6 +31,7 @@ struct host_look {
 	struct ip ips[HOST_ADDRESSES_MAX];
 	size_t n_ips;
 	bool for_good; /* there are none, and that is certain */
+	bool is_us;    /* one of them is ours (RFC 5321 5.1); n_ips is 0 then */
 	struct tls_policy policy;
 	char enhanced[16], text[MX_TEXT_MAX]; /* n_ips == 0 */
 };

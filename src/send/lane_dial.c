@@ -57,7 +57,10 @@ static void remember(struct lane *l)
 /* In words what dial remembers: by the same rule, the first of those that got furthest. */
 static void note(struct lane *l, enum dial_how how, int code, const char *enhanced, struct slice text)
 {
-	if (l->worst.any && how <= l->worst.how)
+	/* Why it waits says only who may yet have an address. */
+	bool for_now = how == DIAL_NO_HOST && enhanced[0] == '4' && l->worst.enhanced[0] == '5';
+
+	if (l->worst.any && (how < l->worst.how || (how == l->worst.how && !for_now)))
 		return;
 	l->worst.any = true;
 	l->worst.how = how;
@@ -93,19 +96,13 @@ void lane_dial_end(struct lane *l)
 static enum ipc_lane_end end_of(enum dial_how how)
 {
 	static const enum ipc_lane_end ends[DIAL_HOWS] = {
-		[DIAL_NO_HOST] = IPC_LANE_DNS,
-		[DIAL_LOCAL] = IPC_LANE_LOCAL,
-		[DIAL_UNREACHABLE] = IPC_LANE_UNREACHABLE,
-		[DIAL_REFUSED] = IPC_LANE_REFUSED,
-		[DIAL_TIMED_OUT] = IPC_LANE_TIMED_OUT,
-		[DIAL_LOST] = IPC_LANE_BROKE,
-		[DIAL_SESSION_REFUSED] = IPC_LANE_ANSWERED,
-		[DIAL_NO_STARTTLS] = IPC_LANE_TLS,
-		[DIAL_TLS_REFUSED] = IPC_LANE_TLS,
-		[DIAL_TLS_FAILED] = IPC_LANE_TLS,
-		[DIAL_TLS_STALLED] = IPC_LANE_TLS,
-		[DIAL_CERTIFICATE] = IPC_LANE_TLS,
-		[DIAL_PASSWORD] = IPC_LANE_AUTH,
+		[DIAL_LOOP] = IPC_LANE_DNS,	   [DIAL_NO_HOST] = IPC_LANE_DNS,
+		[DIAL_LOCAL] = IPC_LANE_LOCAL,	   [DIAL_UNREACHABLE] = IPC_LANE_UNREACHABLE,
+		[DIAL_REFUSED] = IPC_LANE_REFUSED, [DIAL_TIMED_OUT] = IPC_LANE_TIMED_OUT,
+		[DIAL_LOST] = IPC_LANE_BROKE,	   [DIAL_SESSION_REFUSED] = IPC_LANE_ANSWERED,
+		[DIAL_NO_STARTTLS] = IPC_LANE_TLS, [DIAL_TLS_REFUSED] = IPC_LANE_TLS,
+		[DIAL_TLS_FAILED] = IPC_LANE_TLS,  [DIAL_TLS_STALLED] = IPC_LANE_TLS,
+		[DIAL_CERTIFICATE] = IPC_LANE_TLS, [DIAL_PASSWORD] = IPC_LANE_AUTH,
 	};
 
 	return ends[how];
@@ -120,7 +117,22 @@ static void nothing_reached(struct lane *l, const struct dial_ask *a)
 		end = IPC_LANE_BROKE;
 	remember(l);
 	l->try = a->end.try;
-	lane_fail(l, end, l->worst.enhanced, l->worst.text);
+	if (a->end.for_good)
+		end = IPC_LANE_NOWHERE;
+	/* A better host that certainly has no address changes nothing: that we are next is what can be mended
+	 * here. */
+	if (l->loop.text[0] && (a->end.for_good || a->end.how == DIAL_LOOP))
+		lane_fail(l, end, l->loop.enhanced, l->loop.text);
+	else
+		lane_fail(l, end, l->worst.enhanced, l->worst.text);
+}
+
+/* RFC 5321 5.1: none of its preference is tried, nor behind it. */
+static void is_us(struct lane *l, size_t host)
+{
+	mx_loop(l->way->mx, host, &l->loop);
+	l->worst = l->worst_before;
+	dial_is_us(&l->dial);
 }
 
 /* ---- hosts ---- */
@@ -154,6 +166,10 @@ static void host_known(struct lane *l)
 	size_t n = 0;
 
 	host_name(l->way, l->looked_at, host);
+	if (h->is_us) {
+		is_us(l, l->looked_at);
+		return;
+	}
 	if (h->n_ips == 0) {
 		note(l, DIAL_NO_HOST, 0, h->enhanced, slice_str(h->text));
 		tell_host(l, DIAL_NO_HOST, h->text);
@@ -203,6 +219,7 @@ static void look(struct lane *l, size_t host)
 	struct dial_port *first = &l->dial.setup.ports[0];
 
 	l->looked_at = host;
+	l->worst_before = l->worst;
 	host_end(&l->look);
 	if (host_begin(&l->look, l->way, host, first->port, on_host, l))
 		host_known(l);
@@ -212,7 +229,9 @@ static void look(struct lane *l, size_t host)
 
 /* ---- connections ---- */
 
-static enum dial_how how_of(int r)
+/* Ours is what we lack.  Whatever else stops it, a prohibiting route or a packet filter's word, is the
+ * way there. */
+static enum dial_how how_of(const struct lane *l, int r)
 {
 	switch (r) {
 	case -ECONNREFUSED:
@@ -221,13 +240,18 @@ static enum dial_how how_of(int r)
 		return DIAL_REFUSED;
 	case -ETIMEDOUT:
 		return DIAL_TIMED_OUT;
-	case -ENETUNREACH:
-	case -EHOSTUNREACH:
-	case -EHOSTDOWN:
-	case -ENETDOWN:
-		return DIAL_UNREACHABLE;
-	default:
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+	case -ENOBUFS:
+	case -EAGAIN:
 		return DIAL_LOCAL;
+	case -EADDRNOTAVAIL: /* without a source: a family that this machine has not */
+		return l->n_sources > 0 ? DIAL_LOCAL : DIAL_UNREACHABLE;
+	case -EACCES:
+		return l->mailboxes ? DIAL_LOCAL : DIAL_UNREACHABLE;
+	default:
+		return DIAL_UNREACHABLE;
 	}
 }
 
@@ -268,7 +292,7 @@ static void connect_failed(struct lane *l, const struct dial_try *t, int r, cons
 			   uint64_t since_ms)
 {
 	char text[IPC_TEXT_MAX];
-	enum dial_how how = how_of(r);
+	enum dial_how how = how_of(l, r);
 
 	if (r == -EADDRNOTAVAIL && lane_source(l, &t->ip))
 		what = "the source address is none of this machine";
@@ -466,5 +490,8 @@ void lane_talked(struct lane *l, enum dial_how how, int code, const char *enhanc
 	lane_tell_attempt(l, &l->try, how, NULL, slice_str(words), l->conn_since_ms);
 	lane_hang_up(l, how != DIAL_TIMED_OUT && how != DIAL_TLS_STALLED);
 	l->state = LANE_DIALS;
-	dial_talked(&l->dial, how, now(l));
+	if (how == DIAL_LOOP)
+		is_us(l, l->try.host);
+	else
+		dial_talked(&l->dial, how, now(l));
 }

@@ -18,6 +18,15 @@ static const char *lane_helo(const struct lane *l)
 	return *l->helo ? l->helo : *l->way->helo ? l->way->helo : l->send->hostname;
 }
 
+/* By which we know ourselves; "localhost" is many a server's. */
+static struct slice own_name(const struct send *s)
+{
+	struct slice name = slice_str(s->hostname);
+	bool ours = slice_find(name, '.') < name.n && !slice_starts_nocase(name, SLICE_LIT("localhost."));
+
+	return ours ? name : SLICE_LIT("");
+}
+
 bool lane_talk_begin(struct lane *l)
 {
 	char host[256];
@@ -30,6 +39,7 @@ bool lane_talk_begin(struct lane *l)
 					       .tls = tls[l->try.tls],
 					       .implicit_tls = is_implicit(l),
 					       .helo = slice_str(lane_helo(l)),
+					       .own = l->way->mx ? own_name(l->send) : SLICE_LIT(""),
 					       .auth = l->way->login,
 					       .chunking = !l->lmtp,
 					       .transcript = l->send->setup.events != NULL };
@@ -249,6 +259,8 @@ enum dial_how lane_how(const struct lane *l, const struct smtp_client_ask *a)
 {
 	if (l->no_memory)
 		return DIAL_LOCAL;
+	if (smtp_client_is_us(l->engine))
+		return DIAL_LOOP;
 	if (l->handshaking && l->timed_out)
 		return DIAL_TLS_STALLED;
 	if (l->handshaking)

@@ -170,7 +170,8 @@ struct lane {
 		bool any;
 		int code;
 		char enhanced[16], text[IPC_TEXT_MAX];
-	} worst; /* in words what dial remembers */
+	} worst, worst_before;	/* in words what dial remembers; and before the present host */
+	struct mx_failure loop; /* a host is us */
 
 	/* TALKS, SENDS */
 	struct dial_try try;
@@ -270,6 +271,11 @@ void send_secrets_drop(struct send *s);
 
 const char *send_ask(struct send *s, const struct ipc_resolve *m);
 void send_asks_drop(struct send *s);
+
+/* ---- send/own.c ---- */
+
+/* Who connects there comes to ourselves. */
+bool send_is_own(const struct send *s, const struct ip *ip, uint16_t port);
 
 /* ---- send/explain.c ---- */
 

@@ -308,6 +308,8 @@ size_t smtp_client_feed(struct smtp_client *c, struct slice in)
 		in = slice_tail(in, smtp_reply_feed(&c->reply, in, &step));
 		if (step == SMTP_REPLY_LINE || step == SMTP_REPLY_DONE)
 			client_said_reply(c);
+		if ((step == SMTP_REPLY_LINE || step == SMTP_REPLY_DONE) && c->reply.lines == 1)
+			client_on_name(c, c->reply.line);
 		if (step == SMTP_REPLY_LINE && c->step == SMTP_CLIENT_AT_HELO && c->reply.lines > 1)
 			client_on_offer(c, c->reply.line);
 		if (step == SMTP_REPLY_BAD)
@@ -347,6 +349,11 @@ void smtp_client_sent(struct smtp_client *c, size_t n)
 const struct smtp_client_offers *smtp_client_offers(const struct smtp_client *c)
 {
 	return &c->offers;
+}
+
+bool smtp_client_is_us(const struct smtp_client *c)
+{
+	return c->us;
 }
 
 bool smtp_client_is_spent(const struct smtp_client *c)

@@ -31,7 +31,8 @@
  *                         (RFC 3461 5.2.2 b).
  *   REQUIRETLS            a message that requires it goes only where it is offered within TLS
  *                         (else failed, 5.7.30) that the driver found verified (else deferred,
- *                         4.7.5).  RFC 8689 4.2.1
+ *                         4.7.5).  RFC 8689 4.2.1.  With the null sender, a report, it goes
+ *                         all the same, without the parameter (section 5).
  *   over the SIZE offered failed, 5.3.4, without trying.
  *   LIMITS (RFC 9422)     recipients beyond RCPTMAX or RCPTDOMAINMAX: deferred, 4.5.3, not named;
  *                         MAILMAX: smtp_client_is_spent().
@@ -78,6 +79,7 @@ struct smtp_client_setup {
 	enum smtp_client_protocol protocol;
 	enum smtp_client_tls tls;
 	struct slice helo; /* how we greet */
+	struct slice own;  /* the name that our own server greets with; "": do not look for it */
 	bool implicit_tls; /* the greeting comes within TLS already (port 465) */
 	bool auth;	   /* no message without */
 	bool auth_clear;   /* even without TLS: a Unix socket, a closed test network */
@@ -205,6 +207,8 @@ struct slice smtp_client_output(const struct smtp_client *c);
 void smtp_client_sent(struct smtp_client *c, size_t n);
 
 const struct smtp_client_offers *smtp_client_offers(const struct smtp_client *c);
+/* It was given up because the server calls itself by setup.own: mail would go in a circle. */
+bool smtp_client_is_us(const struct smtp_client *c);
 /* The server takes no further message on this connection (MAILMAX): quit(). */
 bool smtp_client_is_spent(const struct smtp_client *c);
 enum smtp_client_step smtp_client_step(const struct smtp_client *c);

@@ -116,6 +116,8 @@ static void do_setup(struct player *p, struct slice text)
 			p->setup.auth = p->setup.auth_clear = true;
 		else if (dialog_is(w, "chunking"))
 			p->setup.chunking = true;
+		else if (dialog_is(w, "loop"))
+			p->setup.own = SLICE_LIT("us.test");
 		else
 			dialog_fail(&p->d, "no such setup: %.*s", SLICE_ARG(w));
 	}

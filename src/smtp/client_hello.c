@@ -27,12 +27,31 @@ void smtp_client_tls_started(struct smtp_client *c)
 	client_advance(c);
 }
 
+/* The first word of greeting and answer to EHLO is the server's name (RFC 5321 4.2, 4.1.1.1). */
+void client_on_name(struct smtp_client *c, struct slice line)
+{
+	struct slice own = c->setup->own;
+
+	if ((c->step == SMTP_CLIENT_AT_GREETING || c->step == SMTP_CLIENT_AT_HELO) &&
+	    c->reply.code / 100 == 2)
+		c->us |= own.n > 0 && slice_eq_nocase(slice_head(line, slice_find(line, ' ')), own);
+}
+
+static bool is_us(struct smtp_client *c)
+{
+	if (c->us)
+		client_break(c, "5.4.6", "the server calls itself by our own name");
+	return c->us;
+}
+
 void client_on_greeting(struct smtp_client *c)
 {
 	if (c->reply.code != 220) {
 		client_break_by_reply(c);
 		return;
 	}
+	if (is_us(c))
+		return;
 	client_say_hello(c);
 }
 
@@ -110,6 +129,8 @@ void client_on_hello(struct smtp_client *c)
 {
 	int class = c->reply.code / 100;
 
+	if (class == 2 && is_us(c))
+		return;
 	if (class == 2) {
 		if (c->reply.lines > 1)
 			client_on_offer(c, c->reply.line);

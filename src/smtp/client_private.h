@@ -74,6 +74,7 @@ struct smtp_client {
 	bool secret; /* the output has held one since it was empty */
 	uint32_t mails;
 	bool helo;   /* the server did not know EHLO */
+	bool us;     /* it calls itself by our own name */
 	bool closed; /* nothing more will be said or heard */
 	struct {
 		bool on; /* the driver said so */
@@ -127,6 +128,7 @@ void client_on_greeting(struct smtp_client *c);
 void client_on_hello(struct smtp_client *c);
 void client_on_starttls(struct smtp_client *c);
 void client_on_offer(struct smtp_client *c, struct slice line);
+void client_on_name(struct smtp_client *c, struct slice line);
 
 /* client_auth.c */
 void client_auth_offer(struct smtp_client *c, struct slice mechs);
