@@ -45,7 +45,7 @@ static const char settings[] =
 	"  relay: {addresses: [127.0.0.1], max_size: 3M, command_timeout: 1s, data_timeout: 1s, max_errors: "
 	"5}\n"
 	"  submissions: {addresses: [127.0.0.1], tls_timeout: 1s}\n"
-	"  submission: {addresses: [127.0.0.1], greeting_hold: 60ms}\n"
+	"  submission: {addresses: [127.0.0.1], greeting_hold: 250ms}\n"
 	"  fallback: {addresses: [127.0.0.1], greeting_hold: 60ms, wrong_port: explain, class: bulk, "
 	"max_hold: 1h}\n"
 	"  trusting: {role: relay, port: 26, addresses: [127.0.0.1], relay_from: [127.0.0.0/8], "
