@@ -460,8 +460,8 @@ static void what_is_shown_reads_the_same(void **state)
 		"tls: {certificates: [{cert: /a b.pem, key: '/a\"\\.key'}, {cert: /c, key: /d}]}\n",
 		"listeners: {relay: {relay_from: [\"::1\"]}, a: {role: submission, port: 1}}\n",
 		"insecure_test_network: yes\nlisteners: {submission: {tls: off}}\n",
-		"routes: {a: {to: [a.example], via: host, hosts: [mx.a.example]}, all: {}, mx: {tls: "
-		"require}}\n",
+		("routes: {a: {to: [a.example], via: host, hosts: [mx.a.example]}, all: {}, mx: {tls: "
+		 "require}}\n"),
 		"control_group: \"null\"\nrecipient_delimiter: \"~\"\nstate_dir: \"/\\u00e4 #: x\"\n",
 	};
 	const struct conf_setup with = { .port_offset = 1000, .root = true };
