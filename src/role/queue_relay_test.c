@@ -359,9 +359,11 @@ static void test_nowhere(void **state)
 	resolved(&q, "mx1.example.net");
 	lane_closed(l.m.lane_open.lane, IPC_LANE_NOWHERE, "192.0.2.1", "it has no address");
 	wait_reason("failed", "it has no address");
-	do /* one more may have been on its way already */
+	l = expect(IPC_TYPE_lane_open);
+	if (!strcmp(l.domain, "example.net")) { /* one more was on its way already */
+		lane_closed(l.m.lane_open.lane, IPC_LANE_NOWHERE, "192.0.2.1", "it has no address");
 		l = expect(IPC_TYPE_lane_open);
-	while (!strcmp(l.domain, "example.net"));
+	}
 	assert_string_equal(l.domain, "example.org");
 	assert_int_equal(listed("state", "queued"), 1);
 	lane_ready(l.m.lane_open.lane, "192.0.2.1");
