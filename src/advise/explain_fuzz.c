@@ -1,0 +1,111 @@
+/* explain_fuzz.c - whatever is pasted: guesses are sorted, each cause once, known by its name; capitals, line
+ * ends and typographic quotes change nothing; host and port stand in the text; and of a secret in a URL, a
+ * setting or a dialogue nothing comes out. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "advise/explain.h"
+
+#define CHECK(what)              \
+	do {                     \
+		if (!(what))     \
+			abort(); \
+	} while (0)
+
+#define SECRET "zq9x7.vkw8j:4711"
+#define LEFT   "zq9x7"
+#define RIGHT  "vkw8j"
+
+static void sound(const struct advise_explained *e)
+{
+	CHECK(e->n <= ADVISE_GUESSES_MAX && e->client < ADVISE_CLIENTS);
+	for (size_t i = 0; i < e->n; i++) {
+		CHECK(e->guess[i].cause < ADVISE_CAUSES && e->guess[i].weight > 0 &&
+		      e->guess[i].weight < 100);
+		CHECK(i == 0 || e->guess[i].weight <= e->guess[i - 1].weight);
+		for (size_t j = 0; j < i; j++)
+			CHECK(e->guess[j].cause != e->guess[i].cause);
+	}
+	CHECK(memchr(e->host, 0, sizeof(e->host)) && memchr(e->enhanced, 0, sizeof(e->enhanced)));
+	for (const char *s = e->host; *s; s++)
+		CHECK((*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9') || *s == '.' || *s == '-' ||
+		      *s == ':');
+	CHECK(e->code == 0 || (e->code >= 400 && e->code <= 599));
+	CHECK(!e->class == (e->code == 0 && !e->enhanced[0]));
+}
+
+static bool same(const struct advise_explained *a, const struct advise_explained *b)
+{
+	if (a->n != b->n || a->client != b->client || a->port != b->port || a->code != b->code ||
+	    a->secret != b->secret)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->guess[i].cause != b->guess[i].cause || a->guess[i].weight != b->guess[i].weight)
+			return false;
+	return strcmp(a->host, b->host) == 0 && strcmp(a->enhanced, b->enhanced) == 0;
+}
+
+/* The same in capitals, with CRLF for LF, and other quotes. */
+static void retyped(struct slice in, struct buf *to)
+{
+	for (size_t i = 0; i < in.n; i++) {
+		unsigned char c = in.p[i];
+
+		if (c == '\n')
+			buf_str(to, "\r\n");
+		else if (c == '\'')
+			buf_str(to, "\xe2\x80\x99");
+		else
+			buf_byte(to, c >= 'a' && c <= 'z' ? (unsigned char)(c - 'a' + 'A') : c);
+	}
+}
+
+/* Behind the text, on lines of their own, in each way in which it can be pasted along. */
+static void hidden(struct slice in, struct buf *text)
+{
+	static const char *const ways[] = {
+		"\nsmtps://ann:" SECRET "@smtp.example.org:465/\n",
+		"\nsmtp://ann:a@" SECRET "@smtp.example.org\n",
+		"\n{ user: 'ann', pass: '" SECRET "' }\n",
+		"\nMAIL_PASSWORD=" SECRET "\n",
+		"\n--user ann:" SECRET "\n",
+		"\nsmtp://ann.x:12," SECRET "@smtp.example.org:587\n",
+		"\nann:" SECRET "@example.org\n",
+		"\nAUTH PLAIN " SECRET "@\n",
+	};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct advise_explained e;
+
+		buf_reset(text);
+		buf_put(text, in);
+		buf_str(text, ways[i]);
+		advise_explain(buf_slice(text), &e);
+		sound(&e);
+		CHECK(!strstr(e.host, LEFT) && !strstr(e.host, RIGHT) && e.port != 4711);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice in = slice_of(data, size);
+	struct advise_explained e, again;
+	struct buf text;
+
+	if (size > 2000)
+		return 0;
+	advise_explain(in, &e);
+	sound(&e);
+	CHECK(!e.cut);
+	buf_init(&text, 3 * 2000 + 200);
+	retyped(in, &text);
+	advise_explain(buf_slice(&text), &again);
+	CHECK(buf_ok(&text) && same(&e, &again));
+	/* The input must not hold it, or its parts, itself. */
+	if (!memmem(data, size, "4711", 4) && !memmem(data, size, LEFT, 5) && !memmem(data, size, RIGHT, 5) &&
+	    !strstr(e.host, LEFT))
+		hidden(in, &text);
+	buf_done(&text);
+	return 0;
+}
