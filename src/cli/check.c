@@ -24,6 +24,7 @@ struct options {
 	struct cli_net_setup net;
 	struct probe_expect expect[EXPECTS_MAX];
 	size_t n_expect;
+	const char *explain; /* --explain: no host is looked at */
 };
 
 struct run {
@@ -101,6 +102,7 @@ static const struct option long_options[] = {
 	{ "mx", no_argument, NULL, 'm' },
 	{ "host", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "explain", required_argument, NULL, 'x' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -163,6 +165,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'j':
 			o->json = true;
 			break;
+		case 'x':
+			o->explain = optarg;
+			break;
 		case 'v':
 			o->verbose = true;
 			break;
@@ -174,6 +179,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	if (!o->ipv4 && !o->ipv6)
 		return cli_usage("check", "-4 and -6 exclude each other");
+	if (o->explain)
+		return optind == argc && *o->explain
+			       ? CLI_OK
+			       : cli_usage("check", "--explain takes one text: put it in quotes, or give - "
+						    "and the text on standard input");
 	if (optind == argc)
 		return cli_usage("check", "which host?");
 	for (size_t i = 0; i < o->n_expect; i++)
@@ -395,6 +405,8 @@ int cli_check(int argc, char **argv)
 
 	if (status != CLI_OK)
 		return status;
+	if (o.explain)
+		return check_explain(o.explain, o.json, o.verbose);
 	if (!cli_net_open(&net, "check", &o.net))
 		return CLI_FAILED;
 	status = run(&net, &o, argv + optind, (size_t)(argc - optind));

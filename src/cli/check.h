@@ -31,4 +31,7 @@ json_t *check_json(const struct check_result *r); /* NULL: out of memory */
 size_t check_expectations(const struct check_result *r,
 			  void (*report)(void *arg, const struct probe_port *p, const char *why), void *arg);
 
+/* --explain: what an error text means; "-": that on standard input.  Returns the exit status. */
+int check_explain(const char *text, bool json, bool verbose);
+
 #endif

@@ -102,7 +102,7 @@ const struct cli_command cli_commands[] = {
 	  "  --days N              today and N - 1 days before, UTC; 7 unless told, 30 are kept\n"
 	  "  --failures            only where something failed\n" CONTROL_MORE
 	  "Exit status: 0, 2 wrong usage, 3 no server answers.\n" },
-	{ "check", cli_check, "HOST[:PORT]|DOMAIN|ADDRESS... [OPTION]...",
+	{ "check", cli_check, "HOST[:PORT]|DOMAIN|ADDRESS... [OPTION]...\n--explain TEXT|- [--json] [-v]",
 	  "which ports of a host are open, what each offers, and which to use",
 	  "Looks at 25, 465, 587 and 2525 of each host at once, over IPv6 and IPv4, and says what is true of "
 	  "each,\n"
@@ -123,11 +123,14 @@ const struct cli_command cli_commands[] = {
 	  "  --dns IP[:PORT]       ask this name server; may be given several times\n"
 	  "  --trust-anchors FILE  believe signatures of the DNS from these keys on (DS or DNSKEY records)\n"
 	  "  --ca-file FILE        trust the authorities in this file (PEM), not the system's\n"
+	  "  --explain TEXT        what that error text of a mail program means, and what to change; no host "
+	  "is\n"
+	  "                        asked. -: the text is on standard input\n"
 	  "  -v, --verbose         what is good, too, and each address by itself\n"
 	  "  --json                for programs; doc/check.md has the fields\n\n"
-	  "Exit status: 0 there is a port to use (or all is as expected), 1 there is none (or it is not), 2 "
-	  "wrong\n"
-	  "usage.\n" },
+	  "Exit status: 0 there is a port to use (or all is as expected; or the text is known), 1 there is "
+	  "none\n"
+	  "(or it is not), 2 wrong usage.\n" },
 	{ "limits", cli_limits, "[--json]\nclear WHO [--json]\nclear --all [--json]",
 	  "who is at a limit or locked out, and frees one",
 	  "Shows whose wrong passwords locked what, and who has too many sessions, messages or\n"
