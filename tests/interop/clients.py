@@ -21,15 +21,17 @@ Shown = collections.namedtuple('Shown', 'status text')
 
 class Task:
     """tls: 'starttls' (begin in clear text, then STARTTLS), 'tls' (from the first byte),
-    'none' (clear text throughout)."""
+    'none' (clear text throughout).  ca: a file of authorities that alone are trusted, '' the system's;
+    None: any certificate will do.  sender: where it is another than the user.  timeout: in seconds."""
 
     def __init__(self, folder, port, tls, subject, body, user='ann@example.org', password='', to='bob@example.org',
-                 auth=True, host='127.0.0.1'):
+                 auth=True, host='127.0.0.1', ca=None, sender=None, timeout=30):
         self.folder, self.port, self.tls, self.subject, self.body = folder, port, tls, subject, body
         self.user, self.password, self.to, self.auth, self.host = user, password, to, auth, host
+        self.ca, self.sender, self.timeout = ca, sender or user, timeout
 
     def message(self):
-        return (f'From: {self.user}\nTo: {self.to}\nSubject: {self.subject}\n'
+        return (f'From: {self.sender}\nTo: {self.to}\nSubject: {self.subject}\n'
                 f'Date: Sat, 21 Nov 2026 12:00:00 +0000\nMessage-ID: <{self.subject}@example.org>\n\n{self.body}')
 
     def file(self, name, text, mode=0o600):
@@ -53,30 +55,32 @@ def python(task):
     """smtplib, as in every second script; what it shows is its traceback's last line."""
     script = textwrap.dedent('''
         import smtplib, ssl, sys
-        host, port, tls, auth, user, password, to, path = sys.argv[1:]
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        host, port, tls, auth, user, password, sender, to, path, timeout, *ca = sys.argv[1:]
+        context = ssl.create_default_context(cafile=ca[0] or None if ca else None)
+        if not ca:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if tls == 'tls':
-            c = smtplib.SMTP_SSL(host, int(port), timeout=30, context=context)
+            c = smtplib.SMTP_SSL(host, int(port), timeout=int(timeout), context=context)
         else:
-            c = smtplib.SMTP(host, int(port), timeout=30)
+            c = smtplib.SMTP(host, int(port), timeout=int(timeout))
         if tls == 'starttls':
             c.starttls(context=context)
         if auth == 'True':
             c.login(user, password)
-        c.sendmail(user, [to], open(path).read())
+        c.sendmail(sender, [to], open(path).read())
         c.quit()
     ''')
     return run(task, sys.executable, '-c', script, task.host, str(task.port), task.tls, str(task.auth), task.user,
-               task.password, task.to, task.file('eml', task.message()))
+               task.password, task.sender, task.to, task.file('eml', task.message()), str(task.timeout), *([] if task.ca is None else [task.ca]))
 
 
 def curl(task, *more):
     url = f'{"smtps" if task.tls == "tls" else "smtp"}://{task.host}:{task.port}'
     tls = {'starttls': ['--ssl-reqd'], 'tls': [], 'none': []}[task.tls]
     user = ['--user', f'{task.user}:{task.password}'] if task.auth else []
-    return run(task, 'curl', '-sS', '-k', *more, url, *tls, *user, '--mail-from', task.user, '--mail-rcpt', task.to,
-               '--crlf', '--max-time', '30', '--upload-file', task.file('eml', task.message()))
+    trust = ['-k'] if task.ca is None else ['--cacert', task.ca] if task.ca else []
+    return run(task, 'curl', '-sS', *trust, *more, url, *tls, *user, '--mail-from', task.sender, '--mail-rcpt', task.to,
+               '--crlf', '--max-time', str(task.timeout), '--upload-file', task.file('eml', task.message()))
 
 
 def curl_v(task):
@@ -92,29 +96,32 @@ def swaks(task):
 
 def msmtp(task):
     auth = f'auth plain\nuser {task.user}\npassword {task.password}' if task.auth else 'auth off'
+    trust = 'tls_certcheck off' if task.ca is None else f'tls_trust_file {task.ca or "system"}'
     conf = task.file('msmtprc', textwrap.dedent(f'''\
         account default
         host {task.host}
         port {task.port}
         tls {"off" if task.tls == "none" else "on"}
         tls_starttls {"off" if task.tls == "tls" else "on"}
-        tls_certcheck off
-        timeout 30
-        from {task.user}
+        {trust}
+        timeout {task.timeout}
+        from {task.sender}
         ''') + auth + '\n')
     return run(task, 'msmtp', '-C', conf, task.to, stdin=task.message())
 
 
 def nodemailer(task):
     auth = f'auth: {{ user: {task.user!r}, pass: {task.password!r} }},' if task.auth else ''
+    trust = 'rejectUnauthorized: false' if task.ca is None else f"ca: require('fs').readFileSync('{task.ca}')" if task.ca else ''
+    ms = task.timeout * 1000
     script = task.file('js', textwrap.dedent(f'''\
         const mailer = require('nodemailer').createTransport({{
           host: '{task.host}', port: {task.port}, secure: {str(task.tls == "tls").lower()},
           requireTLS: {str(task.tls == "starttls").lower()}, ignoreTLS: {str(task.tls == "none").lower()},
-          {auth} tls: {{ rejectUnauthorized: false }},
+          {auth} tls: {{ {trust} }}, connectionTimeout: {ms}, greetingTimeout: {ms}, socketTimeout: {ms},
         }});
-        mailer.sendMail({{ envelope: {{ from: {task.user!r}, to: [{task.to!r}] }}, raw: {{ path: process.argv[2] }} }})
-          .then(() => process.exit(0), (e) => {{ console.error(String(e)); process.exit(1); }});
+        mailer.sendMail({{ envelope: {{ from: {task.sender!r}, to: [{task.to!r}] }}, raw: {{ path: process.argv[2] }} }})
+          .then(() => process.exit(0), (e) => {{ console.error(e); process.exit(1); }});
         '''))
     return run(task, 'node', script, task.file('eml', task.message()), env={'NODE_PATH': '/usr/share/nodejs'})
 
@@ -140,7 +147,7 @@ def git_send_email(task):
 def php(task):
     """PHP's streams, as the mail libraries of the web use them."""
     return run(task, 'php', os.path.join(HERE, 'stream.php'), task.host, str(task.port), task.tls, str(int(task.auth)),
-               task.user, task.password, task.to, task.file('eml', task.message()))
+               task.user, task.password, task.to, task.file('eml', task.message()), task.sender, str(task.timeout), *([] if task.ca is None else [task.ca]))
 
 
 def s_client(task):
