@@ -137,14 +137,16 @@ static bool phpmailer_reply(const struct advise_paste *t, struct route_reply *re
 	return true;
 }
 
-/* git send-email keeps the code to itself: "5.1.1 no such user" on a line of its own. */
+/* git send-email keeps the code to itself: "5.1.1 no such user" on a line of its own.  So does .NET: "The
+ * server response was: 5.7.57 Client not authenticated". */
 static bool bare_reply(const struct advise_paste *t, struct route_reply *ret)
 {
 	for (size_t i = 0; i + 6 <= t->n; i++) {
 		struct route_reply r = { .step = SMTP_CLIENT_IDLE };
 		struct slice c = rest(t, i);
 
-		if ((i > 0 && t->p[i - 1] != '\n') || (c.p[0] != '4' && c.p[0] != '5') ||
+		if ((i > 0 && t->p[i - 1] != '\n' && (i < 5 || memcmp(t->p + i - 5, "was: ", 5) != 0)) ||
+		    (c.p[0] != '4' && c.p[0] != '5') ||
 		    !take_enhanced(&c, c.p[0] - (unsigned)'0', &r.enhanced) || !cur_byte(&c, ' '))
 			continue;
 		r.text = slice_head(slice_head(c, slice_find(c, '\n')), REPLY_TEXT_MAX);

@@ -60,6 +60,8 @@ static const struct row rows[] = {
 	  "Error: Invalid login: 534-5.7.9 Application-specific password required. Learn more at\n534 5.7.9  "
 	  "https://support.google.com/mail/?p=InvalidSecondFactor a640c23a62f3a-a68.1 - gsmtp\n  code: "
 	  "'EAUTH'" },
+	{ "nodemailer", "auth-required",
+	  "Error: Missing credentials for \"PLAIN\" {\n  code: 'EAUTH',\n  command: 'API'" },
 	{ "nodemailer", "auth-mechanism",
 	  "Error: Invalid login: 500 5.5.2 what?\n  code: 'EAUTH',\n  responseCode: 500,\n  command: 'AUTH "
 	  "PLAIN'" },
@@ -281,6 +283,8 @@ static const struct row rows[] = {
 	  "jakarta.mail.MessagingException: STARTTLS is required but host does not support STARTTLS" },
 	{ "java", "password-refused",
 	  "jakarta.mail.AuthenticationFailedException: 535 5.7.8 authentication failed" },
+	{ "java", "auth-required",
+	  "javax.mail.AuthenticationFailedException: failed to connect, no password specified?" },
 	{ "java", "auth-mechanism", "jakarta.mail.AuthenticationFailedException: 500 5.5.2 what?" },
 
 	/* .NET, Go, Ruby, Perl */
@@ -294,14 +298,35 @@ static const struct row rows[] = {
 	  "System.Net.Mail.SmtpException: The SMTP server requires a secure connection or the client was not "
 	  "authenticated. The server "
 	  "response was: 5.7.57 Client not authenticated to send mail." },
+	{ "dotnet", "relay-denied",
+	  "System.Net.Mail.SmtpException: Mailbox unavailable. The server response was: 5.7.1 Unable to "
+	  "relay" },
 	{ "mailkit", "tls-to-plain-port",
+	  "MailKit.Security.SslHandshakeException: An error occurred while attempting to establish an SSL or "
+	  "TLS connection.\n\nWhen "
+	  "connecting to an SMTP service, port 587 is typically reserved for plain-text connections." },
+	{ "mailkit", "certificate-untrusted",
+	  "MailKit.Security.SslHandshakeException: An error occurred while attempting to establish an SSL or "
+	  "TLS connection.\n\nThis "
+	  "usually means that the SSL certificate presented by the server is not trusted by the system for "
+	  "one or more of\nthe following "
+	  "reasons:\n\n1. The server is using a self-signed certificate which cannot be verified." },
+	{ "mailkit", "tls-failed",
 	  "MailKit.Security.SslHandshakeException: An error occurred while attempting to establish an SSL or "
 	  "TLS connection." },
 	{ "go", "tls-to-plain-port", "tls: first record does not look like a TLS handshake" },
+	{ "go", "certificate-name",
+	  "x509: cannot validate certificate for 10.0.0.1 because it doesn't contain any IP SANs" },
+	{ "unknown", "plain-to-tls-port", "read tcp 10.1.1.1:3433->192.0.2.4:465: i/o timeout" },
+	{ "unknown", "auth-needs-encryption", "panic: unencrypted connection" },
 	{ "go", "timed-out", "dial tcp 192.0.2.1:587: i/o timeout" },
 	{ "go", "certificate-untrusted",
 	  "tls: failed to verify certificate: x509: certificate signed by unknown authority" },
 	{ "go", "certificate-name", "x509: certificate is valid for mail.example.net, not smtp.example.org" },
+	{ "ruby", "certificate-name",
+	  "OpenSSL::SSL::SSLError (hostname \"192.0.2.1\" does not match the server certificate)" },
+	{ "ruby", "tls-to-plain-port",
+	  "OpenSSL::SSL::SSLError (SSL_connect returned=1 errno=0 state=error: wrong version number)" },
 	{ "ruby", "plain-to-tls-port", "Net::ReadTimeout (Net::ReadTimeout with #<TCPSocket:(closed)>)" },
 	{ "ruby", "password-refused",
 	  "Net::SMTPAuthenticationError (535 5.7.8 Error: authentication failed)" },
@@ -327,6 +352,25 @@ static const struct row rows[] = {
 	  "'550 5.7.1 Unable to relay''" },
 	{ "outlook", "starttls-not-offered",
 	  "(0x800CCC7D) : 'Your outgoing (SMTP) server does not support SSL-secured connections.'" },
+	{ "outlook", "auth-mechanism",
+	  "reported error (0x800CCC80) : 'None of the authentication methods supported by this client are "
+	  "supported by your server.'" },
+	{ "thunderbird", "name-unknown",
+	  "Sending of the message failed.\nAn error occurred while sending mail: Outgoing server (SMTP) "
+	  "smtp.x.example is unknown. The "
+	  "server may be incorrectly configured." },
+	{ "thunderbird", "timed-out",
+	  "The message could not be sent because the connection to Outgoing server (SMTP) smtp.x.example "
+	  "timed out. Try again." },
+	{ "thunderbird", "password-refused",
+	  "Unable to authenticate to Outgoing server (SMTP) smtp.x.example. Please check the password and "
+	  "verify the" },
+	{ "thunderbird", "auth-not-offered",
+	  "Unable to authenticate to Outgoing server (SMTP) smtp.x.example. It does not support "
+	  "authentication (SMTP-AUTH) but" },
+	{ "thunderbird", "starttls-not-offered",
+	  "Unable to establish a secure link with Outgoing server (SMTP) smtp.x.example using STARTTLS since "
+	  "it doesn't advertise that feature" },
 	{ "gmail-send-as", "certificate-name",
 	  "TLS Negotiation failed, the certificate doesn\xe2\x80\x99t match the host., code: 0" },
 	{ "thunderbird", "auth-mechanism",
@@ -347,6 +391,37 @@ static const struct row rows[] = {
 	  "command))" },
 	{ "postfix", "auth-mechanism",
 	  "postfix/smtp[811]: warning: SASL authentication failure: No worthy mechs found" },
+
+	{ "postfix", "starttls-not-offered",
+	  "postfix/smtp[1]: 4Z: status=deferred (TLS is required, but was not offered by host "
+	  "smtp.x.example[192.0.2.1])" },
+	{ "postfix", "tls-failed",
+	  "postfix/smtp[1]: 4Z: status=deferred (Cannot start TLS: handshake failure)" },
+	{ "postfix", "plain-to-tls-port",
+	  "postfix/smtp[1]: CLIENT wrappermode (port smtps/465) is unimplemented" },
+	{ "exim", "starttls-not-offered",
+	  "== a@b.example R=smarthost T=remote_smtp_smarthost defer (-38) H=smtp.x.example [192.0.2.1]: a "
+	  "TLS session is required, but "
+	  "the server did not offer TLS support" },
+
+	/* What providers say */
+	{ "unknown", "rate-limited", "421-4.7.0 Try again later, closing connection. (HELO)" },
+	{ "unknown", "sender-unverified",
+	  "550-5.7.26 This mail is unauthenticated, which poses a security risk to the sender" },
+	{ "unknown", "auth-required",
+	  "530 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM" },
+	{ "unknown", "sender-not-allowed",
+	  "554 5.2.252 SendAsDenied; ann@x.example not allowed to send as bob@x.example" },
+	{ "unknown", "sender-not-allowed",
+	  "554 Message rejected: Email address is not verified. The following identities failed the check in "
+	  "region US-EAST-1" },
+	{ "unknown", "app-password", "535 Login Fail. Please enter your authorization code to login." },
+	{ "unknown", "login-blocked", "454 4.7.0 Too many login attempts, please try again later." },
+	{ "unknown", "login-blocked",
+	  "534-5.7.14 <https://accounts.example/signin> Please log in via your web browser" },
+	{ "unknown", "mailbox-full", "452 4.2.2 The email account that you tried to reach is over quota." },
+	{ "unknown", "auth-required", "550 Please turn on SMTP Authentication in your mail client." },
+	{ "unknown", "content-refused", "554 5.7.1 Message rejected under suspicion of SPAM" },
 
 	/* Nothing to know */
 	{ "unknown", "", "" },
@@ -393,6 +468,9 @@ static const struct {
 	{ "getaddrinfo ENOTFOUND smtp.example.org smtp.example.org:465", "smtp.example.org", 465 },
 	{ "smtp.gmail.com does not like it", "smtp.gmail.com", 0 },
 	{ "Connection to smtp.example.org on port 465 timed out", "smtp.example.org", 465 },
+	{ "the connection to Outgoing server (SMTP) smtp.example.org timed out", "smtp.example.org", 0 },
+	{ "read tcp 10.1.1.1:3433->192.0.2.4:465: i/o timeout", "192.0.2.4", 465 },
+	{ "code: 'ECONNREFUSED', address: '::1', port: 587", "::1", 587 },
 	{ "at SMTPTransport.openServer(SMTPTransport.java:2211)", "", 0 },
 	{ "at Object.<anonymous> (node:net:595:8) index.js:17", "", 0 },
 	{ "ann@example.org:587 said", "", 0 },
@@ -436,6 +514,7 @@ static const struct {
 	{ "Detail: no such user\n SMTP code: 550 Additional SMTP info: 5.1.1", 550, "5.1.1", "no-such-user" },
 	{ "5.1.1 no such user", 0, "5.1.1", "no-such-user" },
 	{ "550-5.7.1 first\n550 5.7.1 blocked using a.blocklist.example", 550, "5.7.1", "reputation" },
+	{ "The server response was: 5.7.1 Unable to relay", 0, "5.7.1", "relay-denied" },
 	{ "at line 535 of smtplib.py", 0, "", NULL },
 	{ "port 587", 0, "", NULL },
 	{ "2026-11-22 09:45:50.421 ms", 0, "", NULL },

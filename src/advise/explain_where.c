@@ -90,12 +90,18 @@ static bool take_port(struct slice s, uint16_t *ret)
 	return true;
 }
 
-/* "host", "host:25", "host[192.0.2.1]:25:", "[host]:587", each with a full stop or colon behind. */
+/* "host", "2001:db8::1", "host:25", "host[192.0.2.1]:25:", "[host]:587", each with a full stop or colon
+ * behind. */
 static bool parse_place(struct slice s, struct found *ret)
 {
-	struct found f = { .port = 0 };
+	struct found f = { .host = s };
 	struct slice host, behind;
+	struct ip ip;
 
+	if (slice_find(s, ':') < s.n && ip_parse(s, &ip)) {
+		*ret = f;
+		return true;
+	}
 	while (s.n > 0 && (s.p[s.n - 1] == '.' || s.p[s.n - 1] == ':'))
 		s.n--;
 	if (s.n > 0 && s.p[0] == '[') {
@@ -109,8 +115,9 @@ static bool parse_place(struct slice s, struct found *ret)
 	}
 	if (!is_host(host) || (behind.n > 0 && (!cur_byte(&behind, ':') || !take_port(behind, &f.port))))
 		return false;
-	/* ":853:30" is a place in a program. */
-	if (behind.n > 0 && slice_find(behind, ':') < behind.n && digit(behind.p[behind.n - 1]))
+	/* "10.0.0.1:3433->192.0.2.1:465": the first is our own; ":853:30" is a place in a program. */
+	if (behind.n > 0 && (behind.p[behind.n - 1] == '-' ||
+			     (slice_find(behind, ':') < behind.n && digit(behind.p[behind.n - 1]))))
 		return false;
 	f.host = host;
 	f.sure = f.port ? 3 : 0;
@@ -155,7 +162,7 @@ static bool names_host(struct slice before)
 					     "to",	  "lookup",	"for",	      "smtp_host",
 					     "mail_host", "mailhost",	"smtpserver", "smtp-server",
 					     "resolve",	  "email_host", "smtp",	      "address",
-					     "eai_again" };
+					     "eai_again", "with",	"h" };
 
 	/* "host, port: smtp.example.org, 465" */
 	if (slice_eq(before, SLICE_LIT("port:")))

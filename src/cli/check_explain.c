@@ -126,11 +126,12 @@ static void print_provider(const struct route_provider *p)
 
 static void print_seen(const struct advise_explained *e)
 {
-	char port[8];
+	char port[8] = "";
 
 	if (!e->client && !e->host[0] && !e->class)
 		return;
-	snprintf(port, sizeof(port), e->port ? ":%u" : "", e->port);
+	if (e->port)
+		snprintf(port, sizeof(port), ":%u", e->port);
 	printf("%s%s%s%s", e->client ? advise_client_title(e->client) : "",
 	       e->client && e->host[0] ? ", " : "", e->host, e->host[0] ? port : "");
 	if (e->class)

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../system'))
 
@@ -53,7 +54,9 @@ class Certificates:
         c.load_cert_chain(self.path(what + '.pem'), self.path(what + '.key'))
         if old:
             c.set_ciphers('ALL:@SECLEVEL=0')
-            c.minimum_version, c.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # that it is old is what it is for
+                c.minimum_version, c.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1
         return c
 
 
