@@ -258,7 +258,7 @@ enum mime_fault mime_compose_begin(struct mime_compose *c, const struct mime_mes
 	return fault;
 }
 
-enum mime_fault mime_compose_attach(struct mime_compose *c, struct slice name, struct slice type,
+enum mime_fault mime_compose_attach(struct mime_compose *c, struct slice name, struct slice type, bool utf8,
 				    struct buf *to, struct mime_problem *ret)
 {
 	struct slice field = SLICE_LIT("attachment");
@@ -271,8 +271,9 @@ enum mime_fault mime_compose_attach(struct mime_compose *c, struct slice name, s
 	if (name.n == 0)
 		return mime_problem_set(ret, MIME_MISSING, SLICE_LIT("name of attachment"), SLICE_LIT(""));
 	mime_base64_end(&c->base64, to);
-	buf_fmt(to, "%s--%s\r\nContent-Type: %.*s\r\nContent-Transfer-Encoding: base64\r\n",
-		c->in_part ? "\r\n" : "", c->boundary, SLICE_ARG(type));
+	buf_fmt(to, "%s--%s\r\nContent-Type: %.*s%s\r\nContent-Transfer-Encoding: base64\r\n",
+		c->in_part ? "\r\n" : "", c->boundary, SLICE_ARG(type),
+		utf8 && slice_starts_nocase(type, SLICE_LIT("text/")) ? "; charset=utf-8" : "");
 	fault = mime_put_filename(SLICE_LIT("Content-Disposition"), field, name, to, ret);
 	buf_str(to, "\r\n");
 	c->in_part = true;

@@ -60,8 +60,9 @@ struct mime_compose {
 /* On a fault nothing of use is in the buffer; *ret says what is wrong. */
 enum mime_fault mime_compose_begin(struct mime_compose *c, const struct mime_message *m, struct buf *to,
 				   struct mime_problem *ret);
-/* name: without folders; type: "" for what its name says.  Only with m->attachments. */
-enum mime_fault mime_compose_attach(struct mime_compose *c, struct slice name, struct slice type,
+/* name: without folders; type: "" for what its name says; utf8: if it is text, then in UTF-8.  Only with
+ * m->attachments. */
+enum mime_fault mime_compose_attach(struct mime_compose *c, struct slice name, struct slice type, bool utf8,
 				    struct buf *to, struct mime_problem *ret);
 void mime_compose_octets(struct mime_compose *c, struct slice piece, struct buf *to);
 void mime_compose_end(struct mime_compose *c, struct buf *to);

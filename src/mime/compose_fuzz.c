@@ -251,7 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	} else if (m.attachments) {
 		size_t cut = 1 + flags / 64;
 
-		fault = mime_compose_attach(&c, name, SLICE_LIT(""), &b, &problem);
+		fault = mime_compose_attach(&c, name, SLICE_LIT(""), flags & 64, &b, &problem);
 		CHECK(fault == MIME_FINE || name.n == 0 || has_control(name) || !is_utf8(name) ||
 		      slice_find(name, '\t') < name.n);
 		for (struct slice rest = octets; rest.n > 0; rest = slice_tail(rest, cut))

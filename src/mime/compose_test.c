@@ -284,7 +284,8 @@ static void boundaries(void **state)
 	buf_init(&value, 1000);
 	buf_init(&boundary, 1000);
 	assert_int_equal(mime_compose_begin(&c, &m, &b, NULL), MIME_FINE);
-	assert_int_equal(mime_compose_attach(&c, SLICE_LIT("a.png"), SLICE_LIT(""), &b, NULL), MIME_FINE);
+	assert_int_equal(mime_compose_attach(&c, SLICE_LIT("a.png"), SLICE_LIT(""), true, &b, NULL),
+			 MIME_FINE);
 	mime_compose_octets(&c, SLICE_LIT("a\0b\r\n"), &b);
 	mime_compose_end(&c, &b);
 	whole = split(buf_slice(&b));

@@ -6,7 +6,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include "mime/address.h"
+#include "base/utf8.h"
+#include "mime/type.h"
 
 #define PIECE (64U << 10)
 
@@ -78,6 +79,11 @@ static int no_memory(struct mime_problem *ret)
 	return -ENOMEM;
 }
 
+static int result(enum mime_fault fault)
+{
+	return fault == MIME_FINE ? 0 : fault == MIME_NO_MEMORY ? -ENOMEM : -EBADMSG;
+}
+
 static int start(struct draft *d, struct mime_problem *ret)
 {
 	mime_problem_set(ret, MIME_FINE, SLICE_LIT(""), SLICE_LIT(""));
@@ -104,9 +110,7 @@ static int copy_letter(struct draft *d, int from, struct letter *l, struct buf *
 		fault = letter_end(l, out, ret);
 		r = fault == MIME_FINE ? flush(d, out, 0, ret) : 0;
 	}
-	if (fault == MIME_NO_MEMORY)
-		return -ENOMEM;
-	return fault != MIME_FINE ? -EBADMSG : r;
+	return fault != MIME_FINE ? result(fault) : r;
 }
 
 int draft_read(struct draft *d, int from, const struct letter_setup *setup, struct mime_problem *ret)
@@ -157,17 +161,41 @@ static int copy_file(struct draft *d, struct mime_compose *c, int from, const st
 	return r;
 }
 
+/* All of a file that can be read twice is UTF-8. */
+static bool is_utf8_file(int fd, unsigned char *room)
+{
+	uint64_t at = 0;
+	size_t kept = 0; /* of a character that may go on */
+	struct slice s;
+	ssize_t n;
+
+	while ((n = pread(fd, room + kept, PIECE - kept, (off_t)at)) > 0) {
+		size_t len;
+
+		for (s = slice_of(room, kept + (size_t)n); (len = utf8_length(s)) > 0; s = slice_tail(s, len))
+			;
+		if (s.n >= 4)
+			return false;
+		kept = s.n;
+		at += (uint64_t)n;
+		if (kept > 0)
+			memmove(room, s.p, kept);
+	}
+	return n == 0 && kept == 0 && at > 0;
+}
+
 static int attach(struct draft *d, struct mime_compose *c, const struct draft_file *f,
 		  const struct draft_parts *p, struct buf *out, unsigned char *room, struct mime_problem *ret)
 {
 	struct slice name = f->name.n > 0 ? f->name : base_name(f->path);
+	struct slice type = f->type.n > 0 ? f->type : slice_str(mime_type_of(name));
 	int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY), r;
+	bool utf8;
 
 	r = fd < 0 ? -errno : 0;
-	if (r == 0 && mime_compose_attach(c, name, f->type, out, ret) != MIME_FINE) {
-		close(fd);
-		return -EBADMSG;
-	}
+	utf8 = r == 0 && slice_starts_nocase(type, SLICE_LIT("text/")) && is_utf8_file(fd, room);
+	if (r == 0)
+		r = result(mime_compose_attach(c, name, type, utf8, out, ret));
 	if (r == 0)
 		r = copy_file(d, c, fd, p, out, room, ret);
 	if (fd >= 0)
@@ -210,7 +238,6 @@ static int write_parts(struct draft *d, const struct draft_parts *p, struct mime
 	struct mime_message m = p->message;
 	unsigned char octets[12];
 	char unique[2 * sizeof(octets)];
-	enum mime_fault fault;
 	int r;
 
 	if (m.unique.n == 0) {
@@ -221,10 +248,9 @@ static int write_parts(struct draft *d, const struct draft_parts *p, struct mime
 		m.unique = slice_of(unique, sizeof(unique));
 	}
 	m.attachments = p->files > 0;
-	fault = mime_compose_begin(c, &m, out, ret);
-	if (fault != MIME_FINE)
-		return fault == MIME_NO_MEMORY ? -ENOMEM : -EBADMSG;
-	r = flush(d, out, p->max, ret);
+	r = result(mime_compose_begin(c, &m, out, ret));
+	if (r == 0)
+		r = flush(d, out, p->max, ret);
 	for (size_t i = 0; i < p->files && r == 0; i++)
 		r = attach(d, c, &p->file[i], p, out, room, ret);
 	if (r == 0) {
@@ -237,16 +263,13 @@ static int write_parts(struct draft *d, const struct draft_parts *p, struct mime
 int draft_compose(struct draft *d, const struct draft_parts *parts, struct mime_problem *ret)
 {
 	unsigned char *room = malloc(PIECE);
-	enum mime_fault fault;
 	struct mime_compose c;
 	struct buf out;
 	int r = room ? start(d, ret) : no_memory(ret);
 
 	buf_init(&out, DRAFT_TEXT_MAX);
-	if (r == 0) {
-		fault = address_it(d, parts, ret);
-		r = fault == MIME_FINE ? 0 : fault == MIME_NO_MEMORY ? -ENOMEM : -EBADMSG;
-	}
+	if (r == 0)
+		r = result(address_it(d, parts, ret));
 	if (r == 0)
 		r = write_parts(d, parts, &c, &out, room, ret);
 	if (r == 0) {

@@ -94,6 +94,15 @@ static void header_line(struct letter *l, struct buf *to)
 		end_header(l, to);
 }
 
+static void keep(struct letter *l, struct slice s)
+{
+	if (s.n > buf_room(&l->header))
+		fail(l, MIME_TOO_LONG, SLICE_LIT("header"));
+	buf_put(&l->header, s);
+	if (!buf_ok(&l->header))
+		fail(l, MIME_NO_MEMORY, SLICE_LIT("header"));
+}
+
 static void text(struct letter *l, struct slice s, struct buf *to)
 {
 	l->line += s.n;
@@ -103,9 +112,7 @@ static void text(struct letter *l, struct slice s, struct buf *to)
 	else if (l->in_body)
 		put_body(l, s, to);
 	else
-		buf_put(&l->header, s);
-	if (!buf_ok(&l->header))
-		fail(l, MIME_TOO_LONG, SLICE_LIT("header"));
+		keep(l, s);
 }
 
 static void line_end(struct letter *l, struct buf *to)
@@ -117,11 +124,9 @@ static void line_end(struct letter *l, struct buf *to)
 	} else if (l->in_body) {
 		put_body(l, SLICE_LIT("\r\n"), to);
 	} else {
-		buf_str(&l->header, "\r\n");
-		if (buf_ok(&l->header))
+		keep(l, SLICE_LIT("\r\n"));
+		if (l->problem.fault == MIME_FINE)
 			header_line(l, to);
-		else
-			fail(l, MIME_TOO_LONG, SLICE_LIT("header"));
 	}
 }
 

@@ -4,6 +4,8 @@
 #include "mime/submission.h"
 #include "submit/letter_private.h"
 
+#define COMPLETED_MAX (4 * LETTER_HEADER_MAX) /* octets of header once its addresses have domains */
+
 enum what {
 	BARE = 1,    /* addresses in it are completed */
 	TO = 2,	     /* recipients */
@@ -103,8 +105,7 @@ static enum mime_fault put_completed(const struct field *f, struct slice domain,
 	size_t copied = 0, mailboxes = 0, bare = 0;
 	bool good;
 
-	/* Of each address at least one octet stands in the value. */
-	buf_init(&done, f->value.n < SIZE_MAX / 512 ? f->value.n * (domain.n + 2) : 0);
+	buf_init(&done, COMPLETED_MAX);
 	mime_addresses_init(&a, f->value);
 	while ((item = mime_addresses_next(&a)) == MIME_ADDRESS_MAILBOX || item == MIME_ADDRESS_GROUP ||
 	       item == MIME_ADDRESS_GROUP_END) {
@@ -119,8 +120,7 @@ static enum mime_fault put_completed(const struct field *f, struct slice domain,
 	}
 	mime_addresses_done(&a);
 	/* "From: Foo, Inc. <foo@example.org>" is one address and a comma too much, not two. */
-	good = item == MIME_ADDRESS_END && bare > 0 && domain.n > 0 && !(f->what & AUTHOR && mailboxes > 1) &&
-	       buf_ok(&done);
+	good = item == MIME_ADDRESS_END && bare > 0 && domain.n > 0 && !(f->what & AUTHOR && mailboxes > 1);
 	if (good) {
 		buf_put(to, slice_head(f->whole, f->whole.n - f->value.n - 2));
 		buf_put(to, buf_slice(&done));
@@ -129,6 +129,8 @@ static enum mime_fault put_completed(const struct field *f, struct slice domain,
 	} else {
 		buf_put(to, f->whole);
 	}
+	if (good && !buf_ok(&done))
+		item = MIME_ADDRESS_NO_MEMORY;
 	buf_done(&done);
 	return item == MIME_ADDRESS_NO_MEMORY ? MIME_NO_MEMORY : MIME_FINE;
 }
@@ -277,7 +279,7 @@ enum mime_fault letter_header(struct letter *l, struct slice section, struct buf
 	enum mime_fault fault = MIME_FINE;
 	struct field f;
 
-	buf_init(&r.kept, 4 * LETTER_HEADER_MAX); /* addresses get domains */
+	buf_init(&r.kept, COMPLETED_MAX);
 	buf_init(&r.author, section.n + 1);
 	while (fault == MIME_FINE && next_field(&section, &f))
 		fault = read_field(l, &r, &f);
@@ -288,9 +290,7 @@ enum mime_fault letter_header(struct letter *l, struct slice section, struct buf
 	if (fault == MIME_FINE)
 		fault = put_added(l, &r, to);
 	buf_put(to, buf_slice(&r.kept));
-	if (fault == MIME_FINE && !buf_ok(&r.kept))
-		fault = mime_problem_set(&l->problem, MIME_TOO_LONG, SLICE_LIT("header"), SLICE_LIT(""));
-	if (fault == MIME_FINE && !buf_ok(to))
+	if (fault == MIME_FINE && (!buf_ok(&r.kept) || !buf_ok(to)))
 		fault = MIME_NO_MEMORY;
 	if (fault == MIME_NO_MEMORY)
 		mime_problem_set(&l->problem, fault, SLICE_LIT("header"), SLICE_LIT(""));

@@ -302,6 +302,16 @@ int sendmail_parse(int argc, char *const *argv, const char **recipient, struct s
 	return EX_OK;
 }
 
+void sendmail_put_envid(const struct sendmail *s, struct buf *to)
+{
+	for (const char *p = s->envid ? s->envid : ""; *p; p++) {
+		if (*p == '+' || *p == '=')
+			buf_str(to, *p == '+' ? "+2B" : "+3D");
+		else
+			buf_byte(to, (unsigned char)*p);
+	}
+}
+
 /* The first row that fits: what an enhanced status begins with, or a code. */
 static const struct {
 	struct slice enhanced;

@@ -43,6 +43,9 @@ struct sendmail {
 int sendmail_parse(int argc, char *const *argv, const char **recipient, struct sendmail *ret,
 		   char reterr[static SENDMAIL_ERROR_MAX]);
 
+/* Appends -V's id as MAIL's ENVID wants it: in xtext (RFC 3461 4). */
+void sendmail_put_envid(const struct sendmail *s, struct buf *to);
+
 /* The exit status (sysexits.h) for what a server said of a recipient, or of all: the reply's code, and its
  * enhanced status or "".  0: no reply, the server was not reached or went away: EX_TEMPFAIL. */
 int sendmail_exit(int code, struct slice enhanced);

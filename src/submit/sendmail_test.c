@@ -188,9 +188,26 @@ static void statuses(void **state)
 	assert_int_equal(sendmail_exit_worse(EX_OK, EX_OK), EX_OK);
 }
 
+static void envid(void **state)
+{
+	struct sendmail s = { .envid = "a+b=c" };
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 100);
+	sendmail_put_envid(&s, &b);
+	assert_true(slice_eq(buf_slice(&b), SLICE_LIT("a+2Bb+3Dc")));
+	s.envid = NULL;
+	buf_reset(&b);
+	sendmail_put_envid(&s, &b);
+	assert_int_equal(buf_slice(&b).n, 0);
+	buf_done(&b);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(command_lines), cmocka_unit_test(statuses) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(command_lines), cmocka_unit_test(statuses),
+					    cmocka_unit_test(envid) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

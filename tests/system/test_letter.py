@@ -182,6 +182,18 @@ def test_attachment(compose, tmp_path, name):
     assert first.get_content_disposition() == 'attachment'
 
 
+def test_text_attachment(compose, tmp_path):
+    """Its character set is told where it is known."""
+    long = ('ü' * 65_535 + '漢字😀') * 3
+    for octets, charset in [(long.encode(), 'utf-8'), ('Grüße'.encode('latin-1'), None), (b'x' + long.encode()[:-1], None),
+                            (b'x', 'utf-8'), (b'', None)]:
+        (tmp_path / 'file').write_bytes(octets)
+        m = compose(**{'from': 'ann@example.com', 'to': 'bob@example.org', 'attach': f'{tmp_path}/file=a.csv'})
+        part, = m.iter_attachments()
+        assert part.get_content_type() == 'text/csv' and part.get_content_charset() == charset
+        assert part.get_payload(decode=True) == octets
+
+
 def test_large_attachment(compose, tmp_path):
     """10 MB, and nothing else of the message."""
     octets = random.Random(1).randbytes(10_000_000)
