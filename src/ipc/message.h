@@ -341,8 +341,9 @@ enum ipc_lane_end {
 	IPC_LANE_ANSWERED,    /* a reply that ends it: 421, 554 */
 	IPC_LANE_TLS,	      /* no TLS, or not with whom the policy wants */
 	IPC_LANE_AUTH,	      /* it refused our user and password, or we have none */
-	IPC_LANE_LOCAL,	      /* we lack something: memory, descriptors, a source address */
+	IPC_LANE_LOCAL,	      /* we lack something: memory, descriptors */
 	IPC_LANE_NOWHERE,     /* certain: no host can be used, and what waits for its destination fails */
+	IPC_LANE_SOURCE,      /* its source address cannot be bound */
 	IPC_LANE_ENDS,	      /* one past the last */
 };
 

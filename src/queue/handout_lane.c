@@ -247,6 +247,8 @@ static enum schedule_lane_end end_of(const struct lane *lane, const struct ipc_l
 								 : SCHEDULE_LANE_UNREACHABLE;
 	case IPC_LANE_LOCAL:
 		return SCHEDULE_LANE_GONE;
+	case IPC_LANE_SOURCE:
+		return SCHEDULE_LANE_SOURCE;
 	default:
 		return SCHEDULE_LANE_UNREACHABLE;
 	}
@@ -259,8 +261,10 @@ static void words_of(const struct lane *lane, const struct ipc_lane_closed *m, c
 			   : m->end == IPC_LANE_TLS ? "not as secure as it must be: "
 						    : "";
 
-	if (lane->way == CARRIER_RELAY && m->host.n > 0 &&
-	    !memmem(m->text.p, m->text.n, m->host.p, m->host.n))
+	if (m->end == IPC_LANE_SOURCE)
+		snprintf(to, size, "source %s cannot be used: %.*s", lane->source, SLICE_ARG(m->text));
+	else if (lane->way == CARRIER_RELAY && m->host.n > 0 &&
+		 !memmem(m->text.p, m->text.n, m->host.p, m->host.n))
 		snprintf(to, size, "%.*s port %u: %s%.*s", SLICE_ARG(m->host), (unsigned)m->port, what,
 			 SLICE_ARG(m->text));
 	else

@@ -130,6 +130,8 @@ struct source {
 	uint64_t warm_begins;
 	unsigned warm_first, warm_growth, warm_days;
 	uint64_t day, today; /* messages on that day of warming up */
+	unsigned losses;     /* times in a row that it could not be used */
+	uint64_t until, cut; /* no new lane before; since when */
 };
 
 struct pool {
@@ -340,6 +342,10 @@ void plan_source_took(struct source *src, uint64_t now);
 struct source *plan_pool_pick(struct pool *p, uint64_t now, uint64_t *ret_at); /* NULL: not before *ret_at */
 void plan_source_lane(struct pool *p, struct source *src);		       /* it got one more */
 void plan_source_drop(struct source *src);
+void plan_source_lost(struct source *src, uint64_t begun,
+		      uint64_t now); /* a lane begun then could not use it */
+void plan_source_well(struct schedule *s, struct pool *p, struct source *src, uint64_t now);
+void plan_pool_forgive(struct pool *p); /* what rests is tried again now */
 void plan_pool_park(struct schedule *s, struct site *site, uint64_t at);
 void plan_pool_wake(struct schedule *s, struct pool *p, uint64_t now);
 struct pool *plan_pool(const struct schedule *s, uint32_t number);

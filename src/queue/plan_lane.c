@@ -22,13 +22,16 @@ struct site *plan_lane_site(struct schedule *s, uint64_t now)
 {
 	struct fair_item *i;
 	unsigned classes = plan_lane_classes(s);
+	uint64_t at;
 
 	while (classes && (i = fair_head(&s->queue[WANT], classes))) {
 		struct site *site = container_of(i, struct site, want);
 
-		if (!plan_site_share(s, site, FAIR_ALL, now) || plan_block_holds(s, site, now))
-			plan_site_place(s, site,
-					now); /* all its accounts are to wait; or it is behind port 25 */
+		/* All its accounts are to wait; it is behind port 25; or another site took a source's last.
+		 */
+		if (!plan_site_share(s, site, FAIR_ALL, now) || plan_block_holds(s, site, now) ||
+		    (site->pool && !plan_pool_pick(site->pool, now, &at)))
+			plan_site_place(s, site, now);
 		else
 			return site;
 	}
@@ -119,6 +122,8 @@ void schedule_lane_ready(struct schedule *s, uint64_t lane, unsigned rcpt_max, u
 	if (!l)
 		return;
 	plan_block_probe_over(s, l->site, now);
+	if (l->source)
+		plan_source_well(s, l->site->pool, l->source, now);
 	if (l->state != LANE_OPENING)
 		return;
 	s->opening--;
@@ -285,6 +290,7 @@ static void judge(struct schedule *s, struct site *site, enum schedule_lane_end 
 {
 	switch (end) {
 	case SCHEDULE_LANE_CLOSED:
+	case SCHEDULE_LANE_SOURCE:
 		return;
 	case SCHEDULE_LANE_GONE:
 	case SCHEDULE_LANE_MOVED:
@@ -332,6 +338,10 @@ void schedule_lane_closed(struct schedule *s, uint64_t lane, enum schedule_lane_
 	    end != SCHEDULE_LANE_NOWHERE)
 		plan_site_said(site, status, text);
 	blocked = s->block.on && site->needs_25 && end == SCHEDULE_LANE_TIMED_OUT;
+	if (end == SCHEDULE_LANE_SOURCE && l->source)
+		plan_source_lost(l->source, l->begun, now);
+	else if (end == SCHEDULE_LANE_SOURCE)
+		end = SCHEDULE_LANE_UNREACHABLE;
 	plan_lane_free(s, l);
 	plan_block_probe_over(s, site, now);
 	if (end == SCHEDULE_LANE_MOVED && to)

@@ -13,6 +13,18 @@ static void said_by(const struct said *said, struct slice *ret_status, struct sl
 	*ret_text = slice_str(said ? said->text : "");
 }
 
+/* Left alone until then; or no source of its pool can be used before. */
+static uint64_t waits_until(const struct site *site, uint64_t now)
+{
+	uint64_t at = 0;
+
+	if (site->until > now)
+		return site->until;
+	if (!site->pool || site->n_lanes > 0 || plan_pool_pick(site->pool, now, &at))
+		return 0;
+	return at;
+}
+
 bool schedule_look_route(const struct schedule *s, const struct id *id, uint32_t recipient,
 			 struct schedule_rcpt_view *ret)
 {
@@ -34,8 +46,8 @@ bool schedule_look_route(const struct schedule *s, const struct id *id, uint32_t
 
 		said_by(d->site->heard, &status, &ret->heard);
 		ret->blocked = s->block.on && !list_empty(&d->site->held);
-		if (d->site->until > s->now)
-			ret->waits_until_ms = plan_out(s, d->site->until);
+		if (waits_until(d->site, s->now) > 0)
+			ret->waits_until_ms = plan_out(s, waits_until(d->site, s->now));
 		ret->trouble = d->site->losses > 0 || d->site->pauses > 0;
 		said_by(d->site->said, &ret->status, &ret->text);
 	} else {
@@ -67,8 +79,8 @@ static void view_site(const struct schedule *s, const struct site *site, uint64_
 	ret->lanes_limit = site->losses > 0		       ? 1
 			   : site->allowed < site->connections ? site->allowed
 							       : site->connections;
-	if (site->until > now)
-		ret->until_ms = plan_out(s, site->until);
+	if (waits_until(site, now) > 0)
+		ret->until_ms = plan_out(s, waits_until(site, now));
 	said_by(site->heard ? site->heard : site->said, &ret->status, &ret->text);
 	LIST_EACH (&site->destinations, at, after)
 		add_destination(container_of(at, struct destination, of_site), now, ret);

@@ -4,8 +4,10 @@
 
 #include "queue/plan.h"
 
-#define DAY_MS	  (UINT64_C(24) * 3600 * 1000)
-#define QUOTA_MAX UINT64_C(1000000000)
+#define DAY_MS	      (UINT64_C(24) * 3600 * 1000)
+#define QUOTA_MAX     UINT64_C(1000000000)
+#define REST_FIRST_MS UINT64_C(1000) /* of a source that cannot be used */
+#define REST_MAX_MS   (30 * UINT64_C(60000))
 
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
@@ -217,6 +219,34 @@ void plan_source_drop(struct source *src)
 		free(src);
 }
 
+/* Those that failed together count once. */
+void plan_source_lost(struct source *src, uint64_t begun, uint64_t now)
+{
+	uint64_t ms = src->losses < 16 ? REST_FIRST_MS << src->losses : REST_MAX_MS;
+
+	if (begun < src->cut)
+		return;
+	src->until = now + (ms < REST_MAX_MS ? ms : REST_MAX_MS);
+	src->cut = now;
+	src->losses++;
+}
+
+void plan_source_well(struct schedule *s, struct pool *p, struct source *src, uint64_t now)
+{
+	if (src->losses == 0)
+		return;
+	src->losses = 0;
+	src->until = 0;
+	if (p)
+		plan_pool_wake(s, p, now);
+}
+
+void plan_pool_forgive(struct pool *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		p->source[i]->until = 0;
+}
+
 struct source *plan_pool_pick(struct pool *p, uint64_t now, uint64_t *ret_at)
 {
 	struct source *best = NULL;
@@ -224,7 +254,7 @@ struct source *plan_pool_pick(struct pool *p, uint64_t now, uint64_t *ret_at)
 
 	for (size_t i = 0; i < p->n; i++) {
 		struct source *src = p->source[i];
-		uint64_t room = plan_source_at(src, now);
+		uint64_t room = later(plan_source_at(src, now), src->until > now ? src->until : 0);
 
 		if (room > 0)
 			at = sooner(at, room);
@@ -333,6 +363,8 @@ static struct source *source_get(struct schedule *s, struct pool *p, const struc
 	src->weight = w->weight > 0 ? w->weight : 1;
 	src->pass = 0; /* all begin alike again */
 	src->pace.per_minute = w->per_minute;
+	src->losses = 0; /* it may be mended */
+	src->until = 0;
 	src->warm_begins = plan_in(s, w->warm_begins_ms);
 	src->warm_first = w->warm_first;
 	src->warm_growth = w->warm_growth_percent;

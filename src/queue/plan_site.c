@@ -296,6 +296,8 @@ void schedule_pause(struct schedule *s, uint64_t lane, uint64_t ms, uint64_t now
 void plan_site_forgive(struct schedule *s, struct site *site, uint64_t now)
 {
 	site->until = 0;
+	if (site->pool)
+		plan_pool_forgive(site->pool);
 	plan_site_place(s, site, now);
 	plan_block_doubt(s, site, now);
 }

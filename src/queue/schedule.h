@@ -206,7 +206,8 @@ enum schedule_lane_end {
 	SCHEDULE_LANE_UNREACHABLE, /* refused, no way, reset, or refused to talk: 1 s to 30 min, one probe */
 	SCHEDULE_LANE_TIMED_OUT,   /* the same; not its fault where our network blocks port 25 */
 	SCHEDULE_LANE_BUSY,	   /* too many connections: fewer, and delayed if there is no other */
-	SCHEDULE_LANE_BROKEN,	   /* in the midst: delayed if it never got a job done */
+	SCHEDULE_LANE_SOURCE, /* its source cannot be used: that rests, 1 s to 30 min; not the site's fault */
+	SCHEDULE_LANE_BROKEN, /* in the midst: delayed if it never got a job done */
 };
 /* What is still in its hands is ready again; it was not tried. */
 void schedule_lane_closed(struct schedule *s, uint64_t lane, enum schedule_lane_end end, struct slice status,

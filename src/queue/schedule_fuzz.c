@@ -411,8 +411,9 @@ static void closed(struct world *w, struct lane *l, unsigned arg)
 	static const enum schedule_lane_end ends[] = { SCHEDULE_LANE_CLOSED,	SCHEDULE_LANE_GONE,
 						       SCHEDULE_LANE_MOVED,	SCHEDULE_LANE_UNREACHABLE,
 						       SCHEDULE_LANE_TIMED_OUT, SCHEDULE_LANE_NOWHERE,
-						       SCHEDULE_LANE_BUSY,	SCHEDULE_LANE_BROKEN };
-	enum schedule_lane_end end = w->kind ? SCHEDULE_LANE_CLOSED : ends[arg % 8];
+						       SCHEDULE_LANE_BUSY,	SCHEDULE_LANE_BROKEN,
+						       SCHEDULE_LANE_SOURCE };
+	enum schedule_lane_end end = w->kind ? SCHEDULE_LANE_CLOSED : ends[arg % 9];
 
 	for (unsigned i = 0; i < JOBS; i++)
 		if (w->job[i].under_way && w->job[i].lane == l)

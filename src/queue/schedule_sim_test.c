@@ -502,6 +502,66 @@ static void test_sources_by_weight(void **state)
 	teardown(&w);
 }
 
+/* An address that is none of this machine's: it rests, longer each time, and the others take its share. */
+static void test_a_source_that_cannot_be_used(void **state)
+{
+	const struct schedule_source source[] = {
+		{ .address = SLICE_LIT("good"), .weight = 1 },
+		{ .address = SLICE_LIT("bad"), .weight = 1 },
+	};
+	struct schedule_site_view view;
+	struct schedule_question q;
+	struct schedule_lane l;
+	unsigned tries = 0;
+	struct world w;
+
+	(void)state;
+	setup(&w);
+	w.site.pool = schedule_pool(w.s, SLICE_LIT("two"), source, 2, w.now);
+	for (unsigned i = 0; i < 8; i++)
+		add(&w, 1, i, 1, SCHEDULE_NORMAL);
+	while (schedule_next_resolve(w.s, w.now, &q))
+		resolve(&w, &q);
+	for (unsigned good = 0; good < 8;) {
+		assert_true(schedule_next_lane(w.s, w.now, &l));
+		if (slice_eq(l.source, slice_str("good"))) {
+			good++;
+			continue;
+		}
+		assert_true(slice_eq(l.source, slice_str("bad")));
+		tries++;
+		schedule_lane_closed(w.s, l.number, SCHEDULE_LANE_SOURCE, SLICE_LIT("4.3.0"),
+				     SLICE_LIT("no such address"), w.now);
+	}
+	assert_int_equal(tries, 1);
+	/* Alone in its pool: what goes out by it waits, and it is said why. */
+	w.site.pool = schedule_pool(w.s, SLICE_LIT("one"), &source[1], 1, w.now);
+	tries = 0;
+	add(&w, 1, 9, 1, SCHEDULE_NORMAL);
+	while (schedule_next_resolve(w.s, w.now, &q))
+		resolve(&w, &q);
+	for (uint64_t end = w.now + HOUR; w.now < end; w.now += SECOND)
+		while (schedule_next_lane(w.s, w.now, &l)) {
+			assert_true(slice_eq(l.source, slice_str("bad")));
+			tries++;
+			schedule_lane_closed(w.s, l.number, SCHEDULE_LANE_SOURCE, SLICE_LIT("4.3.0"),
+					     SLICE_LIT("no such address"), w.now);
+			assert_false(schedule_next_lane(w.s, w.now, &l));
+		}
+	assert_in_range(tries, 10, 15);
+	assert_true(schedule_look_destination(w.s, SLICE_LIT("mx d9"), w.now, &view));
+	assert_true(view.until_ms > w.now);
+	assert_true(slice_eq(view.text, SLICE_LIT("no such address")));
+	/* Once it works it works for all. */
+	w.now = view.until_ms;
+	assert_true(schedule_next_lane(w.s, w.now, &l));
+	schedule_lane_opened(w.s, l.number, 0);
+	schedule_lane_ready(w.s, l.number, 0, 0, w.now);
+	assert_true(schedule_look_destination(w.s, SLICE_LIT("mx d9"), w.now, &view));
+	assert_int_equal(view.until_ms, 0);
+	teardown(&w);
+}
+
 /* Lanes grow while it goes well, to the limit; after complaints there are fewer. */
 static void test_as_many_lanes_as_it_can_bear(void **state)
 {
@@ -861,6 +921,7 @@ int main(void)
 		cmocka_unit_test(test_no_pace_to_mailboxes),
 		cmocka_unit_test(test_warming_up),
 		cmocka_unit_test(test_sources_by_weight),
+		cmocka_unit_test(test_a_source_that_cannot_be_used),
 		cmocka_unit_test(test_as_many_lanes_as_it_can_bear),
 		cmocka_unit_test(test_site_away),
 		cmocka_unit_test(test_pause),

@@ -115,6 +115,11 @@ static void nothing_reached(struct lane *l, const struct dial_ask *a)
 	/* Connected and then silent is another trouble than no connection: see port 25 that is blocked. */
 	if (a->end.how == DIAL_TIMED_OUT && l->worst_connected)
 		end = IPC_LANE_BROKE;
+	if (a->end.how == DIAL_LOCAL && l->unbound)
+		end = IPC_LANE_SOURCE;
+	/* It has no address of that family: of this site, not of this moment. */
+	else if (a->end.how == DIAL_LOCAL && !strcmp(l->worst.enhanced, "4.4.4"))
+		end = IPC_LANE_UNREACHABLE;
 	remember(l);
 	l->try = a->end.try;
 	if (a->end.for_good)
@@ -291,11 +296,16 @@ static void say_unconnected(const struct lane *l, const struct dial_try *t, int 
 static void connect_failed(struct lane *l, const struct dial_try *t, int r, const char *what,
 			   uint64_t since_ms)
 {
-	char text[IPC_TEXT_MAX];
+	const struct ip *source = lane_source(l, &t->ip);
+	char text[IPC_TEXT_MAX], unbound[80 + IP_TEXT_MAX], ip[IP_TEXT_MAX];
 	enum dial_how how = how_of(l, r);
 
-	if (r == -EADDRNOTAVAIL && lane_source(l, &t->ip))
-		what = "the source address is none of this machine";
+	if (r == -EADDRNOTAVAIL && source) {
+		l->unbound = true;
+		snprintf(unbound, sizeof(unbound), "the source address %s is none of this machine",
+			 ip_format(source, ip));
+		what = unbound;
+	}
 	say_unconnected(l, t, r, what, text, sizeof(text));
 	note(l, how, 0, how == DIAL_LOCAL && r != -EACCES ? "4.3.0" : "4.4.1", slice_str(text));
 	lane_tell_attempt(l, t, how, NULL, slice_str(text), since_ms);

@@ -453,7 +453,7 @@ static void test_hosts_and_source(void **state)
 						  .route = SLICE_LIT("r"),
 						  .connect_s = 5,
 						  .source = SLICE_LIT("six") } });
-	ends(IPC_LANE_LOCAL, "4.4.4", "IPv6");
+	ends(IPC_LANE_UNREACHABLE, "4.4.4", "IPv6");
 	/* An address that is none of ours. */
 	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
 				   .lane_open = { .lane = 3,
@@ -461,7 +461,7 @@ static void test_hosts_and_source(void **state)
 						  .route = SLICE_LIT("r"),
 						  .connect_s = 5,
 						  .source = SLICE_LIT("strange") } });
-	ends(IPC_LANE_LOCAL, "4.3.0", "source address");
+	ends(IPC_LANE_SOURCE, "4.3.0", "source address 192.0.2.77");
 	/* One that is not in the configuration: after a reload queue may be ahead of us. */
 	tell((struct ipc_message){ .type = IPC_TYPE_lane_open,
 				   .lane_open = { .lane = 4,

@@ -162,6 +162,7 @@ struct lane {
 	struct host_look look;
 	size_t looked_at;     /* the host of look */
 	bool looking;	      /* look is under way */
+	bool unbound;	      /* a source address could not be bound */
 	bool worst_connected; /* DIAL_TIMED_OUT, after it was connected */
 	struct lane_racer racer[DIAL_ADDRESSES_MAX];
 	struct {
