@@ -56,6 +56,7 @@ struct dsn_recipient {
 	struct slice status;	  /* "5.1.1"; put right where it does not fit the action */
 	struct slice remote;	  /* the server that said so; or empty */
 	uint16_t code;		  /* of its reply, or 0 */
+	struct slice meaning;	  /* what that means, in place of our own words; or empty */
 	struct slice said;	  /* its words, or ours without remote and code */
 	uint64_t last_attempt_ms; /* 0: not told */
 	uint64_t retry_until_ms;  /* of delayed ones; 0: not told */

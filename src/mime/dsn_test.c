@@ -122,6 +122,26 @@ static void test_failed(void **state)
 	buf_done(&b);
 }
 
+/* The administrator's words take the place of ours; who has others stands in a group of their own. */
+static void test_meaning(void **state)
+{
+	struct dsn_recipient r[3] = { bob(), bob(), bob() };
+	struct dsn d = about(r, 3);
+	struct dsn_facts facts;
+	struct buf b;
+	const char *t;
+
+	(void)state;
+	r[1].address = SLICE_LIT("carl@example.org");
+	r[1].meaning = SLICE_LIT("They moved to\r\n.example.net");
+	r[2].address = SLICE_LIT("dora@example.org");
+	t = made(&d, &b, &facts, "meaning");
+	HAS(t, "    bob@example.org\r\n    dora@example.org\r\n\r\nThe server that keeps");
+	HAS(t, "    carl@example.org\r\n\r\nThey moved to .example.net. It is your turn");
+	assert_null(strstr(strstr(t, "The server that keeps") + 1, "The server that keeps"));
+	buf_done(&b);
+}
+
 static void test_whole(void **state)
 {
 	static const struct {
@@ -352,11 +372,11 @@ static void test_what_of(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_failed),	  cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_groups),	  cmocka_unit_test(test_delayed),
-		cmocka_unit_test(test_delivered), cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_hostile),	  cmocka_unit_test(test_many),
-		cmocka_unit_test(test_what_of),
+		cmocka_unit_test(test_failed),	cmocka_unit_test(test_meaning),
+		cmocka_unit_test(test_whole),	cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_delayed), cmocka_unit_test(test_delivered),
+		cmocka_unit_test(test_utf8),	cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_many),	cmocka_unit_test(test_what_of),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,10 +1,13 @@
 /* What a sender reads who knows nothing of mail servers. */
+#include <string.h>
+
 #include "mime/date.h"
 #include "mime/dsn_private.h"
 
 #define ADDRESSES_MAX 50  /* named in a group; all stand in the part for programs */
 #define QUOTES_MAX    20  /* of servers, in a group */
 #define ADDRESS_MAX   400 /* octets of one */
+#define MEANING_MAX   400
 
 /* happened: behind "because" of nobody: a sentence.  todo: for a message that will not be tried
  * again; wait: for one that will. */
@@ -243,7 +246,8 @@ static void put_opening(const struct dsn *d, struct buf *to)
 
 static bool in_group(const struct dsn_recipient *r, const struct dsn_recipient *of)
 {
-	return r->action == of->action && r->what == of->what && r->expired == of->expired;
+	return r->action == of->action && r->what == of->what && r->expired == of->expired &&
+	       slice_eq(r->meaning, of->meaning);
 }
 
 static void put_title(const struct dsn_recipient *r, struct buf *to)
@@ -277,14 +281,19 @@ static void put_addresses(const struct dsn *d, const struct dsn_recipient *of, s
 		buf_fmt(to, "    and %zu more\r\n", n - ADDRESSES_MAX);
 }
 
-static void put_explanation(const struct dsn_recipient *r, struct buf *to)
+static void put_explanation(const struct dsn *d, const struct dsn_recipient *r, struct buf *to)
 {
 	struct buf text;
 
 	if (r->action > DSN_DELAYED)
 		return;
 	buf_init(&text, 4096);
-	buf_str(&text, words[r->what].happened);
+	if (r->meaning.n > 0)
+		dsn_clean(r->meaning, d->smtputf8, MEANING_MAX, &text);
+	else
+		buf_str(&text, words[r->what].happened);
+	if (r->meaning.n > 0 && !strchr(".!?", r->meaning.p[r->meaning.n - 1]))
+		buf_byte(&text, '.');
 	if (r->expired)
 		buf_str(&text, " It was tried again and again until there was no more time.");
 	buf_byte(&text, ' ');
@@ -351,6 +360,14 @@ static void put_quotes(const struct dsn *d, const struct dsn_recipient *of, stru
 	}
 }
 
+static bool is_first(const struct dsn *d, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (in_group(&d->recipient[i], &d->recipient[n]))
+			return false;
+	return true;
+}
+
 void dsn_people(const struct dsn *d, struct buf *to)
 {
 	put_opening(d, to);
@@ -359,13 +376,13 @@ void dsn_people(const struct dsn *d, struct buf *to)
 			for (size_t i = 0; i < d->recipients; i++) {
 				const struct dsn_recipient *r = &d->recipient[i];
 
-				if (r->action != a || r->what != g / 2 || r->expired != (g % 2 == 1))
+				if (r->action != a || r->what != g / 2 || r->expired != (g % 2 == 1) ||
+				    !is_first(d, i))
 					continue;
 				put_title(r, to);
 				put_addresses(d, r, to);
-				put_explanation(r, to);
+				put_explanation(d, r, to);
 				put_quotes(d, r, to);
-				break;
 			}
 	buf_str(to, "\r\n");
 	if (d->help)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ipc/message.h"
 #include "smtp/path.h"
@@ -57,7 +58,7 @@ static enum dsn_what what_of_class(enum route_class class)
 
 static enum dsn_what what_happened(const struct meanings *meanings, const struct envelope_reason *why)
 {
-	bool answered = why->code > 0 || route_reply_of(why->text, SMTP_CLIENT_IDLE).code > 0;
+	bool answered = why->code > 0 || meanings_reply(why->text, SMTP_CLIENT_IDLE).code > 0;
 	enum dsn_what what;
 
 	if (why->delivered)
@@ -82,6 +83,18 @@ static enum dsn_what what_happened(const struct meanings *meanings, const struct
 static bool is_secret(const struct envelope *e, const struct envelope_rcpt *r)
 {
 	return e->account == 0 && !slice_eq_nocase(r->address, r->original);
+}
+
+/* The configuration's words for it, kept: that may be another one by the time the report is written. */
+static void put_meaning(const struct meanings *meanings, const struct envelope_reason *why,
+			struct bounce_rcpt *to)
+{
+	struct route_meaning m = meanings_of_reason(meanings, why);
+
+	if (why->delivered || why->by_administrator || why->blocked || !m.own_words)
+		return;
+	to->meaning = strdup(m.what);
+	to->dsn.meaning = slice_str(to->meaning ? to->meaning : "");
 }
 
 static void describe(const struct bounce_report *b, const struct envelope_rcpt *r,
@@ -196,6 +209,8 @@ static int add(struct bounce_report *b, const struct schedule *s, uint32_t numbe
 	to = &b->rcpt[b->n++];
 	*to = (struct bounce_rcpt){ .number = number, .detail = copy };
 	describe(b, r, &why, known, t, &to->dsn);
+	if (!is_secret(&b->e, r))
+		put_meaning(t->meanings, &why, to);
 	return 0;
 }
 
@@ -251,8 +266,10 @@ int bounce_report_read(struct spool *sp, const struct schedule *s, const struct 
 
 void bounce_report_done(struct bounce_report *b)
 {
-	for (size_t i = 0; i < b->n; i++)
+	for (size_t i = 0; i < b->n; i++) {
 		free(b->rcpt[i].detail);
+		free(b->rcpt[i].meaning);
+	}
 	free(b->rcpt);
 	free(b->unwanted);
 	buf_done(&b->meta);

@@ -20,7 +20,8 @@ const char *bounce_kind_name(enum bounce_kind kind); /* "failed" */
 
 struct bounce_rcpt {
 	uint32_t number;
-	void *detail; /* the memory of dsn's slices that come from a mark */
+	void *detail;  /* the memory of dsn's slices that come from a mark */
+	char *meaning; /* the same; or NULL */
 	struct dsn_recipient dsn;
 };
 

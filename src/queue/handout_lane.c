@@ -226,6 +226,10 @@ static enum schedule_lane_end end_of(const struct lane *lane, const struct ipc_l
 	if (lane->ready && list_empty(&lane->jobs) &&
 	    (m->end == IPC_LANE_BROKE || m->end == IPC_LANE_ANSWERED))
 		return SCHEDULE_LANE_CLOSED;
+	/* What waits for that destination fails, as the configuration's row has it. */
+	if (!lane->ready && (m->end == IPC_LANE_ANSWERED || m->end == IPC_LANE_AUTH) && meaning->by_user &&
+	    meaning->action == ROUTE_FAIL)
+		return SCHEDULE_LANE_NOWHERE;
 	switch (m->end) {
 	case IPC_LANE_IN_ORDER:
 		return m->failed ? SCHEDULE_LANE_BROKEN : SCHEDULE_LANE_CLOSED;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int meanings_set(struct meanings *m, const struct conf *conf)
 {
@@ -35,10 +36,25 @@ void meanings_done(struct meanings *m)
 	*m = (struct meanings){ 0 };
 }
 
+struct route_reply meanings_reply(struct slice text, unsigned step)
+{
+	struct route_reply plain = route_reply_of(text, (enum smtp_client_step)step), reply;
+	const unsigned char *at = text.n > 0 ? memmem(text.p, text.n, " port ", 6) : NULL;
+	uint64_t port;
+
+	if (plain.code > 0 || !at)
+		return plain;
+	text = slice_tail(text, (size_t)(at - text.p) + 6);
+	if (!cur_u64(&text, 65535, &port) || !cur_byte(&text, ':') || !cur_byte(&text, ' '))
+		return plain;
+	reply = route_reply_of(text, (enum smtp_client_step)step);
+	return reply.code > 0 ? reply : plain;
+}
+
 struct route_meaning meanings_of(const struct meanings *m, struct slice text, struct slice status, int code,
 				 unsigned step)
 {
-	struct route_reply reply = route_reply_of(text, (enum smtp_client_step)step);
+	struct route_reply reply = meanings_reply(text, step);
 
 	if (reply.code == 0)
 		reply.code = code;

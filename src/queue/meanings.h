@@ -19,6 +19,9 @@ struct meanings {
 int meanings_set(struct meanings *m, const struct conf *conf);
 void meanings_done(struct meanings *m);
 
+/* As route_reply_of(); also of what a lane says of a connection: "mx.example.org (192.0.2.1) port 25: 554
+ * no". */
+struct route_reply meanings_reply(struct slice text, unsigned step);
 /* m: NULL for no rows of the configuration.  text: with the code in front where another server said it;
  * status, code: where it does not tell them itself; step: enum smtp_client_step. */
 struct route_meaning meanings_of(const struct meanings *m, struct slice text, struct slice status, int code,

@@ -5,7 +5,9 @@
 	"  hole: {to: [hole.example], via: discard}\n"                                                \
 	"  no: {to: [no.example], via: refuse, text: \"we do not write to them\"}\n"                  \
 	"  smart: {to: [smart.example, other.example], via: smarthost, hosts: [relay.example.net],\n" \
-	"    helo: helo.example}\n"
+	"    helo: helo.example}\n"                                                                   \
+	"replies:\n"                                                                                  \
+	"  never: {code: 554, text: never again, action: fail, meaning: They know us no more}\n"
 #include "role/queue_world.h"
 #include "smtp/client.h"
 
@@ -371,6 +373,30 @@ static void test_nowhere(void **state)
 	assert_string_equal(l.rcpt[0], "c@example.org");
 }
 
+/* A row of the configuration that says so: what the server said to the connection is about each message. */
+static void test_row_fails(void **state)
+{
+	struct seen q, l;
+
+	(void)state;
+	credit(0, WINDOW);
+	put("a@example.net");
+	q = expect(IPC_TYPE_resolve);
+	resolved(&q, "mx1.example.net");
+	l = expect(IPC_TYPE_lane_open);
+	lane_closed(l.m.lane_open.lane, IPC_LANE_ANSWERED, "192.0.2.1",
+		    "mx1.example.net (192.0.2.1) port 25: 554 5.7.1 not now");
+	wait_reason("queued", "not now");
+	put("b@example.org");
+	q = expect(IPC_TYPE_resolve);
+	resolved(&q, "mx2.example.net");
+	l = expect(IPC_TYPE_lane_open);
+	lane_closed(l.m.lane_open.lane, IPC_LANE_ANSWERED, "192.0.2.1",
+		    "mx1.example.net (192.0.2.1) port 25: 554 5.7.1 never again");
+	wait_reason("failed", "never again");
+	assert_int_equal(listed("state", "queued"), 1);
+}
+
 static void test_routes(void **state)
 {
 	struct seen q, l, job;
@@ -611,10 +637,10 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD(test_delivered), WORLD(test_many),   WORLD(test_answers),	  WORLD(test_no_such_domain),
-		WORLD(test_nowhere),   WORLD(test_routes), WORLD(test_senders),	  WORLD(test_moved),
-		WORLD(test_trouble),   WORLD(test_broken), WORLD(test_smtp_dies), WORLD(test_port_25),
-		WORLD(test_hostile),
+		WORLD(test_delivered), WORLD(test_many),      WORLD(test_answers), WORLD(test_no_such_domain),
+		WORLD(test_nowhere),   WORLD(test_row_fails), WORLD(test_routes),  WORLD(test_senders),
+		WORLD(test_moved),     WORLD(test_trouble),   WORLD(test_broken),  WORLD(test_smtp_dies),
+		WORLD(test_port_25),   WORLD(test_hostile),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

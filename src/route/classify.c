@@ -115,6 +115,8 @@ static bool by_rules(const struct route_reply *r, struct slice text, const struc
 			ret->name = u->class;
 		if (u->meaning && *u->meaning)
 			ret->what = u->meaning;
+		ret->by_user = true;
+		ret->own_words = u->meaning && *u->meaning;
 		ret->action = u->action;
 		if (u->action == ROUTE_DEFER_PAUSE)
 			ret->pause_s = u->pause_s > 0 ? u->pause_s : ROUTE_PAUSE_S;

@@ -96,6 +96,8 @@ struct route_meaning {
 	const char *name;	/* the class's */
 	enum route_action action;
 	uint32_t pause_s; /* ROUTE_DEFER_PAUSE; else 0 */
+	bool by_user;	  /* a rule says so */
+	bool own_words;	  /* what is the rule's */
 	/* For people: what it means, whose turn it is, what to do; a sentence each. */
 	const char *what, *turn, *todo;
 };
