@@ -12,10 +12,26 @@ void load_init(struct load *l, struct spool *sp, struct schedule *schedule, cons
 	*l = (struct load){ .sp = sp, .schedule = schedule, .ways = ways };
 }
 
-/* Where one recipient stands, by what the spool remembers of it. */
-static void look_at(struct load *l, const struct id *id, uint32_t n, const struct envelope_rcpt *r,
-		    struct admit_rcpt *ret)
+void load_power_lost(struct load *l, uint64_t now_ms)
 {
+	l->doubt_ms = now_ms;
+}
+
+/* Nobody knows when the power went: at the latest now, and what was due before may have been handed out
+ * with its mark not yet synced. */
+static bool was_due(const struct load *l, const struct spool_info *info, const struct envelope *e,
+		    const struct spool_recipient *known, const struct envelope_reason *why)
+{
+	if (l->reroute || info->held || info->time_ms > l->doubt_ms || e->hold_until_ms > l->doubt_ms)
+		return false;
+	return !known->deferred || (!why->failed && why->next_ms <= l->doubt_ms);
+}
+
+/* Where one recipient stands, by what the spool remembers of it. */
+static void look_at(struct load *l, const struct spool_info *info, const struct envelope *e, uint32_t n,
+		    const struct envelope_rcpt *r, struct admit_rcpt *ret)
+{
+	const struct id *id = &info->id;
 	struct envelope_reason why = { 0 };
 	struct spool_recipient known;
 	unsigned char room[1024];
@@ -29,10 +45,13 @@ static void look_at(struct load *l, const struct id *id, uint32_t n, const struc
 		ret->attempts = why.attempts;
 	if (known.done || why.delivered) { /* the latter is only to be told of */
 		ret->state = SCHEDULE_DONE;
-	} else if (known.attempted && !l->reroute) {
+		return;
+	}
+	if ((known.attempted && !l->reroute) || (l->doubt_ms > 0 && was_due(l, info, e, &known, &why))) {
 		LOG(LOG_NOTICE, "possibly-twice", LOG_S("id", id_slice(id)), LOG_S("to", r->address));
 		l->possibly_twice++;
-	} else if (known.deferred && !known.attempted) {
+	}
+	if (known.deferred && !known.attempted) {
 		ret->state = why.failed ? SCHEDULE_FAILED : SCHEDULE_DEFERRED;
 		ret->due_ms = why.next_ms;
 	}
@@ -74,7 +93,7 @@ static int admit_one(struct load *l, const struct spool_info *info, struct slice
 	cur = bytes;
 	for (uint32_t i = 0; r == 0 && i < e.recipients; i++) {
 		if (envelope_get_rcpt(&cur, &rcpt))
-			look_at(l, &info->id, i, &rcpt, &known[i]);
+			look_at(l, info, &e, i, &rcpt, &known[i]);
 		else
 			r = -EBADMSG;
 	}

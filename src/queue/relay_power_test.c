@@ -8,11 +8,13 @@
 #include "spool/disk_sim.h"
 
 static struct disk_sim *sim;
+static uint64_t came_twice;
 
 static void fresh(void)
 {
 	memset(&w, 0, sizeof(w));
 	w.now = WORLD_NOW;
+	w.boot = "11111111-1111-1111-1111-111111111111";
 	w.off = disk_sim_is_cut;
 	w.off_arg = sim;
 	id_source_init(&w.ids, 1);
@@ -61,6 +63,21 @@ static void known_is_known(const char *what, const struct world_message *before)
 		}
 }
 
+/* What was taken before and came again is said to be possibly there twice: also where the mark of the
+ * attempt went with the power. */
+static void twice_is_told(const char *what, const struct world_message *before)
+{
+	uint64_t twice = 0;
+
+	for (unsigned i = 0; i < w.messages; i++)
+		for (unsigned k = 0; k < WORLD_RCPTS; k++)
+			twice += before[i].taken[k] > 0 && w.message[i].taken[k] > before[i].taken[k];
+	if (w.load.possibly_twice < twice)
+		fail_msg("%s: %u recipients got it twice, %u were marked", what, (unsigned)twice,
+			 (unsigned)w.load.possibly_twice);
+	came_twice += twice;
+}
+
 static bool cut_off(uint64_t after, enum disk_sim_cut how, uint32_t seed)
 {
 	struct world_message before[WORLD_MESSAGES];
@@ -80,11 +97,14 @@ static bool cut_off(uint64_t after, enum disk_sim_cut how, uint32_t seed)
 	world_end();
 	disk_sim_reboot(sim, how, seed);
 	w.off = NULL;
+	w.boot = "22222222-2222-2222-2222-222222222222";
 	world_begin(disk_sim_disk(sim), "sim");
 	world_finish(what);
 	world_books(what, true);
-	if (cut)
+	if (cut) {
 		known_is_known(what, before);
+		twice_is_told(what, before);
+	}
 	world_end();
 	disk_sim_free(sim);
 	return cut;
@@ -105,7 +125,7 @@ static void test_cut_off(void **state)
 			cut_off(n, DISK_SIM_SOME, (uint32_t)n * 1000 + seed);
 	}
 	print_message("# %u operations\n", (unsigned)n);
-	assert_true(n > 50);
+	assert_true(n > 50 && came_twice > 0);
 }
 
 int main(void)

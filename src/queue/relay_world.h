@@ -79,6 +79,7 @@ static struct relay_world {
 	bool again;			      /* "later" is not refused any more */
 	bool (*off)(const struct disk_sim *); /* or NULL: the power is, and nothing happens any more */
 	const struct disk_sim *off_arg;
+	const char *boot; /* of the machine; or NULL */
 	struct world_job job[WORLD_JOBS];
 	struct id_source ids;
 	/* these outlive the process */
@@ -118,7 +119,9 @@ static __attribute__((unused)) void world_begin(const struct disk *disk, const c
 				     .disk = disk,
 				     .body_memory_max = 64000,
 				     .segment_max = 1U << 20,
+				     .boot = w.boot,
 				     .manual_sync = true };
+	struct spool_recovery found;
 	struct bounce_setup setup = { .hostname = "mx.test", .lifetime_ms = UINT64_C(5) * 24 * 3600 * 1000 };
 	struct ipc_message credit = { .type = IPC_TYPE_job_credit, .job_credit = { 0, 1U << 20 } };
 	struct conf_setup text = { .file = "test.conf" };
@@ -142,6 +145,9 @@ static __attribute__((unused)) void world_begin(const struct disk *disk, const c
 	bounce_keeper(w.bounce, w.to_keeper, w.now);
 	assert_null(handout_smtp_message(w.handout, 0, &credit, w.now));
 	load_init(&w.load, w.sp, w.schedule, handout_ways(w.handout));
+	spool_recovered(w.sp, &found);
+	if (found.power_lost)
+		load_power_lost(&w.load, w.now);
 	w.unscheduled = 0;
 }
 

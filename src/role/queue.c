@@ -139,6 +139,7 @@ static void on_loading(uv_idle_t *h)
 	if (!load_step(&q->load, LOAD_TURN, now_ms(q))) {
 		uv_idle_stop(h);
 		bounce_look(q->bounce);
+		spool_settled(q->sp);
 		LOG(LOG_INFO, q->load.reroute ? "queue-rerouted" : "queue-loaded",
 		    LOG_U("messages", q->load.loaded), LOG_U("not_scheduled", q->load.damaged),
 		    LOG_U("possibly_twice", q->load.possibly_twice), LOG_U("rerouted", q->load.rerouted));
@@ -171,7 +172,7 @@ static void on_tick(uv_timer_t *t)
 
 /* ---- start ---- */
 
-static int open_spool(struct queue *q, const struct conf *conf)
+static int open_spool(struct queue *q, const struct conf *conf, const char *boot)
 {
 	char dir[4096];
 	struct spool_setup setup = {
@@ -181,6 +182,7 @@ static int open_spool(struct queue *q, const struct conf *conf)
 		.body_memory_max = conf->spool_body_memory,
 		.segment_max = conf->spool_segment,
 		.free_min = conf->spool_free_min,
+		.boot = boot,
 	};
 	struct spool_recovery found;
 	int r;
@@ -197,7 +199,7 @@ static int open_spool(struct queue *q, const struct conf *conf)
 	LOG(found.damaged > 0 ? LOG_ERR : LOG_INFO, "spool-opened", LOG_U("messages", found.messages),
 	    LOG_U("segments", found.segments), LOG_U("scanned", found.scanned),
 	    LOG_U("torn_octets", found.torn_bytes), LOG_U("damaged", found.damaged),
-	    LOG_U("orphans", found.orphans));
+	    LOG_U("orphans", found.orphans), LOG_U("power_lost", found.power_lost));
 	return 0;
 }
 
@@ -245,7 +247,7 @@ static int queue_open(struct role *r)
 	r->state = q;
 	q->role = r;
 	event_sink_init(&q->events);
-	err = open_spool(q, r->conf);
+	err = open_spool(q, r->conf, r->boot);
 	if (err == 0)
 		err = schedule_new(HANDOUT_JOBS, &q->schedule);
 	if (err == 0)
@@ -276,6 +278,7 @@ static int queue_open(struct role *r)
 static int queue_start(struct role *r)
 {
 	struct queue *q = r->state;
+	struct spool_recovery found;
 	int err = uv_poll_init(r->loop, &q->wake, spool_wake_fd(q->sp));
 
 	if (err < 0)
@@ -286,6 +289,9 @@ static int queue_start(struct role *r)
 	uv_idle_init(r->loop, &q->loading);
 	q->wake.data = q->tick.data = q->due.data = q->leave.data = q->loading.data = q;
 	load_init(&q->load, q->sp, q->schedule, handout_ways(q->handout));
+	spool_recovered(q->sp, &found);
+	if (found.power_lost)
+		load_power_lost(&q->load, queue_now_ms());
 	uv_poll_start(&q->wake, UV_READABLE, on_wake);
 	uv_timer_start(&q->tick, on_tick, TICK_MS, TICK_MS);
 	uv_idle_start(&q->loading, on_loading);

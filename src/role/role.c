@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -223,12 +224,28 @@ static void set_log(struct role *r)
 		LOG(LOG_WARNING, "log-unreachable", LOG_ERRNO(err));
 }
 
+static void read_boot(struct role *r)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, r->boot, sizeof(r->boot) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	while (n > 0 && r->boot[n - 1] == '\n')
+		n--;
+	r->boot[n > 0 ? n : 0] = '\0';
+	for (ssize_t i = 0; i < n; i++)
+		if (!strchr("0123456789abcdef-", r->boot[i]))
+			r->boot[0] = '\0';
+}
+
 static void on_first_conf(struct role *r, struct conf *conf)
 {
 	int err;
 
 	r->conf = conf;
 	set_log(r);
+	read_boot(r);
 	err = walls_before_open(r) ? walls_enter(r, self.sandboxed) : 0;
 	if (err == 0 && r->ops->open)
 		err = r->ops->open(r);

@@ -58,7 +58,8 @@ struct role {
 	struct conf *conf;
 	uint64_t conf_generation;
 	struct channel *main;
-	void *state; /* the role's own */
+	char boot[64]; /* the kernel's boot_id, read before the walls; "": it has none to read */
+	void *state;   /* the role's own */
 };
 
 #define ROLE_WAITING_MAX (4U << 20) /* octets that a channel to a peer may keep waiting */

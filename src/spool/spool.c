@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "spool/state.h"
@@ -88,6 +90,75 @@ static void put_clean_mark(struct spool *sp)
 	sp->disk->dirsync(sp->disk, sp->dir);
 }
 
+/* ---- which boot of the machine it was ---- */
+
+#define BOOT	 "boot-"
+#define BOOT_LEN 23 /* octets of the boot_id that stand in the name: 80 random bits */
+
+struct boots {
+	struct spool *sp;
+	char now[SPOOL_NAME_MAX];
+	bool here, other;
+};
+
+static void boots_init(struct boots *b, struct spool *sp)
+{
+	*b = (struct boots){ .sp = sp };
+	snprintf(b->now, sizeof(b->now), BOOT "%.*s", BOOT_LEN, sp->setup.boot);
+}
+
+static bool look_boot(void *arg, const char *name)
+{
+	struct boots *b = arg;
+
+	if (!strcmp(name, b->now))
+		b->here = true;
+	else if (!strncmp(name, BOOT, strlen(BOOT)))
+		b->other = true;
+	return true;
+}
+
+/* The name of this boot is on the disk before anything is written in it. */
+static int take_boot(struct spool *sp)
+{
+	struct boots b;
+	int r, file;
+
+	if (!sp->setup.boot || !sp->setup.boot[0])
+		return 0;
+	boots_init(&b, sp);
+	r = sp->disk->list(sp->disk, sp->dir, look_boot, &b);
+	if (r < 0)
+		return r;
+	sp->recovery.power_lost = b.other && !sp->recovery.clean;
+	if (b.here)
+		return 0;
+	file = sp->disk->open(sp->disk, sp->dir, b.now, DISK_CREATE);
+	if (file < 0)
+		return file;
+	sp->disk->close(sp->disk, file);
+	return sp->disk->dirsync(sp->disk, sp->dir);
+}
+
+static bool drop_boot(void *arg, const char *name)
+{
+	struct boots *b = arg;
+
+	if (strcmp(name, b->now) != 0 && !strncmp(name, BOOT, strlen(BOOT)))
+		b->sp->disk->unlink(b->sp->disk, b->sp->dir, name);
+	return true;
+}
+
+void spool_settled(struct spool *sp)
+{
+	struct boots b;
+
+	if (!sp->setup.boot || !sp->setup.boot[0])
+		return;
+	boots_init(&b, sp);
+	(void)sp->disk->list(sp->disk, sp->dir, drop_boot, &b); /* else it is told once more */
+}
+
 static int open_folders(struct spool *sp)
 {
 	sp->dir = sp->disk->folder(sp->disk, sp->setup.dir);
@@ -113,6 +184,8 @@ int spool_open(const struct spool_setup *setup, struct spool **ret)
 	r = sp->wake < 0 ? -errno : open_folders(sp);
 	if (r == 0)
 		r = take_clean_mark(sp);
+	if (r == 0)
+		r = take_boot(sp);
 	if (r == 0)
 		r = recover(sp);
 	if (r == 0)

@@ -30,6 +30,7 @@ struct spool_setup {
 	size_t body_memory_max;	 /* a body over this goes to a file of its own; 256 KiB */
 	size_t segment_max;	 /* then the next segment is begun; 64 MiB */
 	uint64_t free_min;	 /* octets the disk keeps free; under it spool_accepting() says -ENOSPC */
+	const char *boot; /* the running kernel's boot_id; NULL: not known, and no power loss is noticed */
 	bool manual_sync; /* no thread: spool_sync_now() does its work, for tests that must repeat exactly */
 };
 
@@ -49,8 +50,13 @@ struct spool_recovery {
 	uint64_t missing;    /* segments and bodies that should be there and are not */
 	uint64_t orphans;    /* bodies of no message, deleted */
 	bool clean;	     /* closed in order: no attempt is in doubt that has its outcome */
+	/* The machine went down before it was closed: marks of attempts may be gone with it, so whatever
+	 * was due by now may have been delivered. */
+	bool power_lost;
 };
 void spool_recovered(const struct spool *sp, struct spool_recovery *ret);
+/* All that follows from power_lost was done: it is not told again at the next start. */
+void spool_settled(struct spool *sp);
 
 /* --- taking a message in --- */
 
