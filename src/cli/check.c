@@ -25,6 +25,7 @@ struct options {
 	struct probe_expect expect[EXPECTS_MAX];
 	size_t n_expect;
 	const char *explain; /* --explain: no host is looked at */
+	struct check_config config;
 };
 
 struct run {
@@ -103,9 +104,47 @@ static const struct option long_options[] = {
 	{ "host", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "explain", required_argument, NULL, 'x' },
+	{ "config", required_argument, NULL, 'C' },
+	{ "use", required_argument, NULL, 'U' },
+	{ "user", required_argument, NULL, 'u' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ NULL, 0, NULL, 0 },
 };
+
+static int ports_options(struct options *o)
+{
+	for (size_t i = 0; i < o->n_expect; i++)
+		if (!add_port(o, o->expect[i].port))
+			return cli_usage("check", "more than %d ports", CHECK_PORTS_MAX);
+	if (o->n_ports == 0) {
+		static const uint16_t all[] = { 25, 465, 587, 2525 };
+
+		for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+			add_port(o, all[i]);
+	}
+	return CLI_OK;
+}
+
+/* --config, with --use or hosts to look at. */
+static int config_options(int argc, char **argv, struct options *o)
+{
+	struct check_config *c = &o->config;
+	const char *wrong;
+
+	if (!c->program)
+		return cli_usage("check", "--use and --user belong to --config");
+	if (o->mx || o->n_expect > 0)
+		return cli_usage("check", "--config is for applications: without --mx and --expect");
+	if (strcmp(c->program, "list") == 0)
+		return CLI_OK;
+	if ((optind == argc) == !c->use)
+		return cli_usage("check", "--config needs a host to look at, or --use");
+	for (int i = optind; i < argc && !c->user; i++)
+		if (strchr(argv[i], '@'))
+			c->user = argv[i];
+	wrong = check_config_wrong(c);
+	return wrong ? cli_usage("check", "%s", wrong) : ports_options(o);
+}
 
 /* CLI_OK, or the status to end with. */
 static int parse_options(int argc, char **argv, struct options *o)
@@ -168,6 +207,15 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'x':
 			o->explain = optarg;
 			break;
+		case 'C':
+			o->config.program = optarg;
+			break;
+		case 'U':
+			o->config.use = optarg;
+			break;
+		case 'u':
+			o->config.user = optarg;
+			break;
 		case 'v':
 			o->verbose = true;
 			break;
@@ -184,18 +232,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 			       ? CLI_OK
 			       : cli_usage("check", "--explain takes one text: put it in quotes, or give - "
 						    "and the text on standard input");
+	if (o->config.program || o->config.use || o->config.user)
+		return config_options(argc, argv, o);
 	if (optind == argc)
 		return cli_usage("check", "which host?");
-	for (size_t i = 0; i < o->n_expect; i++)
-		if (!add_port(o, o->expect[i].port))
-			return cli_usage("check", "more than %d ports", CHECK_PORTS_MAX);
-	if (o->n_ports == 0) {
-		static const uint16_t all[] = { 25, 465, 587, 2525 };
-
-		for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-			add_port(o, all[i]);
-	}
-	return CLI_OK;
+	return ports_options(o);
 }
 
 /* ---- the run ---- */
@@ -289,6 +330,8 @@ static int show(const struct check_result *r, const struct options *o)
 {
 	size_t unmet = check_expectations(r, NULL, NULL);
 
+	if (o->config.program)
+		return check_config_found(&o->config, r, o->json);
 	if (o->json) {
 		json_t *j = check_json(r);
 
@@ -407,6 +450,10 @@ int cli_check(int argc, char **argv)
 		return status;
 	if (o.explain)
 		return check_explain(o.explain, o.json, o.verbose);
+	if (o.config.program && strcmp(o.config.program, "list") == 0)
+		return check_config_list();
+	if (o.config.use)
+		return check_config_given(&o.config, o.json);
 	if (!cli_net_open(&net, "check", &o.net))
 		return CLI_FAILED;
 	status = run(&net, &o, argv + optind, (size_t)(argc - optind));

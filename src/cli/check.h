@@ -34,4 +34,14 @@ size_t check_expectations(const struct check_result *r,
 /* --explain: what an error text means; "-": that on standard input.  Returns the exit status. */
 int check_explain(const char *text, bool json, bool verbose);
 
+/* --config: what to set in a program.  Texts of the command line; user and use may be NULL. */
+struct check_config {
+	const char *program, *user, *use;
+};
+int check_config_list(void);
+const char *check_config_wrong(const struct check_config *c); /* NULL, or why */
+/* For the server that --use names, or that was found.  Each returns the exit status. */
+int check_config_given(const struct check_config *c, bool json);
+int check_config_found(const struct check_config *c, const struct check_result *r, bool json);
+
 #endif

@@ -102,7 +102,9 @@ const struct cli_command cli_commands[] = {
 	  "  --days N              today and N - 1 days before, UTC; 7 unless told, 30 are kept\n"
 	  "  --failures            only where something failed\n" CONTROL_MORE
 	  "Exit status: 0, 2 wrong usage, 3 no server answers.\n" },
-	{ "check", cli_check, "HOST[:PORT]|DOMAIN|ADDRESS... [OPTION]...\n--explain TEXT|- [--json] [-v]",
+	{ "check", cli_check,
+	  "HOST[:PORT]|DOMAIN|ADDRESS... [OPTION]...\n--explain TEXT|- [--json] [-v]\n"
+	  "--config NAME --use HOST:PORT:tls|starttls [--user USER] [--json]\n--config list",
 	  "which ports of a host are open, what each offers, and which to use",
 	  "Looks at 25, 465, 587 and 2525 of each host at once, over IPv6 and IPv4, and says what is true of "
 	  "each,\n"
@@ -126,6 +128,11 @@ const struct cli_command cli_commands[] = {
 	  "  --explain TEXT        what that error text of a mail program means, and what to change; no host "
 	  "is\n"
 	  "                        asked. -: the text is on standard input\n"
+	  "  --config NAME         print what to set in that program (postfix, msmtp, outlook ...; \"list\" "
+	  "names\n"
+	  "                        them), without any secret. Then:\n"
+	  "  --user USER           with that user name; of an ADDRESS, that\n"
+	  "  --use HOST:PORT:tls   for this server, or :starttls, without looking\n"
 	  "  -v, --verbose         what is good, too, and each address by itself\n"
 	  "  --json                for programs; doc/check.md has the fields\n\n"
 	  "Exit status: 0 there is a port to use (or all is as expected; or the text is known), 1 there is "
