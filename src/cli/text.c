@@ -8,7 +8,7 @@
 
 #define COLUMNS 79
 
-void cli_print_clean(const char *s, bool lines)
+void cli_put_clean(FILE *to, const char *s, bool lines)
 {
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s, next = (unsigned char)s[1];
@@ -16,12 +16,17 @@ void cli_print_clean(const char *s, bool lines)
 		if (lines && c == '\r' && next == '\n')
 			continue;
 		if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
-			putchar('?');
+			putc('?', to);
 			s++;
 		} else {
-			putchar((c < 0x20 && !(lines && (c == '\n' || c == '\t'))) || c == 0x7f ? '?' : c);
+			putc((c < 0x20 && !(lines && (c == '\n' || c == '\t'))) || c == 0x7f ? '?' : c, to);
 		}
 	}
+}
+
+void cli_print_clean(const char *s, bool lines)
+{
+	cli_put_clean(stdout, s, lines);
 }
 
 const char *cli_span(uint64_t ms, char text[static 16])

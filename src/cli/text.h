@@ -5,10 +5,12 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* What strangers wrote goes to a terminal: no control characters, those between 80 and 9F
  * of Unicode neither.  lines: line ends and tabs are let through. */
 void cli_print_clean(const char *s, bool lines);
+void cli_put_clean(FILE *to, const char *s, bool lines);
 /* "42s", "17m", "3h", "12d"; returns text. */
 const char *cli_span(uint64_t ms, char text[static 16]);
 /* "2048", "117K", "20M" */
