@@ -51,11 +51,39 @@ static bool ask(const char *text, struct buf *ret)
 	return ok;
 }
 
-static bool prompt(const char *what, struct buf *ret)
+static bool ask_twice(const char *what, struct buf *ret)
 {
-	struct termios silent;
 	struct buf again;
 	bool ok = false;
+
+	buf_init(&again, PASSWORD_MAX);
+	dprintf(terminal, "Password for %s\n", what);
+	if (ask("New password", ret) && ask("Once more", &again)) {
+		ok = slice_eq(buf_slice(ret), buf_slice(&again));
+		if (!ok)
+			fputs("postern: the two are not the same; nothing was changed\n", stderr);
+	} else {
+		fputs("postern: no password; nothing was changed\n", stderr);
+	}
+	buf_wipe(&again);
+	return ok;
+}
+
+static bool ask_once(const char *what, struct buf *ret)
+{
+	char text[700];
+
+	snprintf(text, sizeof(text), "Password for %s", what);
+	if (ask(text, ret) && ret->n > 0)
+		return true;
+	fputs("postern: no password\n", stderr);
+	return false;
+}
+
+static bool prompt(const char *what, bool (*asks)(const char *what, struct buf *ret), struct buf *ret)
+{
+	struct termios silent;
+	bool ok;
 
 	terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (terminal < 0 || tcgetattr(terminal, &before) < 0) {
@@ -70,16 +98,7 @@ static bool prompt(const char *what, struct buf *ret)
 	signal(SIGINT, put_back);
 	signal(SIGTERM, put_back);
 	tcsetattr(terminal, TCSAFLUSH, &silent);
-	buf_init(&again, PASSWORD_MAX);
-	dprintf(terminal, "Password for %s\n", what);
-	if (ask("New password", ret) && ask("Once more", &again)) {
-		ok = slice_eq(buf_slice(ret), buf_slice(&again));
-		if (!ok)
-			fputs("postern: the two are not the same; nothing was changed\n", stderr);
-	} else {
-		fputs("postern: no password; nothing was changed\n", stderr);
-	}
-	buf_wipe(&again);
+	ok = asks(what, ret);
 	put_back(0);
 	close(terminal);
 	return ok;
@@ -112,11 +131,19 @@ bool cli_password(const char *file, const char *what, struct buf *ret)
 	if (file && !from_stdin)
 		return read_file(file, ret);
 	if (!from_stdin)
-		return prompt(what, ret);
+		return prompt(what, ask_twice, ret);
 	if (read_line(STDIN_FILENO, ret))
 		return true;
 	fputs("postern: no password came on standard input\n"
 	      "Give its first line, or a file: --password-file FILE.\n",
 	      stderr);
 	return false;
+}
+
+bool cli_password_known(const char *file, const char *what, struct buf *ret)
+{
+	if (file)
+		return cli_password(file, what, ret);
+	buf_init(ret, PASSWORD_MAX);
+	return prompt(what, ask_once, ret);
 }

@@ -10,5 +10,7 @@
  * for twice at the terminal, or the first line of standard input when that is no
  * terminal.  Says itself what is wrong; the caller wipes *ret in any case. */
 bool cli_password(const char *file, const char *what, struct buf *ret);
+/* One that there is already, of a login elsewhere: asked for once, at the terminal only. */
+bool cli_password_known(const char *file, const char *what, struct buf *ret);
 
 #endif
