@@ -94,9 +94,10 @@ struct conf_route {
 	size_t n_to, n_from, n_accounts;
 	int via; /* enum conf_via */
 	char **hosts;
-	size_t n_hosts; /* names, addresses; of LMTP also unix:/path */
-	uint16_t port;	/* 0: 25, of a smart host 587, 465 and 2525 by rule, of LMTP 24 */
-	int tls;	/* enum conf_route_tls */
+	size_t n_hosts;	   /* names, addresses; of LMTP also unix:/path */
+	uint16_t port;	   /* 0: 25, of a smart host 587, 465 and 2525 by rule, of LMTP 24 */
+	bool implicit_tls; /* on that port, which is not 465; no directive: of submit/carry.h */
+	int tls;	   /* enum conf_route_tls */
 	char **fingerprints;
 	size_t n_fingerprints;	   /* SHA-256 of the certificate or its key, in hexadecimal */
 	const char *provider;	   /* of route/providers.h, "" if none */

@@ -363,7 +363,7 @@ static bool take_route(struct way *w, const struct conf_route *r)
 	if (r->port == 0 && r->via != CONF_VIA_SMARTHOST)
 		w->port.port = r->via == CONF_VIA_LMTP ? LMTP_PORT : SMTP_PORT;
 	/* The custom of the ports, whatever the route's hosts are for (RFC 8314, 6409). */
-	if (r->port == 465)
+	if (r->port == 465 || r->implicit_tls)
 		w->port.tls = DIAL_TLS_IMPLICIT;
 	else if (r->via == CONF_VIA_SMARTHOST && (r->port == 587 || r->port == 2525))
 		w->port.tls = DIAL_TLS_MUST;
