@@ -1,0 +1,528 @@
+#include "submit/carry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/id.h"
+#include "ipc/event.h"
+#include "send/send.h"
+#include "smtp/client.h"
+
+#define ROUTE	 "out"
+#define WAITING	 (4U << 20)
+#define RCPTS	 100U /* in one transaction: every server takes so many (RFC 5321 4.5.3.1.8) */
+#define IDLE_MAX 2U   /* lanes that the server closed before anything was said in them */
+
+struct carry {
+	uv_loop_t *loop;
+	const struct draft *draft;
+	struct conf *conf;
+	struct send *send;
+	struct channel *queue, *lanes;	/* one pair: our end, and that of send/ */
+	struct channel *ledger, *tells; /* another: where events are read, and told */
+	struct event_sink events;
+	struct id_source ids;
+	unsigned connect_s, command_s, final_s;
+	char helo[256];
+
+	uint64_t lane, job; /* the last one's number */
+	bool ready, done_asked;
+	size_t left;	     /* recipients without a result */
+	size_t in_job, told; /* those of the job that is under way */
+	size_t rcpt_max;
+	uint32_t mail_max, jobs_in_lane;
+	size_t answered; /* recipients of earlier jobs in this lane */
+	bool lost;	 /* the connection, in the job that is under way */
+	unsigned idle_lanes;
+
+	struct carry_result r;
+	void (*done)(void *arg, const struct carry_result *r);
+	void *arg;
+};
+
+static void open_lane(struct carry *c);
+
+/* ---- the configuration ---- */
+
+static json_t *route_of(const struct carry_setup *s)
+{
+	const struct provider *p = s->provider;
+	json_t *j = json_pack("{s:s, s:s, s:[s]}", "to", "*", "via", p->path[0] ? "lmtp" : "smarthost",
+			      "hosts", p->host),
+	       *pins = json_array();
+	char path[ENDPOINT_TEXT_MAX];
+	int bad = 0;
+
+	for (size_t i = 0; i < s->pins; i++)
+		bad |= json_array_append_new(pins, json_string(s->pin[i]));
+	if (p->path[0]) { /* it says which path; that SMTP is spoken there, the lane is told */
+		snprintf(path, sizeof(path), "unix:%s", p->path);
+		bad |= json_object_set_new(j, "hosts", json_pack("[s]", path));
+		bad |= json_object_set_new(j, "tls", json_string("off"));
+	} else {
+		bad |= json_object_set_new(j, "tls", json_string("verify"));
+		if (p->port > 0)
+			bad |= json_object_set_new(j, "port", json_integer(p->port));
+		if (s->pins > 0)
+			bad |= json_object_set(j, "fingerprints", pins);
+	}
+	if (p->user[0] && !p->path[0]) {
+		bad |= json_object_set_new(j, "user", json_string(p->user));
+		/* Must be there, and is read by main only: ours comes by send_secret(). */
+		bad |= json_object_set_new(j, "password_file", json_string("/dev/null"));
+		if (s->mechanism)
+			bad |= json_object_set_new(j, "mechanism", json_string(s->mechanism));
+	}
+	json_decref(pins);
+	if (bad) {
+		json_decref(j);
+		return NULL;
+	}
+	return j;
+}
+
+/* DANE is for mail between servers, whose names the DNS gives; here the user names the server, and its
+ * certificate must show that name. */
+static int configure(struct carry *c, const struct carry_setup *s)
+{
+	struct conf_setup setup = { .file = "submission", .root = true };
+	struct conf_finding *findings = NULL;
+	json_t *route = route_of(s), *j;
+	char *text;
+	int r;
+
+	if (!route)
+		return -ENOMEM;
+	j = json_pack("{s:s, s:{s:s}, s:{s:o}}", "hostname", "client.invalid", "relay", "dane", "no",
+		      "routes", ROUTE, route);
+	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+	json_decref(j);
+	if (!text)
+		return -ENOMEM;
+	r = conf_parse(slice_str(text), &setup, &c->conf, &findings);
+	conf_findings_free(findings);
+	free(text);
+	if (r == 0)
+		c->conf->routes[0].implicit_tls = s->provider->implicit_tls;
+	return r;
+}
+
+/* ---- how it ends ---- */
+
+/* Events were told before and come later: what is told now comes behind them. */
+static void finish(struct carry *c)
+{
+	struct ipc_message m = { .type = IPC_TYPE_ping, .ping = { .number = 1 } };
+
+	if (c->done_asked)
+		return;
+	c->done_asked = true;
+	channel_send(c->tells, &m, -1); /* if it is closed already, that is told in a moment */
+}
+
+static void fail(struct carry *c, const char *text)
+{
+	c->r.end = IPC_LANE_LOCAL;
+	(void)slice_copy(SLICE_LIT("4.3.0"), c->r.enhanced, sizeof(c->r.enhanced));
+	(void)slice_copy(slice_head(slice_str(text), IPC_TEXT_MAX), c->r.text, sizeof(c->r.text));
+	finish(c);
+}
+
+static void copy(struct slice s, char *to, size_t size)
+{
+	if (!slice_copy(slice_head(s, size - 1), to, size))
+		to[0] = '\0';
+}
+
+/* ---- as queue does ---- */
+
+static bool tell(struct carry *c, struct ipc_message m, int fd)
+{
+	const char *broken = send_message(c->send, &m, &fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (broken)
+		fail(c, broken);
+	return !broken;
+}
+
+static uint64_t wall_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void begin_job(struct carry *c)
+{
+	const struct draft *d = c->draft;
+	struct id id = id_next(&c->ids, wall_ms());
+	int fd = fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
+	size_t n = 0;
+	bool on;
+
+	if (fd < 0) {
+		fail(c, strerrordesc_np(errno));
+		return;
+	}
+	c->job++;
+	c->jobs_in_lane++;
+	c->answered += c->told;
+	c->told = 0;
+	c->in_job = c->left < c->rcpt_max ? c->left : c->rcpt_max;
+	on = tell(c,
+		  (struct ipc_message){ .type = IPC_TYPE_job,
+					.job = { .job = c->job,
+						 .lane = c->lane,
+						 .id = id_slice(&id),
+						 .time_ms = wall_ms(),
+						 .sender = slice_str(d->envelope.sender),
+						 .body_size = d->octets,
+						 .smtputf8 = d->smtputf8,
+						 .eightbit = d->eightbit } },
+		  -1);
+	for (size_t i = 0; on && n < c->in_job; i++) {
+		if (c->r.rcpt[i].tried)
+			continue;
+		n++;
+		on = tell(c,
+			  (struct ipc_message){
+				  .type = IPC_TYPE_job_rcpt,
+				  .job_rcpt = { .job = c->job,
+						.recipient = (uint32_t)i,
+						.address = slice_str(d->envelope.recipient[i]->address) } },
+			  -1);
+	}
+	if (!on) {
+		close(fd);
+		return;
+	}
+	if (tell(c,
+		 (struct ipc_message){ .type = IPC_TYPE_job_body,
+				       .job_body = { .job = c->job, .in_file = 1 } },
+		 fd))
+		tell(c, (struct ipc_message){ .type = IPC_TYPE_job_end, .job_end = { .job = c->job } }, -1);
+}
+
+static void close_lane(struct carry *c)
+{
+	tell(c, (struct ipc_message){ .type = IPC_TYPE_lane_close, .lane_close = { .lane = c->lane } }, -1);
+}
+
+static void open_lane(struct carry *c)
+{
+	c->lane++;
+	c->ready = false;
+	c->jobs_in_lane = 0;
+	c->in_job = c->told = c->answered = 0;
+	c->lost = false;
+	tell(c,
+	     (struct ipc_message){ .type = IPC_TYPE_lane_open,
+				   .lane_open = { .lane = c->lane,
+						  .protocol = IPC_LANE_SMTP,
+						  .route = SLICE_LIT(ROUTE),
+						  .helo = slice_str(c->helo),
+						  .connect_s = c->connect_s,
+						  .command_s = c->command_s,
+						  .final_s = c->final_s } },
+	     -1);
+}
+
+static void take_where(struct carry *c, struct slice host, struct slice ip, uint16_t port)
+{
+	struct ip at = { .family = ip.n == 4 ? 4 : ip.n == 16 ? 6 : 0 };
+
+	copy(host, c->r.host, sizeof(c->r.host));
+	c->r.port = port;
+	c->r.ip[0] = '\0';
+	if (at.family == 0)
+		return;
+	memcpy(at.byte, ip.p, ip.n);
+	ip_format(&at, c->r.ip);
+}
+
+static void on_ready(struct carry *c, const struct ipc_lane_ready *m)
+{
+	if (m->lane != c->lane)
+		return;
+	c->ready = c->r.reached = true;
+	take_where(c, m->host, m->ip, m->port);
+	copy(m->tls, c->r.tls, sizeof(c->r.tls));
+	c->r.security = m->security;
+	c->rcpt_max = m->rcpt_max > 0 && m->rcpt_max < RCPTS ? m->rcpt_max : RCPTS;
+	c->mail_max = m->mail_max;
+	begin_job(c);
+}
+
+static void on_result(struct carry *c, const struct ipc_job_result *m)
+{
+	struct carry_rcpt *to;
+
+	if (m->job != c->job || m->recipient >= c->r.n || c->r.rcpt[m->recipient].tried)
+		return;
+	c->told++;
+	/* Behind a message that was answered: the server takes so many in a connection, and no more. */
+	if (c->answered > 0 && m->result == IPC_JOB_DEFERRED && m->code == 0 && !m->in_doubt) {
+		c->lost = true;
+		return;
+	}
+	to = &c->r.rcpt[m->recipient];
+	to->tried = true;
+	c->left--;
+	to->result = m->result;
+	to->in_doubt = m->in_doubt;
+	to->code = m->code;
+	to->step = smtp_client_step_name((enum smtp_client_step)m->step);
+	copy(m->enhanced, to->enhanced, sizeof(to->enhanced));
+	copy(m->text, to->text, sizeof(to->text));
+	if (c->told < c->in_job || c->lost)
+		return;
+	if (c->left > 0 && (c->mail_max == 0 || c->jobs_in_lane < c->mail_max))
+		begin_job(c);
+	else
+		close_lane(c);
+}
+
+/* What is left goes into another lane, where the one before was of use: a server that takes so many messages
+ * and no more, or hangs up behind each. */
+static void on_closed_lane(struct carry *c, const struct ipc_lane_closed *m)
+{
+	bool progress = c->answered > 0 || (c->in_job > 0 && c->told == c->in_job && !c->lost);
+	bool again = m->end == IPC_LANE_IN_ORDER || m->end == IPC_LANE_BROKE || m->end == IPC_LANE_ANSWERED;
+
+	if (m->lane != c->lane)
+		return;
+	if (c->left == 0) {
+		finish(c);
+		return;
+	}
+	if (again && (progress || (m->end == IPC_LANE_IN_ORDER && c->idle_lanes++ < IDLE_MAX))) {
+		open_lane(c);
+		return;
+	}
+	if (!c->ready)
+		c->r.reached = false;
+	if (m->host.n > 0)
+		take_where(c, m->host, m->ip, m->port);
+	c->r.end = m->end == IPC_LANE_IN_ORDER ? IPC_LANE_BROKE : m->end;
+	copy(m->enhanced, c->r.enhanced, sizeof(c->r.enhanced));
+	copy(m->text, c->r.text, sizeof(c->r.text));
+	finish(c);
+}
+
+static void on_queue(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
+{
+	struct carry *c = arg;
+
+	(void)ch, (void)fd;
+	if (c->done_asked)
+		return;
+	if (m->type == IPC_TYPE_lane_ready)
+		on_ready(c, &m->lane_ready);
+	else if (m->type == IPC_TYPE_job_result)
+		on_result(c, &m->job_result);
+	else if (m->type == IPC_TYPE_lane_closed)
+		on_closed_lane(c, &m->lane_closed);
+}
+
+/* ---- as the ledger does ---- */
+
+static void tell_done(struct carry *c)
+{
+	void (*done)(void *arg, const struct carry_result *r) = c->done;
+
+	c->done = NULL;
+	if (done)
+		done(c->arg, &c->r); /* c may be gone */
+}
+
+static void take_field(struct carry_try *t, const struct event_field *f)
+{
+	switch (f->key) {
+	case EVENT_KEY_HOST:
+		copy(f->text, t->host, sizeof(t->host));
+		break;
+	case EVENT_KEY_IP:
+		copy(f->text, t->ip, sizeof(t->ip));
+		break;
+	case EVENT_KEY_PORT:
+		t->port = (uint16_t)f->number;
+		break;
+	case EVENT_KEY_STEP:
+		copy(f->text, t->step, sizeof(t->step));
+		break;
+	case EVENT_KEY_WHAT:
+		copy(f->text, t->what, sizeof(t->what));
+		break;
+	case EVENT_KEY_REASON:
+		copy(f->text, t->reason, sizeof(t->reason));
+		break;
+	case EVENT_KEY_TLS:
+		copy(f->text, t->tls, sizeof(t->tls));
+		break;
+	case EVENT_KEY_CIPHER:
+		copy(f->text, t->cipher, sizeof(t->cipher));
+		break;
+	case EVENT_KEY_SECURITY:
+		copy(f->text, t->security, sizeof(t->security));
+		break;
+	case EVENT_KEY_DURATION:
+		t->ms = (unsigned)f->number;
+		break;
+	case EVENT_KEY_TRANSCRIPT:
+		free(t->transcript);
+		t->transcript = slice_dup(f->text);
+		break;
+	default:
+		break;
+	}
+}
+
+static void take_event(struct carry *c, const struct ipc_event *e)
+{
+	struct slice cur = e->fields;
+	struct carry_try *t = &c->r.tries[c->r.n_tries];
+	struct event_field f;
+
+	if (e->kind != EVENT_ATTEMPTED || c->r.n_tries == CARRY_TRIES_MAX)
+		return;
+	c->r.n_tries++;
+	while (event_take(&cur, &f))
+		take_field(t, &f);
+}
+
+static void on_ledger(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
+{
+	struct carry *c = arg;
+
+	(void)ch, (void)fd;
+	if (m->type == IPC_TYPE_event)
+		take_event(c, &m->event);
+	else if (m->type == IPC_TYPE_ping)
+		tell_done(c);
+}
+
+/* Nobody else holds an end of these pairs: it takes a kernel without memory. */
+static void on_broken(void *arg, struct channel *ch, const char *why)
+{
+	struct carry *c = arg;
+
+	if (ch != c->tells && ch != c->ledger) {
+		fail(c, why);
+		return;
+	}
+	if (c->r.end == IPC_LANE_IN_ORDER && c->left > 0)
+		c->r.end = IPC_LANE_LOCAL;
+	tell_done(c);
+}
+
+static void on_nothing(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
+{
+	(void)arg, (void)ch, (void)m, (void)fd;
+}
+
+/* ---- life ---- */
+
+static int open_pair(struct carry *c, const struct channel_handlers *reads, struct channel **reader,
+		     struct channel **writer)
+{
+	static const struct channel_handlers writes = { on_nothing, on_broken };
+	int fd[2], r = channel_pair(fd);
+
+	if (r < 0)
+		return r;
+	r = channel_new(c->loop, fd[0], WAITING, reads, c, reader);
+	if (r < 0) {
+		close(fd[0]);
+		close(fd[1]);
+		return r;
+	}
+	r = channel_new(c->loop, fd[1], WAITING, &writes, c, writer);
+	if (r < 0)
+		close(fd[1]);
+	return r;
+}
+
+static int start(struct carry *c, const struct carry_setup *s)
+{
+	static const struct channel_handlers queue = { on_queue, on_broken },
+					     ledger = { on_ledger, on_broken };
+	struct send_setup setup = { .loop = s->loop, .resolve = s->resolve, .events = &c->events };
+	struct ipc_credential secret = {
+		.route = SLICE_LIT(ROUTE), .generation = 1, .there = true, .secret = s->password
+	};
+	int r = configure(c, s);
+
+	if (r == 0)
+		r = open_pair(c, &queue, &c->queue, &c->lanes);
+	if (r == 0)
+		r = open_pair(c, &ledger, &c->ledger, &c->tells);
+	if (r == 0)
+		r = send_new(&setup, &c->send);
+	if (r == 0)
+		r = send_configure(c->send, c->conf);
+	if (r < 0)
+		return r;
+	c->events.ledger = c->tells;
+	send_trust(c->send, s->tls);
+	send_peer(c->send, c->lanes);
+	return send_secret(c->send, &secret);
+}
+
+int carry_begin(const struct carry_setup *setup, void (*done)(void *arg, const struct carry_result *r),
+		void *arg, struct carry **ret)
+{
+	struct carry *c = calloc(1, sizeof(*c));
+	int r = -ENOMEM;
+
+	if (!c)
+		return r;
+	c->loop = setup->loop;
+	c->draft = setup->draft;
+	c->connect_s = setup->connect_s;
+	c->command_s = setup->command_s;
+	c->final_s = setup->final_s;
+	c->done = done;
+	c->arg = arg;
+	c->rcpt_max = RCPTS;
+	copy(slice_str(setup->helo), c->helo, sizeof(c->helo));
+	event_sink_init(&c->events);
+	id_source_init(&c->ids, 0);
+	c->r.n = c->left = setup->draft->envelope.recipients;
+	c->r.rcpt = calloc(c->r.n ? c->r.n : 1, sizeof(*c->r.rcpt));
+	c->r.tries = calloc(CARRY_TRIES_MAX, sizeof(*c->r.tries));
+	if (c->r.rcpt && c->r.tries)
+		r = start(c, setup);
+	if (r < 0) {
+		carry_free(c);
+		return r;
+	}
+	open_lane(c);
+	*ret = c;
+	return 0;
+}
+
+void carry_free(struct carry *c)
+{
+	if (!c)
+		return;
+	c->events.ledger = NULL;
+	send_free(c->send);
+	channel_free(c->queue);
+	channel_free(c->lanes);
+	channel_free(c->ledger);
+	channel_free(c->tells);
+	conf_free(c->conf);
+	for (size_t i = 0; c->r.tries && i < c->r.n_tries; i++)
+		free(c->r.tries[i].transcript);
+	free(c->r.tries);
+	free(c->r.rcpt);
+	free(c);
+}
