@@ -14,6 +14,7 @@ enum cli_exit {
 	CLI_FAILED = 1,	   /* the server, or the machine, said no */
 	CLI_USAGE = 2,	   /* a wrong option or argument */
 	CLI_NO_SERVER = 3, /* no server answers */
+	CLI_LATER = 75,	   /* EX_TEMPFAIL: not now; the same may work later */
 	CLI_PORTS = 77,	   /* EX_NOPERM: listeners cannot be opened */
 	CLI_CONFIG = 78,   /* EX_CONFIG: the configuration has errors */
 };
@@ -45,6 +46,7 @@ int cli_main(int argc, char **argv);
 
 int cli_check(int argc, char **argv);
 int cli_config(int argc, char **argv);
+int cli_send(int argc, char **argv);
 /* owner, domain, account, alias and key: argv[0] says which. */
 int cli_account(int argc, char **argv);
 int cli_help(int argc, char **argv);

@@ -138,6 +138,43 @@ const struct cli_command cli_commands[] = {
 	  "Exit status: 0 there is a port to use (or all is as expected; or the text is known), 1 there is "
 	  "none\n"
 	  "(or it is not), 2 wrong usage.\n" },
+	{ "send", cli_send,
+	  "[--url URL] --from ADDRESS --to ADDRESS... [--subject TEXT] [--text TEXT] [OPTION]...\n"
+	  "[--url URL] --message FILE|- [--to ADDRESS]... [OPTION]...",
+	  "submits a message to a mail server",
+	  "Composes a message, or takes one that is ready, and submits it: over TLS, with a verified\n"
+	  "certificate, on the ports of submission. Needs no server of its own, no configuration and no "
+	  "root.\n\n"
+	  "  --url URL             smtp://USER@HOST[:PORT] (STARTTLS; without a port 587, 465 and 2525 in "
+	  "turn),\n"
+	  "                        smtps://USER@HOST[:PORT] (TLS at once), or unix:/PATH; else $POSTERN_URL, "
+	  "or\n"
+	  "                        the socket of the Postern on this machine\n"
+	  "  --password-file FILE  its first line; - is standard input; else $POSTERN_PASSWORD_FILE, or it "
+	  "is\n"
+	  "                        asked for at the terminal\n"
+	  "  --from, --to, --cc, --bcc, --reply-to ADDRESS   one, or a list with commas between\n"
+	  "  --subject TEXT\n"
+	  "  --text TEXT           or --text-file FILE; - is standard input\n"
+	  "  --html FILE           beside the text, or without one\n"
+	  "  --attach FILE         may be given several times\n"
+	  "  --header 'NAME: TEXT' another field; may be given several times\n"
+	  "  --message FILE        the message is ready, header and all; - is standard input. Without --to "
+	  "its\n"
+	  "                        recipients are those of To, Cc and Bcc\n"
+	  "  --pin SHA256          believe this certificate or key, whoever issued it; may be given several "
+	  "times\n"
+	  "  --ca-file FILE        trust the authorities in this file (PEM), not the system's\n"
+	  "  --mechanism NAME      log in by plain, login, scram-sha-256, scram-sha-256-plus, xoauth2 or\n"
+	  "                        oauthbearer; the strongest unless told\n"
+	  "  --dns IP[:PORT]       ask this name server; may be given several times\n"
+	  "  --timeout SECONDS     for a connection, and for each answer; 30 unless told\n"
+	  "  --dry-run             print the message, connect to nobody\n"
+	  "  -v, --verbose         what was tried, and why it went on\n"
+	  "  --trace               what was said, too; never a password\n"
+	  "  --json                for programs\n\n"
+	  "Exit status: 0 every recipient was taken, 1 refused (the message, a recipient, the login or the\n"
+	  "certificate), 2 wrong usage, 3 no server was reached, 75 not now: try again later.\n" },
 	{ "limits", cli_limits, "[--json]\nclear WHO [--json]\nclear --all [--json]",
 	  "who is at a limit or locked out, and frees one",
 	  "Shows whose wrong passwords locked what, and who has too many sessions, messages or\n"

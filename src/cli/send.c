@@ -1,0 +1,577 @@
+/* postern send: composes a message, or takes one that is ready, and submits it. */
+#include "cli/send.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/id.h"
+#include "cli/cli.h"
+#include "cli/net.h"
+#include "cli/password.h"
+#include "cli/text.h"
+#include "conf/file.h"
+
+#define LIST_MAX   (1U << 20)
+#define FILES_MAX  256
+#define FIELDS_MAX 64
+#define FINAL_S	   600 /* for the answer to the whole message: RFC 5321 4.5.3.2.6 */
+
+struct options {
+	struct provider provider;
+	struct cli_net_setup net;
+	struct carry_setup carry;
+	const char *url, *password_file, *message, *text_file, *html_file;
+	const char *from, *reply_to, *subject, *text;
+	struct buf to, cc, bcc;
+	struct draft_file file[FILES_MAX];
+	size_t files;
+	struct mime_extra field[FIELDS_MAX];
+	size_t fields;
+	unsigned verbose, timeout_s;
+	bool dry_run, json;
+	/* Read. */
+	struct buf text_read, html_read, password;
+};
+
+struct run {
+	uv_loop_t *loop;
+	const struct carry_result *result;
+};
+
+/* ---- options ---- */
+
+enum {
+	O_URL = 256,
+	O_PASSWORD,
+	O_FROM,
+	O_TO,
+	O_CC,
+	O_BCC,
+	O_REPLY_TO,
+	O_SUBJECT,
+	O_TEXT,
+	O_TEXT_FILE,
+	O_HTML,
+	O_ATTACH,
+	O_HEADER,
+	O_MESSAGE,
+	O_PIN,
+	O_CA,
+	O_MECHANISM,
+	O_DNS,
+	O_TIMEOUT,
+	O_DRY,
+	O_TRACE,
+	O_JSON,
+};
+
+static const struct option long_options[] = {
+	{ "url", required_argument, NULL, O_URL },
+	{ "password-file", required_argument, NULL, O_PASSWORD },
+	{ "from", required_argument, NULL, O_FROM },
+	{ "to", required_argument, NULL, O_TO },
+	{ "cc", required_argument, NULL, O_CC },
+	{ "bcc", required_argument, NULL, O_BCC },
+	{ "reply-to", required_argument, NULL, O_REPLY_TO },
+	{ "subject", required_argument, NULL, O_SUBJECT },
+	{ "text", required_argument, NULL, O_TEXT },
+	{ "text-file", required_argument, NULL, O_TEXT_FILE },
+	{ "html", required_argument, NULL, O_HTML },
+	{ "attach", required_argument, NULL, O_ATTACH },
+	{ "header", required_argument, NULL, O_HEADER },
+	{ "message", required_argument, NULL, O_MESSAGE },
+	{ "pin", required_argument, NULL, O_PIN },
+	{ "ca-file", required_argument, NULL, O_CA },
+	{ "mechanism", required_argument, NULL, O_MECHANISM },
+	{ "dns", required_argument, NULL, O_DNS },
+	{ "timeout", required_argument, NULL, O_TIMEOUT },
+	{ "dry-run", no_argument, NULL, O_DRY },
+	{ "trace", no_argument, NULL, O_TRACE },
+	{ "json", no_argument, NULL, O_JSON },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void add(struct buf *list, const char *addresses)
+{
+	if (list->n > 0)
+		buf_str(list, ", ");
+	buf_str(list, addresses);
+}
+
+static bool add_field(struct options *o, const char *text)
+{
+	const char *colon = strchr(text, ':');
+
+	if (!colon || o->fields == FIELDS_MAX)
+		return false;
+	o->field[o->fields++] = (struct mime_extra){ slice_of(text, (size_t)(colon - text)),
+						     slice_trim(slice_str(colon + 1)) };
+	return true;
+}
+
+static bool add_file(struct options *o, const char *path)
+{
+	if (o->files == FILES_MAX)
+		return false;
+	o->file[o->files++] = (struct draft_file){ .path = path };
+	return true;
+}
+
+static bool is_pin(const char *text)
+{
+	size_t digits = 0;
+
+	for (; *text; text++)
+		if (*text != ':')
+			digits += (*text >= '0' && *text <= '9') ||
+						  ((*text | 0x20) >= 'a' && (*text | 0x20) <= 'f')
+					  ? 1
+					  : 100;
+	return digits == 64;
+}
+
+static bool add_pin(struct options *o, const char *text)
+{
+	if (o->carry.pins == CARRY_PINS_MAX || !is_pin(text))
+		return false;
+	o->carry.pin[o->carry.pins++] = text;
+	return true;
+}
+
+static bool set_mechanism(struct options *o, const char *text)
+{
+	static const char *const known[] = {
+		"auto", "plain", "login", "scram-sha-256", "scram-sha-256-plus", "xoauth2", "oauthbearer"
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(known[i], text)) {
+			o->carry.mechanism = known[i];
+			return true;
+		}
+	return false;
+}
+
+static bool add_dns(struct options *o, const char *text)
+{
+	struct endpoint e = { .port = 53 };
+
+	if (o->net.n_dns == RESOLVE_SERVERS_MAX)
+		return false;
+	if (!ip_parse(slice_str(text), &e.ip) && (!endpoint_parse(slice_str(text), &e) || e.path[0]))
+		return false;
+	o->net.dns[o->net.n_dns++] = (struct resolve_server){ e.ip, e.port };
+	return true;
+}
+
+static bool set_timeout(struct options *o, const char *text)
+{
+	struct slice s = slice_str(text);
+	uint64_t n;
+
+	if (!cur_u64(&s, 3600, &n) || n == 0 || s.n > 0)
+		return false;
+	o->timeout_s = (unsigned)n;
+	return true;
+}
+
+/* False: it is not understood. */
+static bool take_option(struct options *o, int c)
+{
+	const char **text = NULL;
+	struct buf *list = NULL;
+
+	switch (c) {
+	case O_ATTACH:
+		return add_file(o, optarg);
+	case O_HEADER:
+		return add_field(o, optarg);
+	case O_PIN:
+		return add_pin(o, optarg);
+	case O_MECHANISM:
+		return set_mechanism(o, optarg);
+	case O_DNS:
+		return add_dns(o, optarg);
+	case O_TIMEOUT:
+		return set_timeout(o, optarg);
+	case O_DRY:
+		o->dry_run = true;
+		return true;
+	case O_JSON:
+		o->json = true;
+		return true;
+	case O_TRACE:
+		o->verbose = 2;
+		return true;
+	case 'v':
+		o->verbose += o->verbose == 0;
+		return true;
+	case O_TO:
+		list = &o->to;
+		break;
+	case O_CC:
+		list = &o->cc;
+		break;
+	case O_BCC:
+		list = &o->bcc;
+		break;
+	case O_URL:
+		text = &o->url;
+		break;
+	case O_PASSWORD:
+		text = &o->password_file;
+		break;
+	case O_FROM:
+		text = &o->from;
+		break;
+	case O_REPLY_TO:
+		text = &o->reply_to;
+		break;
+	case O_SUBJECT:
+		text = &o->subject;
+		break;
+	case O_TEXT:
+		text = &o->text;
+		break;
+	case O_TEXT_FILE:
+		text = &o->text_file;
+		break;
+	case O_HTML:
+		text = &o->html_file;
+		break;
+	case O_MESSAGE:
+		text = &o->message;
+		break;
+	default:
+		text = &o->net.ca_file;
+		break;
+	}
+	if (list)
+		add(list, optarg);
+	else
+		*text = optarg;
+	return true;
+}
+
+static bool is_stdin(const char *file)
+{
+	return file && !strcmp(file, "-");
+}
+
+/* CLI_OK, or the status to end with. */
+static int check_options(const struct options *o)
+{
+	bool parts = o->subject || o->text || o->text_file || o->html_file || o->files || o->fields ||
+		     o->cc.n || o->bcc.n || o->reply_to;
+
+	if (is_stdin(o->message) + is_stdin(o->text_file) + is_stdin(o->html_file) +
+		    is_stdin(o->password_file) >
+	    1)
+		return cli_usage("send", "standard input can be only one of message, text and password");
+	if (o->message && parts)
+		return cli_usage("send",
+				 "with --message the message is ready: only --from and --to go with it");
+	if (o->text && o->text_file)
+		return cli_usage("send", "--text and --text-file exclude each other");
+	if (!o->message && o->to.n + o->cc.n + o->bcc.n == 0)
+		return cli_usage("send", "to whom? --to ADDRESS");
+	if (!o->message && !o->from && !strchr(o->provider.user, '@'))
+		return cli_usage("send", "from whom? --from ADDRESS");
+	if (o->carry.pins > 0 && o->provider.path[0])
+		return cli_usage("send",
+				 "a socket of this machine shows no certificate: --pin has no meaning");
+	return CLI_OK;
+}
+
+/* The Postern of this machine. */
+static bool find_socket(struct provider *p)
+{
+	const char *run = getenv("POSTERN_RUNTIME_DIR");
+	struct stat st;
+	int n;
+
+	*p = (struct provider){ 0 };
+	n = snprintf(p->path, sizeof(p->path), "%s/submit.sock", run && *run ? run : "/run/postern");
+	return n > 0 && (size_t)n < sizeof(p->path) && stat(p->path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static int find_provider(struct options *o)
+{
+	const char *env = getenv("POSTERN_URL"), *why;
+
+	if (!o->url && env && *env)
+		o->url = env;
+	if (!o->url && find_socket(&o->provider))
+		return CLI_OK;
+	if (!o->url)
+		return cli_usage("send",
+				 "by which server? --url smtp://USER@HOST; no Postern of this machine "
+				 "takes mail at its socket");
+	/* What is wrong may be a password in it: it is not said again. */
+	why = provider_url(slice_str(o->url), &o->provider);
+	return why ? cli_usage("send", "the URL: %s", why) : CLI_OK;
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, "v", long_options, NULL)) != -1) {
+		if (c == '?')
+			return cli_usage_only("send");
+		if (!take_option(o, c))
+			return cli_usage("send", "%s: not understood, or one too many", optarg);
+	}
+	if (optind < argc)
+		return cli_usage("send", "%s: not understood; recipients stand behind --to", argv[optind]);
+	if (!buf_ok(&o->to) || !buf_ok(&o->cc) || !buf_ok(&o->bcc))
+		return cli_usage("send", "too many recipients");
+	status = find_provider(o);
+	return status == CLI_OK ? check_options(o) : status;
+}
+
+/* ---- the message ---- */
+
+static bool read_part(const char *file, struct buf *to)
+{
+	int r = file ? conf_file_read(is_stdin(file) ? "/dev/stdin" : file, to) : 0;
+
+	if (r < 0)
+		fprintf(stderr, "postern send: %s: %s\n", file, strerror(-r));
+	return r == 0;
+}
+
+/* "example.org" of "Bob <bob@example.org>": for the Message-ID, where this machine has no name of its own. */
+static struct slice domain_of(const char *from)
+{
+	struct slice s = slice_str(from);
+	size_t at = slice_rfind(s, '@'), n = 0;
+
+	s = at < s.n ? slice_tail(s, at + 1) : SLICE_LIT("");
+	while (n < s.n &&
+	       ((s.p[n] >= '0' && s.p[n] <= '9') || ((s.p[n] | 0x20) >= 'a' && (s.p[n] | 0x20) <= 'z') ||
+		s.p[n] == '-' || s.p[n] == '.'))
+		n++;
+	return n > 0 ? slice_head(s, n) : SLICE_LIT("localhost");
+}
+
+static int compose(struct options *o, struct draft *d, const char *from, struct mime_problem *problem)
+{
+	struct id_source ids;
+	struct id id;
+	struct draft_parts parts = { .message = { .from = slice_str(from),
+						  .reply_to = slice_str(o->reply_to),
+						  .to = buf_slice(&o->to),
+						  .cc = buf_slice(&o->cc),
+						  .subject = slice_str(o->subject),
+						  .has_subject = o->subject != NULL,
+						  .date_ms = cli_now_ms(),
+						  .hostname = domain_of(from),
+						  .has_text = o->text || o->text_file,
+						  .has_html = o->html_file != NULL,
+						  .text = o->text ? slice_str(o->text)
+								  : buf_slice(&o->text_read),
+						  .html = buf_slice(&o->html_read),
+						  .header = o->field,
+						  .headers = o->fields },
+				     .bcc = buf_slice(&o->bcc),
+				     .file = o->file,
+				     .files = o->files };
+
+	id_source_init(&ids, 0);
+	id = id_next(&ids, cli_now_ms());
+	parts.message.id = id_slice(&id);
+	return draft_compose(d, &parts, problem);
+}
+
+static int read_message(struct options *o, struct draft *d, const char *from, struct mime_problem *problem)
+{
+	struct id_source ids;
+	struct id id;
+	struct letter_setup setup = { .recipients_from_header = o->to.n == 0,
+				      .sender_from_header = true,
+				      .has_sender = o->from != NULL,
+				      .sender = slice_str(o->from),
+				      .fallback = slice_str(from),
+				      .hostname = domain_of(from) };
+	int fd = is_stdin(o->message) ? dup(STDIN_FILENO) : open(o->message, O_RDONLY | O_CLOEXEC), r;
+
+	if (fd < 0) {
+		r = -errno;
+		(void)mime_problem_set(problem, MIME_FINE, SLICE_LIT("message"), slice_str(o->message));
+		return r;
+	}
+	id_source_init(&ids, 0);
+	id = id_next(&ids, cli_now_ms());
+	setup.id = id_slice(&id);
+	setup.time_ms = cli_now_ms();
+	r = 0;
+	if (submit_envelope_add(&d->envelope, buf_slice(&o->to), SLICE_LIT(""), SLICE_LIT("To"), problem) !=
+	    MIME_FINE)
+		r = -EBADMSG;
+	if (r == 0)
+		r = draft_read(d, fd, &setup, problem);
+	close(fd);
+	return r;
+}
+
+static int make(struct options *o, struct draft *d)
+{
+	const char *from = o->from ? o->from : strchr(o->provider.user, '@') ? o->provider.user : "";
+	struct mime_problem problem = { 0 };
+	struct buf words;
+	int r;
+
+	if (!read_part(o->text_file, &o->text_read) || !read_part(o->html_file, &o->html_read))
+		return CLI_FAILED;
+	r = o->message ? read_message(o, d, from, &problem) : compose(o, d, from, &problem);
+	if (r == 0)
+		return CLI_OK;
+	buf_init(&words, 1024);
+	if (r == -EBADMSG)
+		mime_problem_put(&problem, &words);
+	else if (problem.about[0])
+		buf_fmt(&words, "%s: %s", problem.about, strerror(-r));
+	else
+		buf_str(&words, strerror(-r));
+	fprintf(stderr, "postern send: %.*s\n", SLICE_ARG(buf_slice(&words)));
+	buf_done(&words);
+	return CLI_FAILED;
+}
+
+static int print_draft(const struct draft *d)
+{
+	char room[65536];
+	uint64_t at = 0;
+	ssize_t n;
+
+	fprintf(stderr, "from <%s>\n", d->envelope.sender);
+	for (size_t i = 0; i < d->envelope.recipients; i++)
+		fprintf(stderr, "to <%s>\n", d->envelope.recipient[i]->address);
+	while ((n = draft_chunk(d, at, room, sizeof(room))) > 0) {
+		fwrite(room, 1, (size_t)n, stdout);
+		at += (uint64_t)n;
+	}
+	return n == 0 && fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+}
+
+/* ---- submitting ---- */
+
+static bool find_password(struct options *o)
+{
+	const char *env = getenv("POSTERN_PASSWORD_FILE");
+	char what[PROVIDER_USER_MAX + 300];
+
+	if (!o->provider.user[0])
+		return true;
+	if (!o->password_file && env && *env)
+		o->password_file = env;
+	snprintf(what, sizeof(what), "%s at %s", o->provider.user, o->provider.host);
+	if (!cli_password_known(o->password_file, what, &o->password))
+		return false;
+	if (o->password.n > 0)
+		return true;
+	fprintf(stderr, "postern send: the password is empty\n");
+	return false;
+}
+
+static void on_done(void *arg, const struct carry_result *r)
+{
+	struct run *run = arg;
+
+	run->result = r;
+	uv_stop(run->loop);
+}
+
+static int show(const struct options *o, const struct draft *d, const struct carry_result *r)
+{
+	struct cli_sent s = { &o->provider, d, r, o->verbose };
+	json_t *j;
+
+	if (!o->json) {
+		cli_send_print(&s);
+		return cli_send_status(&s);
+	}
+	j = cli_send_json(&s);
+	if (!j || json_dumpf(j, stdout, JSON_INDENT(1)) < 0) {
+		fprintf(stderr, "postern send: out of memory\n");
+		json_decref(j);
+		return CLI_LATER;
+	}
+	putchar('\n');
+	json_decref(j);
+	return cli_send_status(&s);
+}
+
+static int submit(struct options *o, const struct draft *d)
+{
+	struct cli_net net;
+	struct run run = { 0 };
+	struct carry *c = NULL;
+	int status = CLI_FAILED, r;
+
+	if (!find_password(o))
+		return CLI_FAILED;
+	if (!cli_net_open(&net, "send", &o->net))
+		return CLI_FAILED;
+	run.loop = &net.loop;
+	o->carry.loop = &net.loop;
+	o->carry.resolve = net.resolve;
+	o->carry.tls = net.tls;
+	o->carry.provider = &o->provider;
+	o->carry.password = buf_slice(&o->password);
+	o->carry.helo = net.hostname;
+	o->carry.draft = d;
+	o->carry.connect_s = o->carry.command_s = o->timeout_s;
+	o->carry.final_s = o->timeout_s > FINAL_S ? o->timeout_s : FINAL_S;
+	r = carry_begin(&o->carry, on_done, &run, &c);
+	buf_wipe(&o->password);
+	if (r == 0)
+		uv_run(&net.loop, UV_RUN_DEFAULT);
+	if (run.result)
+		status = show(o, d, run.result);
+	else
+		fprintf(stderr, "postern send: %s\n", strerror(r < 0 ? -r : EIO));
+	carry_free(c);
+	cli_net_close(&net);
+	return status;
+}
+
+int cli_send(int argc, char **argv)
+{
+	struct options *o = calloc(1, sizeof(*o));
+	struct draft d;
+	int status;
+
+	if (!o || draft_init(&d) < 0) {
+		fprintf(stderr, "postern send: out of memory\n");
+		free(o);
+		return CLI_LATER;
+	}
+	o->timeout_s = 30;
+	buf_init(&o->to, LIST_MAX);
+	buf_init(&o->cc, LIST_MAX);
+	buf_init(&o->bcc, LIST_MAX);
+	buf_init(&o->text_read, DRAFT_TEXT_MAX);
+	buf_init(&o->html_read, DRAFT_TEXT_MAX);
+	status = parse_options(argc, argv, o);
+	if (status == CLI_OK)
+		status = make(o, &d);
+	if (status == CLI_OK)
+		status = o->dry_run ? print_draft(&d) : submit(o, &d);
+	buf_done(&o->to);
+	buf_done(&o->cc);
+	buf_done(&o->bcc);
+	buf_done(&o->text_read);
+	buf_done(&o->html_read);
+	buf_wipe(&o->password);
+	draft_done(&d);
+	free(o);
+	return status;
+}
