@@ -195,9 +195,14 @@ uint64_t plan_source_at(const struct source *src, uint64_t now)
 	return later(bucket_at(&src->pace, now), warm_at(src, now));
 }
 
+static uint64_t day_of(const struct source *src, uint64_t now)
+{
+	return src->warm_days > 0 && now > src->warm_begins ? (now - src->warm_begins) / DAY_MS : 0;
+}
+
 void plan_source_took(struct source *src, uint64_t now)
 {
-	uint64_t day = src->warm_days > 0 && now > src->warm_begins ? (now - src->warm_begins) / DAY_MS : 0;
+	uint64_t day = day_of(src, now);
 
 	bucket_take(&src->pace, now);
 	if (src->day != day)
@@ -341,6 +346,42 @@ static struct source *source_of(struct pool *p, struct slice address)
 		if (slice_eq(slice_str(p->source[i]->address), address))
 			return p->source[i];
 	return NULL;
+}
+
+bool schedule_next_warming(const struct schedule *s, size_t *cursor, struct schedule_warming *ret)
+{
+	struct list *at, *after;
+	size_t n = 0;
+
+	LIST_EACH (&s->pools, at, after) {
+		const struct pool *p = container_of(at, struct pool, link);
+
+		for (size_t i = 0; i < p->n; i++) {
+			const struct source *src = p->source[i];
+
+			if (src->warm_days == 0 || src->today == 0 || n++ < *cursor)
+				continue;
+			*cursor = n;
+			*ret = (struct schedule_warming){ slice_str(src->address), src->day, src->today };
+			return true;
+		}
+	}
+	return false;
+}
+
+void schedule_warmed(struct schedule *s, const struct schedule_warming *w, uint64_t now_ms)
+{
+	uint64_t now = plan_now(s, now_ms);
+	struct list *at, *after;
+
+	LIST_EACH (&s->pools, at, after) {
+		struct source *src = source_of(container_of(at, struct pool, link), w->source);
+
+		if (!src || src->warm_days == 0 || now < src->warm_begins || w->day != day_of(src, now))
+			continue;
+		src->today = later(w->sent, src->day == w->day ? src->today : 0);
+		src->day = w->day;
+	}
 }
 
 /* What it sent stays counted. */

@@ -167,6 +167,15 @@ struct schedule_source {
  * SCHEDULE_NONE: out of memory. */
 uint32_t schedule_pool(struct schedule *s, struct slice name, const struct schedule_source *source, size_t n,
 		       uint64_t now_ms);
+/* What a source that warms up has sent, on which of its days (from 0). */
+struct schedule_warming {
+	struct slice source; /* its address, as schedule_pool() was told; valid until the next call */
+	uint64_t day, sent;
+};
+/* One after the other: *cursor 0 at first; false at the end. */
+bool schedule_next_warming(const struct schedule *s, size_t *cursor, struct schedule_warming *ret);
+/* That was so before a restart: it counts if it still is that day. */
+void schedule_warmed(struct schedule *s, const struct schedule_warming *w, uint64_t now_ms);
 /* Messages a minute of an account, to all sites that count them (schedule_site.mailboxes); 0: no limit. 0 or
  * -ENOMEM. */
 int schedule_account_pace(struct schedule *s, uint64_t account, unsigned per_minute, uint64_t now_ms);

@@ -17,6 +17,7 @@
 #include "role/queue_ask.h"
 #include "role/queue_port25.h"
 #include "role/queue_relay.h"
+#include "role/queue_warming.h"
 #include "role/role.h"
 
 #define TICK_MS	      1000
@@ -34,6 +35,7 @@ struct queue {
 	struct queue_ask *ask;
 	struct load load;
 	struct paces paces;
+	struct buf warming;   /* what was last written of sources that warm up */
 	uint64_t unscheduled; /* of intake's, when the spool was last gone through */
 	struct queue_clock clock;
 	struct event_sink events;
@@ -166,6 +168,7 @@ static void on_tick(uv_timer_t *t)
 
 	spool_tick(q->sp, now_ms(q));
 	intake_accepting(q->intake);
+	queue_warming_keep(q->role->conf->state_dir, q->schedule, &q->warming);
 	look_again(q);
 	turn_doing(before);
 }
@@ -247,6 +250,7 @@ static int queue_open(struct role *r)
 	r->state = q;
 	q->role = r;
 	event_sink_init(&q->events);
+	buf_init(&q->warming, QUEUE_WARMING_MAX);
 	err = open_spool(q, r->conf, r->boot);
 	if (err == 0)
 		err = schedule_new(HANDOUT_JOBS, &q->schedule);
@@ -264,6 +268,8 @@ static int queue_open(struct role *r)
 		bounce_events(q->bounce, &q->events);
 		err = handout_configure(q->handout, r->conf, queue_now_ms());
 	}
+	if (err == 0)
+		queue_warming_remember(r->conf->state_dir, q->schedule, queue_now_ms());
 	if (err == 0 && queue_port25_remember(r->conf->state_dir, queue_now_ms(), &blocked_ms))
 		handout_port25_restore(q->handout, blocked_ms, queue_now_ms());
 	if (err == 0)
@@ -450,6 +456,8 @@ static void leave(struct queue *q)
 	uv_timer_stop(&q->leave);
 	uv_idle_stop(&q->loading);
 	uv_poll_stop(&q->wake);
+	queue_warming_keep(q->role->conf->state_dir, q->schedule, &q->warming);
+	buf_done(&q->warming);
 	queue_ask_free(q->ask);
 	intake_done(q->intake, now_ms(q));
 	bounce_free(q->bounce);
