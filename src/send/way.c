@@ -28,6 +28,7 @@ static void way_free(struct way *w)
 	free(w->host);
 	free(w->user);
 	free(w->helo);
+	free(w->source);
 	free(w);
 }
 
@@ -136,6 +137,8 @@ static void name_site(struct way *w)
 		 w->relax, w->sts, w->login);
 	hash_text(&h, text);
 	hash_text(&h, w->login || w->n_fingerprints ? w->route : "");
+	hash_text(&h, w->source ? w->source : "");
+	hash_text(&h, w->helo ? w->helo : "");
 	for (size_t i = 0; i < w->n_hosts; i++) {
 		snprintf(text, sizeof(text), "%u %d %s", w->host[order[i]].preference,
 			 w->host[order[i]].sts_listed, host_name(w, order[i], name));
@@ -354,6 +357,7 @@ static bool take_route(struct way *w, const struct conf_route *r)
 	w->login = *r->user != '\0';
 	w->user = strdup(r->user);
 	w->helo = strdup(r->helo);
+	w->source = strdup(r->source);
 	for (size_t i = 0; i < r->n_fingerprints && i < WAY_FINGERPRINTS_MAX; i++)
 		take_fingerprint(w, r->fingerprints[i]);
 	take_ports(w, p);
@@ -367,7 +371,7 @@ static bool take_route(struct way *w, const struct conf_route *r)
 		w->port.tls = DIAL_TLS_IMPLICIT;
 	else if (r->via == CONF_VIA_SMARTHOST && (r->port == 587 || r->port == 2525))
 		w->port.tls = DIAL_TLS_MUST;
-	return w->user && w->helo;
+	return w->user && w->helo && w->source;
 }
 
 static struct way *way_new(struct send *s)

@@ -52,7 +52,7 @@ struct way {
 	struct dial_port port; /* port 0: one of these, in turn */
 	struct dial_port ports[DIAL_PORTS_MAX];
 	size_t n_ports;
-	char *user, *helo;
+	char *user, *helo, *source;
 	unsigned char fingerprints[WAY_FINGERPRINTS_MAX][32];
 	size_t n_fingerprints;
 
