@@ -120,8 +120,10 @@ static int begin_gsasl(struct login *l, const struct login_setup *setup)
 {
 	int r;
 
-	if (gsasl_init(&l->gsasl) != GSASL_OK)
+	if (gsasl_init(&l->gsasl) != GSASL_OK) {
+		l->gsasl = NULL; /* it may point to what is freed already */
 		return -ENOMEM;
+	}
 	if (gsasl_client_start(l->gsasl, setup->mech, &l->session) != GSASL_OK) {
 		l->session = NULL;
 		return -ENOMEM;
