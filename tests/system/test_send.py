@@ -220,6 +220,7 @@ class Server:
                     pass
                 say('250 2.0.0 taken')
                 if self.wrong == 'hangs up':
+                    file.readline()  # the next MAIL is under way by then
                     c.close()
                     return
             elif verb == b'QUIT':
