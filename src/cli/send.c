@@ -6,41 +6,32 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/id.h"
+#include "cli/carrier.h"
 #include "cli/cli.h"
-#include "cli/net.h"
-#include "cli/password.h"
 #include "cli/text.h"
 #include "conf/file.h"
 
 #define LIST_MAX   (1U << 20)
 #define FILES_MAX  256
 #define FIELDS_MAX 64
-#define FINAL_S	   600 /* for the answer to the whole message: RFC 5321 4.5.3.2.6 */
 
 struct options {
-	struct provider provider;
-	struct cli_net_setup net;
-	struct carry_setup carry;
-	const char *url, *password_file, *message, *text_file, *html_file;
+	struct cli_carrier_setup by;
+	struct cli_carrier *carrier;
+	const char *message, *text_file, *html_file;
 	const char *from, *reply_to, *subject, *text;
 	struct buf to, cc, bcc;
 	struct draft_file file[FILES_MAX];
 	size_t files;
 	struct mime_extra field[FIELDS_MAX];
 	size_t fields;
-	unsigned verbose, timeout_s;
+	unsigned verbose;
 	bool dry_run, json;
 	/* Read. */
-	struct buf text_read, html_read, password;
-};
-
-struct run {
-	uv_loop_t *loop;
-	const struct carry_result *result;
+	struct buf text_read, html_read;
 };
 
 /* ---- options ---- */
@@ -123,24 +114,11 @@ static bool add_file(struct options *o, const char *path)
 	return true;
 }
 
-static bool is_pin(const char *text)
-{
-	size_t digits = 0;
-
-	for (; *text; text++)
-		if (*text != ':')
-			digits += (*text >= '0' && *text <= '9') ||
-						  ((*text | 0x20) >= 'a' && (*text | 0x20) <= 'f')
-					  ? 1
-					  : 100;
-	return digits == 64;
-}
-
 static bool add_pin(struct options *o, const char *text)
 {
-	if (o->carry.pins == CARRY_PINS_MAX || !is_pin(text))
+	if (o->by.pins == CARRY_PINS_MAX || !cli_carrier_pin_ok(text))
 		return false;
-	o->carry.pin[o->carry.pins++] = text;
+	o->by.pin[o->by.pins++] = text;
 	return true;
 }
 
@@ -152,7 +130,7 @@ static bool set_mechanism(struct options *o, const char *text)
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!strcmp(known[i], text)) {
-			o->carry.mechanism = known[i];
+			o->by.mechanism = known[i];
 			return true;
 		}
 	return false;
@@ -162,11 +140,11 @@ static bool add_dns(struct options *o, const char *text)
 {
 	struct endpoint e = { .port = 53 };
 
-	if (o->net.n_dns == RESOLVE_SERVERS_MAX)
+	if (o->by.net.n_dns == RESOLVE_SERVERS_MAX)
 		return false;
 	if (!ip_parse(slice_str(text), &e.ip) && (!endpoint_parse(slice_str(text), &e) || e.path[0]))
 		return false;
-	o->net.dns[o->net.n_dns++] = (struct resolve_server){ e.ip, e.port };
+	o->by.net.dns[o->by.net.n_dns++] = (struct resolve_server){ e.ip, e.port };
 	return true;
 }
 
@@ -177,7 +155,7 @@ static bool set_timeout(struct options *o, const char *text)
 
 	if (!cur_u64(&s, 3600, &n) || n == 0 || s.n > 0)
 		return false;
-	o->timeout_s = (unsigned)n;
+	o->by.timeout_s = (unsigned)n;
 	return true;
 }
 
@@ -222,10 +200,10 @@ static bool take_option(struct options *o, int c)
 		list = &o->bcc;
 		break;
 	case O_URL:
-		text = &o->url;
+		text = &o->by.url;
 		break;
 	case O_PASSWORD:
-		text = &o->password_file;
+		text = &o->by.password_file;
 		break;
 	case O_FROM:
 		text = &o->from;
@@ -249,7 +227,7 @@ static bool take_option(struct options *o, int c)
 		text = &o->message;
 		break;
 	default:
-		text = &o->net.ca_file;
+		text = &o->by.net.ca_file;
 		break;
 	}
 	if (list)
@@ -271,7 +249,7 @@ static int check_options(const struct options *o)
 		     o->cc.n || o->bcc.n || o->reply_to;
 
 	if (is_stdin(o->message) + is_stdin(o->text_file) + is_stdin(o->html_file) +
-		    is_stdin(o->password_file) >
+		    is_stdin(o->by.password_file) >
 	    1)
 		return cli_usage("send", "standard input can be only one of message, text and password");
 	if (o->message && parts)
@@ -281,41 +259,9 @@ static int check_options(const struct options *o)
 		return cli_usage("send", "--text and --text-file exclude each other");
 	if (!o->message && o->to.n + o->cc.n + o->bcc.n == 0)
 		return cli_usage("send", "to whom? --to ADDRESS");
-	if (!o->message && !o->from && !strchr(o->provider.user, '@'))
+	if (!o->message && !o->from && !*cli_carrier_from(o->carrier))
 		return cli_usage("send", "from whom? --from ADDRESS");
-	if (o->carry.pins > 0 && o->provider.path[0])
-		return cli_usage("send",
-				 "a socket of this machine shows no certificate: --pin has no meaning");
 	return CLI_OK;
-}
-
-/* The Postern of this machine. */
-static bool find_socket(struct provider *p)
-{
-	const char *run = getenv("POSTERN_RUNTIME_DIR");
-	struct stat st;
-	int n;
-
-	*p = (struct provider){ 0 };
-	n = snprintf(p->path, sizeof(p->path), "%s/submit.sock", run && *run ? run : "/run/postern");
-	return n > 0 && (size_t)n < sizeof(p->path) && stat(p->path, &st) == 0 && S_ISSOCK(st.st_mode);
-}
-
-static int find_provider(struct options *o)
-{
-	const char *env = getenv("POSTERN_URL"), *why;
-
-	if (!o->url && env && *env)
-		o->url = env;
-	if (!o->url && find_socket(&o->provider))
-		return CLI_OK;
-	if (!o->url)
-		return cli_usage("send",
-				 "by which server? --url smtp://USER@HOST; no Postern of this machine "
-				 "takes mail at its socket");
-	/* What is wrong may be a password in it: it is not said again. */
-	why = provider_url(slice_str(o->url), &o->provider);
-	return why ? cli_usage("send", "the URL: %s", why) : CLI_OK;
 }
 
 static int parse_options(int argc, char **argv, struct options *o)
@@ -332,7 +278,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		return cli_usage("send", "%s: not understood; recipients stand behind --to", argv[optind]);
 	if (!buf_ok(&o->to) || !buf_ok(&o->cc) || !buf_ok(&o->bcc))
 		return cli_usage("send", "too many recipients");
-	status = find_provider(o);
+	status = cli_carrier_find(&o->carrier, &o->by);
 	return status == CLI_OK ? check_options(o) : status;
 }
 
@@ -423,7 +369,7 @@ static int read_message(struct options *o, struct draft *d, const char *from, st
 
 static int make(struct options *o, struct draft *d)
 {
-	const char *from = o->from ? o->from : strchr(o->provider.user, '@') ? o->provider.user : "";
+	const char *from = o->from ? o->from : cli_carrier_from(o->carrier);
 	struct mime_problem problem = { 0 };
 	struct buf words;
 	int r;
@@ -463,35 +409,9 @@ static int print_draft(const struct draft *d)
 
 /* ---- submitting ---- */
 
-static bool find_password(struct options *o)
-{
-	const char *env = getenv("POSTERN_PASSWORD_FILE");
-	char what[PROVIDER_USER_MAX + 300];
-
-	if (!o->provider.user[0])
-		return true;
-	if (!o->password_file && env && *env)
-		o->password_file = env;
-	snprintf(what, sizeof(what), "%s at %s", o->provider.user, o->provider.host);
-	if (!cli_password_known(o->password_file, what, &o->password))
-		return false;
-	if (o->password.n > 0)
-		return true;
-	fprintf(stderr, "postern send: the password is empty\n");
-	return false;
-}
-
-static void on_done(void *arg, const struct carry_result *r)
-{
-	struct run *run = arg;
-
-	run->result = r;
-	uv_stop(run->loop);
-}
-
 static int show(const struct options *o, const struct draft *d, const struct carry_result *r)
 {
-	struct cli_sent s = { &o->provider, d, r, o->verbose };
+	struct cli_sent s = { cli_carrier_provider(o->carrier), d, r, o->verbose };
 	json_t *j;
 
 	if (!o->json) {
@@ -511,36 +431,10 @@ static int show(const struct options *o, const struct draft *d, const struct car
 
 static int submit(struct options *o, const struct draft *d)
 {
-	struct cli_net net;
-	struct run run = { 0 };
-	struct carry *c = NULL;
-	int status = CLI_FAILED, r;
+	const struct carry_result *result;
+	int status = cli_carrier_send(o->carrier, d, &result);
 
-	if (!find_password(o))
-		return CLI_FAILED;
-	if (!cli_net_open(&net, "send", &o->net))
-		return CLI_FAILED;
-	run.loop = &net.loop;
-	o->carry.loop = &net.loop;
-	o->carry.resolve = net.resolve;
-	o->carry.tls = net.tls;
-	o->carry.provider = &o->provider;
-	o->carry.password = buf_slice(&o->password);
-	o->carry.helo = net.hostname;
-	o->carry.draft = d;
-	o->carry.connect_s = o->carry.command_s = o->timeout_s;
-	o->carry.final_s = o->timeout_s > FINAL_S ? o->timeout_s : FINAL_S;
-	r = carry_begin(&o->carry, on_done, &run, &c);
-	buf_wipe(&o->password);
-	if (r == 0)
-		uv_run(&net.loop, UV_RUN_DEFAULT);
-	if (run.result)
-		status = show(o, d, run.result);
-	else
-		fprintf(stderr, "postern send: %s\n", strerror(r < 0 ? -r : EIO));
-	carry_free(c);
-	cli_net_close(&net);
-	return status;
+	return status == CLI_OK ? show(o, d, result) : status;
 }
 
 int cli_send(int argc, char **argv)
@@ -554,7 +448,7 @@ int cli_send(int argc, char **argv)
 		free(o);
 		return CLI_LATER;
 	}
-	o->timeout_s = 30;
+	o->by.program = "send";
 	buf_init(&o->to, LIST_MAX);
 	buf_init(&o->cc, LIST_MAX);
 	buf_init(&o->bcc, LIST_MAX);
@@ -570,7 +464,7 @@ int cli_send(int argc, char **argv)
 	buf_done(&o->bcc);
 	buf_done(&o->text_read);
 	buf_done(&o->html_read);
-	buf_wipe(&o->password);
+	cli_carrier_free(o->carrier);
 	draft_done(&d);
 	free(o);
 	return status;

@@ -1,0 +1,41 @@
+/* carrier.h - how the commands that submit mail reach their server: which one it is, with which secret, and
+ * the submitting itself.
+ *
+ * What goes wrong is said on standard error, beginning with the command's name; only what a server answered
+ * to a message is left for the command to say.
+ */
+#ifndef POSTERN_CLI_CARRIER_H
+#define POSTERN_CLI_CARRIER_H
+
+#include "cli/net.h"
+#include "submit/carry.h"
+
+struct cli_carrier_setup {
+	const char *program;		 /* "send", "sendmail": begins what is said on standard error */
+	const char *account, *url;	 /* as options gave them; NULL: found */
+	const char *password_file;	 /* NULL: $POSTERN_PASSWORD_FILE, else asked at the terminal */
+	const char *mechanism;		 /* as routes.NAME.mechanism; NULL: the strongest */
+	const char *pin[CARRY_PINS_MAX]; /* as routes.NAME.fingerprints */
+	size_t pins;
+	struct cli_net_setup net;
+	unsigned timeout_s; /* 0: 30 */
+};
+
+struct cli_carrier;
+
+/* False: it is no SHA-256 in hexadecimal. */
+bool cli_carrier_pin_ok(const char *text);
+
+/* Which provider: --url, --account, $POSTERN_URL, $POSTERN_ACCOUNT, the Postern of this machine (its socket).
+ * Reads no secret and opens no connection yet (--dry-run needs none).  CLI_OK, or the status to end with,
+ * said.  The setup's strings outlive it. */
+int cli_carrier_find(struct cli_carrier **ret, const struct cli_carrier_setup *s);
+const struct provider *cli_carrier_provider(const struct cli_carrier *c);
+const char *cli_carrier_from(const struct cli_carrier *c); /* the address to send as when none is told; "" */
+/* One message.  Gets the secret when it is first needed.  Blocks (runs the loop).  The draft need live
+ * no longer than the call, the result is valid until the next.  CLI_OK: a result is there, good or bad; else
+ * the status to end with, said. */
+int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct carry_result **ret);
+void cli_carrier_free(struct cli_carrier *c); /* secrets are wiped.  NULL is fine */
+
+#endif
