@@ -216,7 +216,7 @@ static void put_envid(struct buf *to, struct slice envid)
 	struct buf plain;
 
 	buf_init(&plain, VALUE_MAX);
-	put_unxtext(&plain, envid);
+	put_unxtext(&plain, slice_head(envid, VALUE_MAX));
 	if (plain.n > 0)
 		put_named(to, "Original-Envelope-Id", "", buf_slice(&plain));
 	if (!buf_ok(&plain))
