@@ -112,12 +112,14 @@ static void keep_better(struct mx *m, uint16_t preference)
 static enum mx_step take_hosts(struct mx *m, struct rank *rank, size_t n)
 {
 	const struct dns_name *unfit = NULL;
+	uint32_t left = UINT32_MAX; /* the best preference that was left out for want of room */
 
 	for (size_t i = 0; i < n; i++) {
 		const struct dns_name *host = rank[i].host;
 
 		if (is_own(m, host)) {
 			keep_better(m, rank[i].preference);
+			m->more |= left < rank[i].preference;
 			return m->n > 0 ? end_well(m) : end_loop(m, host->text);
 		}
 		if (!dns_name_is_host(host)) {
@@ -127,11 +129,12 @@ static enum mx_step take_hosts(struct mx *m, struct rank *rank, size_t n)
 		if (has_host(m, host))
 			continue;
 		if (m->n == MX_HOSTS_MAX) {
-			m->more = true;
+			left = left < rank[i].preference ? left : rank[i].preference;
 			continue; /* but look for ourselves: all that is kept may have its preference */
 		}
 		m->host[m->n++] = (struct mx_host){ .name = *host, .preference = rank[i].preference };
 	}
+	m->more |= left < UINT32_MAX;
 	if (m->n > 0)
 		return end_well(m);
 	return end(m, MX_PERMANENT, "5.4.4",

@@ -73,6 +73,9 @@ static const struct {
 	{ "a.test", "many 200 a.test MX 20 w.test\nan a.test MX 10 us.test", false, "permanent 5.4.6 more" },
 	{ "a.test", "many 130 a.test MX 20 w.test\nmany 70 a.test MX 10 .\nan a.test MX 5 m1.test", false,
 	  "ok more 5:m1.test 20:w.test" },
+	/* Of those that are no worse than we nobody is missed. */
+	{ "a.test", "an a.test MX 5 m1.test\nmany 100 a.test MX 10 w.test\nan a.test MX 10 us.test", false,
+	  "ok 5:m1.test" },
 	/* Ourselves in the list: only better ones are tried. */
 	{ "a.test", "an a.test MX 10 m1.test\nan a.test MX 20 us.test\nan a.test MX 30 m3.test", false,
 	  "ok 10:m1.test" },
