@@ -88,6 +88,7 @@ static void step(struct sts_cache *c, const uint8_t *in, int64_t *now, bool forg
 	struct sts_policy p;
 	struct sts_kept kept;
 	struct buf text;
+	bool none;
 
 	*now += later[in[1] % (sizeof(later) / sizeof(later[0]))];
 	make_policy(&p, in[2]);
@@ -113,9 +114,11 @@ static void step(struct sts_cache *c, const uint8_t *in, int64_t *now, bool forg
 		buf_init(&text, STS_POLICY_MAX);
 		sts_policy_text(&p, &text);
 		kept = (struct sts_kept){ slice_str(id), buf_slice(&text), *now - (in[0] & 0x20 ? 0 : 50) };
-		sts_cache_recall(c, domain, in[0] & 0x40 ? NULL : &kept, *now);
+		/* It was told of each that was fetched: who has forgotten that one hears of no older one. */
+		none = in[0] & 0x40 || (forgets && kept.fetched <= k->fetched);
+		sts_cache_recall(c, domain, none ? NULL : &kept, *now);
 		k->asked = true;
-		if (!(in[0] & 0x40) && kept.fetched > k->fetched) {
+		if (!none && kept.fetched > k->fetched) {
 			k->fetched = kept.fetched;
 			k->failed = 0;
 			k->policy = p;
