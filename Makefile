@@ -4,6 +4,7 @@
 DESTDIR =
 PREFIX = /usr/local
 SECONDS_EACH = 60
+REPLACE =
 
 help:
 	@echo 'make demo       install what is missing, build, show a message through every port'
@@ -14,6 +15,7 @@ help:
 	@echo 'make fuzz       run every fuzz target SECONDS_EACH=60 seconds'
 	@echo 'make bench      measure, beside Postfix (minutes; doc/benchmarks.md)'
 	@echo 'make install    to PREFIX=/usr/local, with unit file, users and man pages; uninstall removes it'
+	@echo 'make install-sendmail   the names sendmail, mailq and newaliases too; REPLACE=yes sets aside those of others'
 	@echo 'make clean      remove build/'
 
 build:
@@ -53,10 +55,14 @@ check:
 install: build
 	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) scripts/install
 
+install-sendmail:
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) REPLACE=$(REPLACE) scripts/install-sendmail
+
 uninstall:
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) scripts/install-sendmail --remove
 	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) scripts/install --remove
 
 clean:
 	rm -rf build
 
-.PHONY: help build demo run test test-full fuzz bench check install uninstall clean
+.PHONY: help build demo run test test-full fuzz bench check install install-sendmail uninstall clean

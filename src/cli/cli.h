@@ -47,6 +47,7 @@ int cli_main(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_send(int argc, char **argv);
+int cli_sendmail(int argc, char **argv); /* argv[0]: sendmail, mailq or newaliases; sysexits */
 /* owner, domain, account, alias and key: argv[0] says which. */
 int cli_account(int argc, char **argv);
 int cli_help(int argc, char **argv);

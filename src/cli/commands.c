@@ -3,6 +3,7 @@
 
 #include "base/slice.h"
 #include "cli/cli.h"
+#include "submit/sendmail.h"
 
 #define CONTROL_MORE                                                     \
 	"  --json                for programs\n"                         \
@@ -175,6 +176,29 @@ const struct cli_command cli_commands[] = {
 	  "  --json                for programs\n\n"
 	  "Exit status: 0 every recipient was taken, 1 refused (the message, a recipient, the login or the\n"
 	  "certificate), 2 wrong usage, 3 no server was reached, 75 not now: try again later.\n" },
+	{ "sendmail", cli_sendmail,
+	  "[-i] [-t] [-f ADDRESS] [-F NAME] [-v] [RECIPIENT...] < MESSAGE\n-bs\n-bp\n"
+	  "-q | -qIID | -qRDOMAIN",
+	  "as programs know sendmail: sends the message on standard input",
+	  "Called by the name sendmail it is this; by mailq, its -bp; by newaliases, nothing, with success. "
+	  "Sends\n"
+	  "through the Postern of this machine, else through the account of `postern send`.\n\n"
+	  "  -t                    recipients are those of To, Cc and Bcc, too\n"
+	  "  -i                    a line of one dot is text, not the end\n"
+	  "  -f, -r ADDRESS        the sender of the envelope\n"
+	  "  -F NAME               for a From field, if the message has none\n"
+	  "  -N never|success,failure,delay, -R full|hdrs, -V ID\n"
+	  "                        which reports are wanted (DSN), what is in them, and their id\n"
+	  "  -v, -vv               what was tried; and what was said\n"
+	  "  -bs                   SMTP on standard input and output\n"
+	  "  -bp                   the queue\n"
+	  "  -q                    try now what waits: all, one message or one domain\n\n"
+	  "Other options of sendmail are read, too: postern-sendmail(8). None of them makes it read or write "
+	  "a\n"
+	  "file.\n\n"
+	  "Exit status, of sysexits.h: 0 taken, 64 wrong usage, 65 wrong message, 66 no message, 67 no such\n"
+	  "address, 68 no such domain, 69 refused, 75 not now, 77 login or sender refused, 78 no server is\n"
+	  "configured.\n" },
 	{ "limits", cli_limits, "[--json]\nclear WHO [--json]\nclear --all [--json]",
 	  "who is at a limit or locked out, and frees one",
 	  "Shows whose wrong passwords locked what, and who has too many sessions, messages or\n"
@@ -355,6 +379,8 @@ int cli_main(int argc, char **argv)
 	const struct cli_command *c;
 	const char *name = argc > 1 ? argv[1] : "help", *near;
 
+	if (argc > 0 && sendmail_is_called(argv[0]))
+		return cli_sendmail(argc, argv);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
 		name = "help";
 	if (!strcmp(name, "--version") || !strcmp(name, "-V"))
@@ -368,7 +394,8 @@ int cli_main(int argc, char **argv)
 		fputs("\nTry: postern help\n", stderr);
 		return CLI_USAGE;
 	}
-	if (c->run != cli_help && asks_for_help(argc, argv)) {
+	/* -h is another option of sendmail's, and what stands behind -f may be anything. */
+	if (c->run != cli_help && c->run != cli_sendmail && asks_for_help(argc, argv)) {
 		char *ask[] = { (char *)"help", (char *)(uintptr_t)c->name, NULL };
 
 		return cli_help(2, ask);

@@ -15,6 +15,7 @@ struct cli_sent {
 
 int cli_send_status(const struct cli_sent *s); /* the exit status */
 void cli_send_print(const struct cli_sent *s);
-json_t *cli_send_json(const struct cli_sent *s); /* NULL: out of memory */
+void cli_send_print_tries(const struct cli_sent *s); /* each connection, on standard error */
+json_t *cli_send_json(const struct cli_sent *s);     /* NULL: out of memory */
 
 #endif

@@ -69,7 +69,7 @@ static void print_transcript(const char *text)
 		fputc('\n', stderr);
 }
 
-static void print_tries(const struct cli_sent *s)
+void cli_send_print_tries(const struct cli_sent *s)
 {
 	for (size_t i = 0; i < s->r->n_tries; i++) {
 		const struct carry_try *t = &s->r->tries[i];
@@ -192,7 +192,7 @@ void cli_send_print(const struct cli_sent *s)
 	size_t sent;
 
 	if (s->verbose > 0)
-		print_tries(s);
+		cli_send_print_tries(s);
 	sent = print_recipients(s);
 	if (sent > 0) {
 		printf("sent to %zu of %zu by ", sent, r->n);

@@ -185,6 +185,8 @@ static void begin_job(struct carry *c)
 						 .time_ms = wall_ms(),
 						 .sender = slice_str(d->envelope.sender),
 						 .body_size = d->octets,
+						 .ret = d->envelope.ret,
+						 .envid = slice_str(d->envelope.envid),
 						 .smtputf8 = d->smtputf8,
 						 .eightbit = d->eightbit } },
 		  -1);
@@ -197,6 +199,7 @@ static void begin_job(struct carry *c)
 				  .type = IPC_TYPE_job_rcpt,
 				  .job_rcpt = { .job = c->job,
 						.recipient = (uint32_t)i,
+						.notify = d->envelope.recipient[i]->notify,
 						.address = slice_str(d->envelope.recipient[i]->address) } },
 			  -1);
 	}
@@ -278,6 +281,7 @@ static void on_result(struct carry *c, const struct ipc_job_result *m)
 	c->left--;
 	to->result = m->result;
 	to->in_doubt = m->in_doubt;
+	to->unreported = m->relayed;
 	to->code = m->code;
 	to->step = smtp_client_step_name((enum smtp_client_step)m->step);
 	copy(m->enhanced, to->enhanced, sizeof(to->enhanced));

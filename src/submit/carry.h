@@ -51,6 +51,7 @@ struct carry_rcpt {
 	bool tried;	   /* else what ended the connection stands for it, too */
 	uint8_t result;	   /* enum ipc_job_result_kind */
 	bool in_doubt;	   /* deferred, and delivered perhaps */
+	bool unreported;   /* delivered, and the report of success that was asked for will not come */
 	uint16_t code;	   /* 0: no reply */
 	char enhanced[17]; /* "5.1.1", or "" */
 	char text[IPC_TEXT_MAX + 1];

@@ -25,7 +25,7 @@ void draft_done(struct draft *d)
 	d->fd = -1;
 }
 
-static int open_unnamed(void)
+int draft_file(void)
 {
 	const char *dirs[] = { getenv("TMPDIR"), "/var/tmp" };
 	int fd;
@@ -87,7 +87,7 @@ static int result(enum mime_fault fault)
 static int start(struct draft *d, struct mime_problem *ret)
 {
 	mime_problem_set(ret, MIME_FINE, SLICE_LIT(""), SLICE_LIT(""));
-	d->fd = open_unnamed();
+	d->fd = draft_file();
 	return d->fd < 0 ? d->fd : 0;
 }
 

@@ -28,6 +28,9 @@ struct draft {
 int draft_init(struct draft *d); /* 0 or -ENOMEM; done() is right after both */
 void draft_done(struct draft *d);
 
+/* A new file as a draft's own; or a negative errno. */
+int draft_file(void);
+
 /* Reads until the end of the file, or the dot.  Recipients of the command line are in d->envelope before.
  * -EBADMSG: the message is wrong, *ret says how; else a negative errno of the machine. */
 int draft_read(struct draft *d, int from, const struct letter_setup *setup, struct mime_problem *ret);

@@ -51,6 +51,7 @@ static enum mime_fault add_canonical(struct submit_envelope *e, struct slice add
 		return MIME_NO_MEMORY;
 	memcpy(r->address, address.p, address.n);
 	r->address[address.n] = 0;
+	r->notify = e->notify;
 	map_insert(&e->seen, &r->node, slice_of(r->address, address.n));
 	e->recipient[e->recipients++] = r;
 	e->smtputf8 = e->smtputf8 || slice_has_8bit(address);

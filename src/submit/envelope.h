@@ -11,8 +11,11 @@
 
 #define SUBMIT_RECIPIENTS_MAX 10000 /* as smtp/client.h */
 
+#define SUBMIT_ENVID_MAX 100 /* RFC 3461 4.4 */
+
 struct submit_recipient {
 	struct map_node node;
+	uint8_t notify; /* SMTP_NOTIFY_ flags of smtp/path.h: which reports are wanted */
 	char address[];
 };
 
@@ -21,6 +24,10 @@ struct submit_envelope {
 	struct submit_recipient **recipient;
 	size_t recipients;
 	bool smtputf8; /* an address needs it */
+	/* RFC 3461, for whoever wants reports: set by the caller. */
+	uint8_t notify;			  /* of recipients that are added from now on */
+	uint8_t ret;			  /* enum smtp_ret */
+	char envid[SUBMIT_ENVID_MAX + 1]; /* in xtext, or "" */
 
 	/* its own */
 	struct map seen;

@@ -159,13 +159,15 @@ static bool on_ret(struct reading *r, const char *value)
 
 static bool on_envid(struct reading *r, const char *value)
 {
-	size_t n = strlen(value);
+	size_t n = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (value[i] < 33 || value[i] > 126)
+	for (const char *p = value; *p; p++) {
+		if (*p < 33 || *p > 126)
 			return fail(r, "-V wants printable ASCII without blanks");
+		n += *p == '+' || *p == '=' ? 3 : 1; /* in xtext */
+	}
 	if (n == 0 || n > 100)
-		return fail(r, "-V wants 1 to 100 characters");
+		return fail(r, "-V wants 1 to 100 characters, and counts + and = as three");
 	r->s->envid = value;
 	return true;
 }
@@ -275,6 +277,11 @@ static bool is_named(const char *argv0, const char *name)
 	return argv0 && strcmp(slash ? slash + 1 : argv0, name) == 0;
 }
 
+bool sendmail_is_called(const char *argv0)
+{
+	return is_named(argv0, "sendmail") || is_named(argv0, "mailq") || is_named(argv0, "newaliases");
+}
+
 int sendmail_parse(int argc, char *const *argv, const char **recipient, struct sendmail *ret,
 		   char reterr[static SENDMAIL_ERROR_MAX])
 {
@@ -336,6 +343,8 @@ int sendmail_exit(int code, struct slice enhanced)
 		return EX_OK;
 	if (code < 500)
 		return EX_TEMPFAIL;
+	if (slice_eq(enhanced, SLICE_LIT("5.0.0"))) /* it says nothing: the code says more */
+		enhanced = SLICE_LIT("");
 	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++) {
 		struct slice e = exits[i].enhanced;
 		bool whole = e.n > 0 && e.p[e.n - 1] != '.';

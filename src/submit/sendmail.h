@@ -30,7 +30,7 @@ struct sendmail {
 	unsigned ret;		     /* -R: SMTP_RET_ */
 	const char *sender;	     /* -f, -r; "" and "<>" too; or NULL */
 	const char *full_name;	     /* -F; or NULL */
-	const char *envid;	     /* -V: printable, at most 100; or NULL */
+	const char *envid;	     /* -V: printable, at most 100 in xtext; or NULL */
 	const char *flush_id;	     /* -qI: FLUSH only this message; or NULL */
 	const char *flush_site;	     /* -qR: FLUSH only this domain; or NULL */
 	size_t recipients;
@@ -38,6 +38,8 @@ struct sendmail {
 
 #define SENDMAIL_ERROR_MAX 200
 
+/* argv[0] is sendmail, mailq or newaliases, wherever it lies. */
+bool sendmail_is_called(const char *argv0);
 /* argv[0] says mailq or newaliases, or it is sendmail.  recipient: room for argc of them, each a list of
  * addresses.  Returns EX_OK, or EX_USAGE with a line in reterr.  What ret holds points into argv. */
 int sendmail_parse(int argc, char *const *argv, const char **recipient, struct sendmail *ret,

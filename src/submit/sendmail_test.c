@@ -108,6 +108,7 @@ static const struct {
 	{ { "sendmail", "-Nmaybe", "bob" }, { 0 }, { 0 }, "-N wants" },
 	{ { "sendmail", "-Rsome", "bob" }, { 0 }, { 0 }, "-R wants" },
 	{ { "sendmail", "-V", "a b", "bob" }, { 0 }, { 0 }, "-V wants" },
+	{ { "sendmail", "-V", "++++++++++++++++++++++++++++++++++", "bob" }, { 0 }, { 0 }, "-V wants 1 to" },
 	{ { "sendmail", "-XV", "bob" }, { 0 }, { 0 }, "VERP" },
 	{ { "sendmail", "-bp", "bob" }, { 0 }, { 0 }, "recipients are for" },
 	{ { "sendmail", "-bs", "-t" }, { 0 }, { 0 }, "-t is for" },
@@ -167,6 +168,7 @@ static void statuses(void **state)
 		{ 550, "5.7.1", EX_NOPERM },   { 535, "5.7.8", EX_NOPERM },
 		{ 535, "", EX_NOPERM },	       { 530, "", EX_NOPERM },
 		{ 554, "5.6.0", EX_DATAERR },  { 553, "5.1.7", EX_DATAERR },
+		{ 553, "5.0.0", EX_NOUSER },   { 554, "5.0.0", EX_UNAVAILABLE },
 		{ 554, "", EX_UNAVAILABLE },   { 500, "5.5.2", EX_UNAVAILABLE },
 	};
 
