@@ -19,6 +19,8 @@ struct cli_carrier {
 	struct buf secret;
 	struct carry *carry; /* of the last message */
 	const struct carry_result *result;
+	int (*before)(void *arg, const struct carry_result *so_far);
+	void *before_arg;
 };
 
 bool cli_carrier_pin_ok(const char *text)
@@ -131,6 +133,20 @@ static void on_done(void *arg, const struct carry_result *r)
 	uv_stop(&c->net.loop);
 }
 
+static int on_before(void *arg, const struct carry_result *so_far)
+{
+	struct cli_carrier *c = arg;
+
+	return c->before ? c->before(c->before_arg, so_far) : 0;
+}
+
+void cli_carrier_before(struct cli_carrier *c, int (*before)(void *arg, const struct carry_result *so_far),
+			void *arg)
+{
+	c->before = before;
+	c->before_arg = arg;
+}
+
 static int begin(struct cli_carrier *c, const struct draft *d)
 {
 	const struct cli_carrier_setup *s = &c->kept;
@@ -141,6 +157,7 @@ static int begin(struct cli_carrier *c, const struct draft *d)
 				     .pins = s->pins,
 				     .mechanism = s->mechanism,
 				     .password = buf_slice(&c->secret),
+				     .before = on_before,
 				     .helo = c->net.hostname,
 				     .draft = d,
 				     .connect_s = s->timeout_s,

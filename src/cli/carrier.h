@@ -36,6 +36,9 @@ const char *cli_carrier_from(const struct cli_carrier *c); /* the address to sen
  * no longer than the call, the result is valid until the next.  CLI_OK: a result is there, good or bad; else
  * the status to end with, said. */
 int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct carry_result **ret);
+/* Is told, from now on, each time before the server is given a message: see carry.h.  NULL: nobody. */
+void cli_carrier_before(struct cli_carrier *c, int (*before)(void *arg, const struct carry_result *so_far),
+			void *arg);
 void cli_carrier_free(struct cli_carrier *c); /* secrets are wiped.  NULL is fine */
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "cli/carrier.h"
 #include "cli/cli.h"
+#include "cli/send_outbox.h"
 #include "cli/text.h"
 #include "conf/file.h"
 
@@ -30,6 +31,7 @@ struct options {
 	size_t fields;
 	unsigned verbose;
 	bool dry_run, json;
+	struct cli_send_outbox outbox;
 	/* Read. */
 	struct buf text_read, html_read;
 };
@@ -85,6 +87,7 @@ static const struct option long_options[] = {
 	{ "trace", no_argument, NULL, O_TRACE },
 	{ "json", no_argument, NULL, O_JSON },
 	{ "verbose", no_argument, NULL, 'v' },
+	CLI_SEND_OUTBOX_OPTIONS,
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -164,7 +167,10 @@ static bool take_option(struct options *o, int c)
 {
 	const char **text = NULL;
 	struct buf *list = NULL;
+	bool ok;
 
+	if (cli_send_outbox_option(&o->outbox, c, optarg, &ok))
+		return ok;
 	switch (c) {
 	case O_ATTACH:
 		return add_file(o, optarg);
@@ -276,6 +282,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	if (optind < argc)
 		return cli_usage("send", "%s: not understood; recipients stand behind --to", argv[optind]);
+	if (o->outbox.what)
+		return CLI_OK;
 	if (!buf_ok(&o->to) || !buf_ok(&o->cc) || !buf_ok(&o->bcc))
 		return cli_usage("send", "too many recipients");
 	status = cli_carrier_find(&o->carrier, &o->by);
@@ -409,32 +417,22 @@ static int print_draft(const struct draft *d)
 
 /* ---- submitting ---- */
 
-static int show(const struct options *o, const struct draft *d, const struct carry_result *r)
-{
-	struct cli_sent s = { cli_carrier_provider(o->carrier), d, r, o->verbose };
-	json_t *j;
-
-	if (!o->json) {
-		cli_send_print(&s);
-		return cli_send_status(&s);
-	}
-	j = cli_send_json(&s);
-	if (!j || json_dumpf(j, stdout, JSON_INDENT(1)) < 0) {
-		fprintf(stderr, "postern send: out of memory\n");
-		json_decref(j);
-		return CLI_LATER;
-	}
-	putchar('\n');
-	json_decref(j);
-	return cli_send_status(&s);
-}
-
 static int submit(struct options *o, const struct draft *d)
 {
-	const struct carry_result *result;
-	int status = cli_carrier_send(o->carrier, d, &result);
+	struct cli_outbox_by by = { "send", o->carrier, &o->by };
+	struct cli_sent s = { cli_carrier_provider(o->carrier), d, NULL, o->verbose };
+	int status = cli_carrier_send(o->carrier, d, &s.r);
 
-	return status == CLI_OK ? show(o, d, result) : status;
+	return status == CLI_OK ? cli_send_finish(o->outbox.queue, &by, &s, o->json) : status;
+}
+
+static int make_and_send(struct options *o, struct draft *d)
+{
+	int status = make(o, d);
+
+	if (status != CLI_OK)
+		return status;
+	return o->dry_run ? print_draft(d) : submit(o, d);
 }
 
 int cli_send(int argc, char **argv)
@@ -455,10 +453,10 @@ int cli_send(int argc, char **argv)
 	buf_init(&o->text_read, DRAFT_TEXT_MAX);
 	buf_init(&o->html_read, DRAFT_TEXT_MAX);
 	status = parse_options(argc, argv, o);
-	if (status == CLI_OK)
-		status = make(o, &d);
-	if (status == CLI_OK)
-		status = o->dry_run ? print_draft(&d) : submit(o, &d);
+	if (status == CLI_OK && o->outbox.what)
+		status = cli_send_outbox(&o->outbox, &o->by, o->verbose, o->json);
+	else if (status == CLI_OK)
+		status = make_and_send(o, &d);
 	buf_done(&o->to);
 	buf_done(&o->cc);
 	buf_done(&o->bcc);

@@ -41,6 +41,7 @@ struct carry {
 	unsigned idle_lanes;
 
 	struct carry_result r;
+	int (*before)(void *arg, const struct carry_result *so_far);
 	void (*done)(void *arg, const struct carry_result *r);
 	void *arg;
 };
@@ -164,10 +165,15 @@ static void begin_job(struct carry *c)
 {
 	const struct draft *d = c->draft;
 	struct id id = id_next(&c->ids, wall_ms());
-	int fd = fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
+	int fd, r = c->before ? c->before(c->arg, &c->r) : 0;
 	size_t n = 0;
 	bool on;
 
+	if (r < 0) {
+		fail(c, strerrordesc_np(-r));
+		return;
+	}
+	fd = fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0) {
 		fail(c, strerrordesc_np(errno));
 		return;
@@ -493,6 +499,7 @@ int carry_begin(const struct carry_setup *setup, void (*done)(void *arg, const s
 	c->connect_s = setup->connect_s;
 	c->command_s = setup->command_s;
 	c->final_s = setup->final_s;
+	c->before = setup->before;
 	c->done = done;
 	c->arg = arg;
 	c->rcpt_max = RCPTS;

@@ -21,6 +21,7 @@
 #define CARRY_PINS_MAX	16
 #define CARRY_TRIES_MAX 64 /* that are remembered */
 
+struct carry_result;
 struct resolve;
 struct tls_client;
 
@@ -34,6 +35,9 @@ struct carry_setup {
 	size_t pins;
 	const char *mechanism; /* as routes.NAME.mechanism; NULL: the strongest */
 	struct slice password; /* or a token; copied, and wiped when it is over */
+	/* Each time just before the server is given the message, with what is known of it by then; negative:
+	 * it does not get it.  With done's arg.  NULL: nobody wants to know. */
+	int (*before)(void *arg, const struct carry_result *so_far);
 	const char *helo;
 	const struct draft *draft;
 	unsigned connect_s, command_s, final_s;

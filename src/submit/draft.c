@@ -84,11 +84,31 @@ static int result(enum mime_fault fault)
 	return fault == MIME_FINE ? 0 : fault == MIME_NO_MEMORY ? -ENOMEM : -EBADMSG;
 }
 
+int draft_begin(struct draft *d)
+{
+	d->fd = draft_file();
+	return d->fd < 0 ? d->fd : 0;
+}
+
+int draft_append(struct draft *d, struct slice s)
+{
+	while (s.n > 0) {
+		ssize_t n = write(d->fd, s.p, s.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		s = slice_tail(s, (size_t)n);
+		d->octets += (uint64_t)n;
+	}
+	return 0;
+}
+
 static int start(struct draft *d, struct mime_problem *ret)
 {
 	mime_problem_set(ret, MIME_FINE, SLICE_LIT(""), SLICE_LIT(""));
-	d->fd = draft_file();
-	return d->fd < 0 ? d->fd : 0;
+	return draft_begin(d);
 }
 
 static int copy_letter(struct draft *d, int from, struct letter *l, struct buf *out, unsigned char *room,

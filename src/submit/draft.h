@@ -54,6 +54,11 @@ struct draft_parts {
 /* As draft_read(); of a file that cannot be read, ret->about is its path. */
 int draft_compose(struct draft *d, const struct draft_parts *parts, struct mime_problem *ret);
 
+/* One that was made before, and is put together again: its file, still empty; and more of it.  0 or a
+ * negative errno.  Envelope and flags are the caller's to set. */
+int draft_begin(struct draft *d);
+int draft_append(struct draft *d, struct slice octets);
+
 /* Octets of the message from there on: how many, 0 at its end; or a negative errno. */
 ssize_t draft_chunk(const struct draft *d, uint64_t at, void *to, size_t n);
 
