@@ -227,17 +227,27 @@ static void all_known(struct find *f)
 
 static void next_config(struct find *f);
 
-static void on_config(void *arg, const struct web_answer *a)
+/* The web may not be freed from within its own call. */
+static void after_config(uv_timer_t *t)
 {
-	struct find *f = arg;
+	struct find *f = t->data;
 
-	f->get = NULL;
-	if (a->end == WEB_OK && !autoconfig_parse(a->body, &f->config) && f->config.n > 0) {
+	if (f->config.n > 0) {
 		all_known(f);
 		return;
 	}
 	f->at_path++;
 	next_config(f);
+}
+
+static void on_config(void *arg, const struct web_answer *a)
+{
+	struct find *f = arg;
+
+	f->get = NULL;
+	if (a->end != WEB_OK || autoconfig_parse(a->body, &f->config))
+		f->config.n = 0;
+	uv_timer_start(&f->start, after_config, 0, 0);
 }
 
 static void next_config(struct find *f)

@@ -22,6 +22,7 @@ struct check_sts {
 	uv_timer_t start;
 	bool over;
 	struct check_sts_found found;
+	char words[300]; /* what is wrong with the policy; "" */
 	check_sts_done *done;
 	void *arg;
 };
@@ -59,25 +60,25 @@ static void finish(struct check_sts *s, enum check_sts_state state, const char *
 	done(arg, &found);
 }
 
+/* The web may not be freed from within its own call. */
+static void after_policy(uv_timer_t *t)
+{
+	struct check_sts *s = t->data;
+
+	finish(s, s->words[0] ? CHECK_STS_UNKNOWN : CHECK_STS_POLICY, s->words);
+}
+
 static void on_policy(void *arg, const struct web_answer *a)
 {
 	struct check_sts *s = arg;
-	const char *wrong;
-	char words[300];
+	const char *wrong = a->end == WEB_OK ? sts_policy_parse(a->body, &s->found.policy) : NULL;
 
 	s->get = NULL;
-	if (a->end != WEB_OK) {
-		snprintf(words, sizeof(words), "the policy cannot be fetched: %s", a->words);
-		finish(s, CHECK_STS_UNKNOWN, words);
-		return;
-	}
-	wrong = sts_policy_parse(a->body, &s->found.policy);
-	if (wrong) {
-		snprintf(words, sizeof(words), "the policy is invalid: %s", wrong);
-		finish(s, CHECK_STS_UNKNOWN, words);
-		return;
-	}
-	finish(s, CHECK_STS_POLICY, "");
+	if (a->end != WEB_OK)
+		snprintf(s->words, sizeof(s->words), "the policy cannot be fetched: %s", a->words);
+	else if (wrong)
+		snprintf(s->words, sizeof(s->words), "the policy is invalid: %s", wrong);
+	uv_timer_start(&s->start, after_policy, 0, 0);
 }
 
 static void on_address(void *arg, const struct dns_answer *a)
