@@ -258,7 +258,8 @@ static void on_control(void *arg, int fd)
 	if (fd >= 0)
 		close(fd);
 	/* Refused: somebody far away said so. */
-	c->control = c->control_port.reach == PROBE_OPEN || c->control_port.reach == PROBE_REFUSED
+	c->control = c->control_port.reach == PROBE_OPEN ||
+				     (c->control_port.reach == PROBE_REFUSED && !c->control_port.local)
 			     ? PROBE_CONTROL_UP
 			     : PROBE_CONTROL_DOWN;
 	step_done(c);

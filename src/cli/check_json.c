@@ -114,14 +114,16 @@ static const char *reach_name(enum probe_reach reach)
 static json_t *port_json(const struct check_result *r, size_t host, size_t i)
 {
 	const struct probe_port *p = &r->hosts[host].port[i];
+	static const char *const sent[] = { "unknown", "yes", "held" };
 	char ip[IP_TEXT_MAX], from[IP_TEXT_MAX], why[500];
 	json_t *j;
 
 	probe_why_not(r->hosts, host, i, &r->found, &r->verdict, why, sizeof(why));
-	j = json_pack("{s:i, s:s, s:s, s:i, s:s?, s:b, s:o}", "port", (int)p->port, "address",
+	j = json_pack("{s:i, s:s, s:s, s:i, s:s?, s:b, s:s?, s:s, s:b, s:o}", "port", (int)p->port, "address",
 		      ip_format(&p->ip, ip), "state", reach_name(p->reach), "connect_ms", (int)p->connect_ms,
 		      "icmp_from", p->icmp_from.family ? ip_format(&p->icmp_from, from) : NULL, "local",
-		      (int)p->local, "words", text_json(why));
+		      (int)p->local, "local_why", p->local ? p->local_why : NULL, "sent", sent[p->sent],
+		      "no_route", (int)p->no_route, "words", text_json(why));
 	if (!j || p->reach != PROBE_OPEN)
 		return j;
 	json_object_set_new(j, "smtp", json_boolean(probe_speaks_smtp(p)));

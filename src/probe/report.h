@@ -24,9 +24,16 @@ enum probe_reach {
 	PROBE_OPEN,
 	PROBE_REFUSED,	   /* a reset, or ICMP port unreachable */
 	PROBE_SILENT,	   /* nothing came back: dropped on the way, or by the host */
-	PROBE_UNREACHABLE, /* ICMP, or no route */
+	PROBE_UNREACHABLE, /* ICMP, or no route: see no_route, no_neighbour */
 	PROBE_PROHIBITED,  /* ICMP says that it is forbidden (administratively) */
 	PROBE_FAILED,	   /* on our side: see error */
+};
+
+/* Whether what was sent to open the connection left this machine. */
+enum probe_sent {
+	PROBE_SENT_UNKNOWN,
+	PROBE_SENT,
+	PROBE_SENT_HELD, /* its own rules threw it away */
 };
 
 /* Where a look can stand, be slow, or end. */
@@ -52,6 +59,7 @@ enum probe_end {
 	PROBE_END_RESET,   /* by them, or by something between */
 	PROBE_END_TIMEOUT, /* they said nothing any more */
 	PROBE_END_NO_SMTP, /* what they said is no reply of SMTP: see other */
+	PROBE_END_TLS,	   /* the handshake came to nothing: see tls.words */
 	PROBE_END_OURS,	   /* on our side: see error */
 };
 
@@ -130,8 +138,11 @@ struct probe_port {
 	enum probe_reach reach;
 	int error;	     /* negative errno of connect(); 0 */
 	struct ip icmp_from; /* who sent the ICMP error; family 0: none came */
+	enum probe_sent sent;
 	bool local;	     /* the answer came from this very machine, or its rules held the packet back */
 	char local_why[160]; /* how that is known */
+	bool no_route;	     /* this machine has no way there: nothing was sent */
+	bool no_neighbour;   /* on its own network nobody answers for that address, or for the router there */
 	uint32_t connect_ms;
 
 	/* The conversation. */
