@@ -13,6 +13,7 @@
 #define INPUT_MAX  (16U << 10)
 #define OUTPUT_MAX (16U << 10)
 #define GUESS_MS   3000
+#define PROD_MS	   1000
 
 static uint64_t now_ms(void)
 {
@@ -62,6 +63,8 @@ void look_cancel(struct look *l)
 	release(l);
 }
 
+static void on_timeout(uv_timer_t *h);
+
 static void hang_up(struct look *l)
 {
 	uv_timer_stop(&l->timer);
@@ -80,10 +83,34 @@ static void lost(struct look *l, enum probe_end how, const char *why)
 	hang_up(l);
 }
 
+/* Silence where a greeting should be: what waits for a question (HTTP, TLS) answers one.  An SMTP server that
+ * is as slow as that may call it rude; it is given up in any case. */
+static bool prod(struct look *l)
+{
+	if (l->prodded || l->implicit || l->stage > LOOK_SECOND ||
+	    probe_talk_at(&l->talk) != PROBE_AT_GREETING || conn_input(l->conn).n > 0 ||
+	    conn_write(l->conn, SLICE_LIT("EHLO localhost\r\n")) < 0)
+		return false;
+	l->prodded = true;
+	uv_timer_start(&l->timer, on_timeout, PROD_MS, 0);
+	return true;
+}
+
+static void on_prod_answer(struct look *l)
+{
+	struct slice in = conn_input(l->conn);
+
+	if (probe_other_of(in) != PROBE_OTHER_NONE)
+		(void)probe_talk_feed(&l->talk, in, now_ms());
+	lost(l, PROBE_END_TIMEOUT, "no greeting in time");
+}
+
 static void on_timeout(uv_timer_t *h)
 {
 	struct look *l = h->data;
 
+	if (prod(l))
+		return;
 	if (probe_talk_at(&l->talk) == PROBE_AT_HANDSHAKE && !l->hello) {
 		l->talk.port->tls.tried = true;
 		l->talk.port->tls.result = TLS_RESULT_VALIDATION_FAILURE;
@@ -177,6 +204,12 @@ static void say_hello(struct look *l)
 	buf_done(&b);
 }
 
+/* Did the handshake fail for want of an answer? */
+static bool was_closed(const struct conn *c)
+{
+	return strstr(conn_error(c), "closed the connection") != NULL;
+}
+
 /* ---- the conversation ---- */
 
 static void flush(struct look *l)
@@ -203,6 +236,10 @@ static void run(struct look *l)
 
 	if (l->hello) {
 		on_hello_answer(l);
+		return;
+	}
+	if (l->prodded) {
+		on_prod_answer(l);
 		return;
 	}
 	conn_consume(l->conn, probe_talk_feed(&l->talk, conn_input(l->conn), now_ms()));
@@ -248,7 +285,7 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 		break;
 	case CONN_TLS_FAILED:
 		learn_tls(l, false);
-		lost(l, PROBE_END_CLOSED, "the TLS handshake failed");
+		lost(l, was_closed(c) ? PROBE_END_CLOSED : PROBE_END_TLS, "the TLS handshake failed");
 		break;
 	case CONN_EOF:
 	case CONN_ERROR:
@@ -329,7 +366,7 @@ void look_connect(struct look *l)
 	memset(&l->aside, 0, sizeof(l->aside));
 	l->aside.ip = l->port->ip;
 	l->aside.port = l->port->port;
-	l->hello = false;
+	l->hello = l->prodded = false;
 	r = knock_begin(l->setup->loop, to, l->setup->connect_ms, on_knock, l, &l->knock);
 	if (r < 0)
 		look_next(l);

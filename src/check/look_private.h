@@ -27,6 +27,7 @@ struct look {
 	enum look_stage stage;
 	bool implicit; /* of this connection */
 	bool hello;    /* a hello by hand is out: an answer is awaited */
+	bool prodded;  /* nobody greeted, so we spoke first */
 	struct resolve_query *query;
 	struct tls_tlsa tlsa[TLS_TLSA_MAX];
 	size_t n_tlsa;

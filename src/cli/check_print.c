@@ -1,6 +1,7 @@
 /* What a check found, for people. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/check.h"
 #include "cli/text.h"
@@ -35,9 +36,9 @@ static const char *state_of(const struct probe_port *p)
 	case PROBE_REFUSED:
 		return p->local ? "held back" : "refused";
 	case PROBE_SILENT:
-		return "filtered";
+		return p->local ? "held back" : "filtered";
 	case PROBE_UNREACHABLE:
-		return "no way";
+		return p->local ? "held back" : "no way";
 	case PROBE_PROHIBITED:
 		return p->local ? "held back" : "forbidden";
 	default:
@@ -163,8 +164,42 @@ static bool differs(const struct check_result *r, size_t host, uint16_t port)
 	size_t shown = 0;
 
 	for (size_t i = 0; i < r->hosts[host].n; i++)
-		shown += r->hosts[host].port[i].port == port && first_alike(r, host, i);
+		shown += r->hosts[host].port[i].port == port && first_alike(r, host, i) &&
+			 !probe_lacks_family(&r->hosts[host], i);
 	return shown > 1;
+}
+
+/* Whose certificate it is, with the fingerprint as `postern send --pin` takes it. */
+static void print_certificate(const struct check_result *r, size_t host, size_t i)
+{
+	const struct probe_port *ports = r->hosts[host].port;
+	const struct probe_certificate *c = &ports[i].tls.chain[0];
+	time_t end = (time_t)c->not_after;
+	char text[800], day[16] = "?";
+	struct tm tm;
+	size_t n = 0;
+
+	if (!ports[i].tls.n_chain)
+		return;
+	for (size_t j = 0; j < r->hosts[host].n && n < 200; j++) {
+		bool shows = ports[j].tls.n_chain && !strcmp(ports[j].tls.chain[0].sha256, c->sha256),
+		     told = false;
+
+		if (shows && j < i)
+			return;
+		for (size_t k = i; k < j; k++)
+			told = told || (ports[k].port == ports[j].port && ports[k].tls.n_chain &&
+					!strcmp(ports[k].tls.chain[0].sha256, c->sha256));
+		if (shows && !told)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u", n ? ", " : "",
+					      ports[j].port);
+	}
+	if (gmtime_r(&end, &tm))
+		(void)strftime(day, sizeof(day), "%Y-%m-%d", &tm);
+	snprintf(text + n, sizeof(text) - n, ": %s, by %s, until %s", c->subject, c->issuer, day);
+	printf("  cert     ");
+	cli_print_wrapped(text, 11);
+	printf("%11s--pin %s\n", "", c->sha256);
 }
 
 static void print_host(const struct check_result *r, size_t host, bool verbose)
@@ -181,9 +216,11 @@ static void print_host(const struct check_result *r, size_t host, bool verbose)
 		printf("  (%s)", h->from);
 	putchar('\n');
 	for (size_t i = 0; i < h->n; i++)
-		if (verbose || first_alike(r, host, i))
+		if (verbose || (first_alike(r, host, i) && !probe_lacks_family(h, i)))
 			print_port(r, host, i, verbose || differs(r, host, h->port[i].port));
 	print_findings(r, host, verbose);
+	for (size_t i = 0; i < h->n && verbose; i++)
+		print_certificate(r, host, i);
 	putchar('\n');
 }
 
@@ -211,7 +248,8 @@ size_t check_expectations(const struct check_result *r,
 					const struct probe_port *p = &r->hosts[h].port[i];
 					char why[300];
 
-					if (p->port != r->expect[e].port)
+					if (p->port != r->expect[e].port ||
+					    probe_lacks_family(&r->hosts[h], i))
 						continue;
 					any = true;
 					if (probe_expect_met(&r->expect[e].condition[c], p, r->now, why,

@@ -66,8 +66,14 @@ static bool is_open(const struct probe_port *p)
 /* It did not let us in, and no answer of the host's own said so. */
 static bool is_blocked(const struct probe_port *p)
 {
-	return p->reach == PROBE_SILENT || p->reach == PROBE_UNREACHABLE || p->reach == PROBE_PROHIBITED ||
-	       (p->reach == PROBE_REFUSED && p->local);
+	return !p->no_route && (p->reach == PROBE_SILENT || p->reach == PROBE_UNREACHABLE ||
+				p->reach == PROBE_PROHIBITED || (p->reach == PROBE_REFUSED && p->local));
+}
+
+/* By the network, not by this machine. */
+static bool is_blocked_outside(const struct probe_port *p)
+{
+	return is_blocked(p) && !p->local;
 }
 
 static bool any_port(const struct probe_host *h, bool port25, bool (*is)(const struct probe_port *))
@@ -87,7 +93,7 @@ static void judge_port25(const struct probe_host *hosts, size_t n, enum probe_co
 		if (any_port(&hosts[i], true, is_open))
 			return; /* it lets us out to one */
 		others += any_port(&hosts[i], false, is_open);
-		if (!any_port(&hosts[i], true, is_blocked))
+		if (!any_port(&hosts[i], true, is_blocked_outside))
 			continue;
 		blocked++;
 		if (first == n)
@@ -151,7 +157,7 @@ static void judge_ipv6(const struct probe_host *h, size_t at, struct probe_findi
 		const struct probe_port *p = &h->port[i];
 
 		if (p->ip.family == 6) {
-			n6++;
+			n6 += !p->no_route;
 			lost += is_blocked(p);
 		} else {
 			open4 += p->reach == PROBE_OPEN;
@@ -172,6 +178,12 @@ static bool has_starttls(const struct probe_port *p)
 	return p->clear.starttls && !p->tls_first;
 }
 
+/* Something has written over what the server says. */
+static bool is_masked(const struct probe_port *p)
+{
+	return p->clear.masked || probe_is_greeting_masked(p);
+}
+
 static const char *family(const struct probe_port *p)
 {
 	return p->ip.family == 6 ? "IPv6" : "IPv4";
@@ -190,6 +202,9 @@ static void judge_ways(const struct probe_host *h, size_t at, size_t i, size_t j
 
 	if (p->tls_first || q->tls_first || !p->clear.reply.code || !q->clear.reply.code)
 		return;
+	if (probe_findings_has(to, PROBE_IS_INTERCEPTED, at, i) ||
+	    probe_findings_has(to, PROBE_IS_INTERCEPTED, at, j))
+		return; /* of another pair, with the same words */
 	if (one != has_starttls(q)) {
 		ip_format(one ? &p->ip : &q->ip, with);
 		ip_format(one ? &q->ip : &p->ip, without);
@@ -199,11 +214,31 @@ static void judge_ways(const struct probe_host *h, size_t at, size_t i, size_t j
 		    "two are "
 		    "set up differently",
 		    p->port, h->name, with, without);
+	} else if (is_masked(p) != is_masked(q)) {
+		one = is_masked(q);
+		add(to, PROBE_IS_INTERCEPTED, at, one ? j : i,
+		    "Log in over the other way only, or on 465, which nothing between can rewrite.",
+		    "what port %u of %s says arrives overwritten from %s, and whole from %s: something on "
+		    "that way "
+		    "rewrites it",
+		    p->port, h->name, ip_format(one ? &q->ip : &p->ip, without),
+		    ip_format(one ? &p->ip : &q->ip, with));
 	} else if (!slice_eq_nocase(a, b)) {
 		add(to, PROBE_IS_DIFFERS, at, j, "",
 		    "port %u of %s answers as %.*s by %s and as %.*s by %s: that may be all right", p->port,
 		    h->name, SLICE_ARG(a), family(p), SLICE_ARG(b), family(q));
 	}
+}
+
+/* A greeting begins with the server's own name (RFC 5321 4.2), so no two servers share it. */
+static bool is_same_greeting(const struct probe_port *p, const struct probe_port *q)
+{
+	struct slice text = slice_str(p->greeting.text);
+	struct slice name = slice_head(text, slice_find(text, ' '));
+
+	return p->greeting.code && p->greeting.code == q->greeting.code &&
+	       slice_eq(text, slice_str(q->greeting.text)) &&
+	       (slice_find(name, '.') < name.n || probe_is_greeting_masked(p));
 }
 
 /* Both say the same, and it cannot be true of both. */
@@ -214,12 +249,22 @@ static bool same_lie(const struct probe_port *p, const struct probe_port *q, con
 		*ret_what = "shows the same certificate, which is of neither";
 		return true;
 	}
-	if (!p->tls.up && !q->tls.up && p->greeting.code && p->greeting.code == q->greeting.code &&
-	    strlen(p->greeting.text) > 5 && !strcmp(p->greeting.text, q->greeting.text)) {
+	if (!p->tls.up && !q->tls.up && is_same_greeting(p, q)) {
 		*ret_what = "greets with the same words";
 		return true;
 	}
 	return false;
+}
+
+static void add_lie(const struct probe_host *hosts, size_t host, size_t port, size_t other, const char *what,
+		    struct probe_findings *to)
+{
+	if (!probe_findings_has(to, PROBE_IS_INTERCEPTED, host, port))
+		add(to, PROBE_IS_INTERCEPTED, host, port,
+		    "Log in nowhere from here until you know what it is: it would read the password.",
+		    "port %u of %s and of %s, which have nothing in common, %s: something between answers "
+		    "for them",
+		    hosts[host].port[port].port, hosts[host].name, hosts[other].name, what);
 }
 
 static void judge_pair(const struct probe_host *hosts, size_t a, size_t b, struct probe_findings *to)
@@ -233,13 +278,8 @@ static void judge_pair(const struct probe_host *hosts, size_t a, size_t b, struc
 			if (hosts[a].port[i].port != hosts[b].port[j].port ||
 			    !same_lie(&hosts[a].port[i], &hosts[b].port[j], &what))
 				continue;
-			add(to, PROBE_IS_INTERCEPTED, PROBE_NOWHERE, PROBE_NOWHERE,
-			    "Log in nowhere from here until you know what it is: it would read the password.",
-			    "port %u of %s and of %s, which have nothing in common, %s: something between "
-			    "answers for "
-			    "them",
-			    hosts[a].port[i].port, hosts[a].name, hosts[b].name, what);
-			return;
+			add_lie(hosts, a, i, b, what, to);
+			add_lie(hosts, b, j, a, what, to);
 		}
 }
 
@@ -265,20 +305,36 @@ static void judge_issuer(const struct probe_host *h, size_t at, size_t port, str
 	const struct probe_tls *t = &h->port[port].tls;
 	const char *issuer = t->n_chain ? t->chain[0].issuer : "";
 
-	if (!t->up || t->verified || !t->n_chain)
+	if (!t->up || !t->n_chain)
 		return;
-	if (inspector(issuer))
+	if (inspector(issuer) && t->verified) {
+		struct probe_finding *f = probe_findings_add(to, PROBE_IS_INTERCEPTED, at, port);
+
+		if (!f)
+			return;
+		f->level = PROBE_WARNING; /* whoever runs this machine wants it so */
+		snprintf(f->text, sizeof(f->text),
+			 "the certificate on port %u is made by a program or firewall that inspects traffic, "
+			 "and this "
+			 "machine trusts it: %s",
+			 h->port[port].port, issuer);
+		snprintf(f->advice, sizeof(f->advice), "It reads the password and the mail.");
+	} else if (t->verified) {
+		return;
+	} else if (inspector(issuer)) {
 		add(to, PROBE_IS_INTERCEPTED, at, port,
 		    "Have mail left out of the inspection, or make its authority known to the client if you "
 		    "trust "
 		    "it with your passwords.",
 		    "the certificate on port %u is made by a program or firewall that inspects traffic: %s",
 		    h->port[port].port, issuer);
-	else if (route_provider_of_host(slice_str(h->name)) && t->result != TLS_RESULT_CERTIFICATE_EXPIRED)
+	} else if (route_provider_of_host(slice_str(h->name)) &&
+		   t->result != TLS_RESULT_CERTIFICATE_EXPIRED) {
 		add(to, PROBE_IS_INTERCEPTED, at, port,
 		    "Log in nowhere from here until you know what it is: it would read the password.",
 		    "%s is %s, and the certificate on port %u is by %s, not by a public authority", h->name,
 		    route_provider_of_host(slice_str(h->name))->title, h->port[port].port, issuer);
+	}
 }
 
 void probe_judge_across(const struct probe_host *hosts, size_t n, enum probe_control control,
@@ -286,14 +342,15 @@ void probe_judge_across(const struct probe_host *hosts, size_t n, enum probe_con
 {
 	judge_network(hosts, n, control, to);
 	judge_port25(hosts, n, control, to);
+	for (size_t h = 0; h < n; h++)
+		for (size_t i = 0; i < hosts[h].n; i++)
+			judge_issuer(&hosts[h], h, i, to);
 	for (size_t h = 0; h < n; h++) {
 		judge_ipv6(&hosts[h], h, to);
-		for (size_t i = 0; i < hosts[h].n; i++) {
-			judge_issuer(&hosts[h], h, i, to);
+		for (size_t i = 0; i < hosts[h].n; i++)
 			for (size_t j = i + 1; j < hosts[h].n; j++)
 				if (hosts[h].port[i].port == hosts[h].port[j].port)
 					judge_ways(&hosts[h], h, i, j, to);
-		}
 		for (size_t other = h + 1; other < n; other++)
 			judge_pair(hosts, h, other, to);
 	}

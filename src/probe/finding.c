@@ -103,13 +103,40 @@ const struct probe_offers *probe_offers_of(const struct probe_port *p)
 	return p->in_tls.reply.code ? &p->in_tls : &p->clear;
 }
 
+bool probe_lacks_family(const struct probe_host *h, size_t port)
+{
+	if (!h->port[port].no_route)
+		return false;
+	for (size_t i = 0; i < h->n; i++)
+		if (h->port[i].ip.family != h->port[port].ip.family && !h->port[i].no_route)
+			return true;
+	return false;
+}
+
+/* "220 ****2****0*": firewalls leave some digits. */
+bool probe_is_greeting_masked(const struct probe_port *p)
+{
+	size_t n = strlen(p->greeting.text), stars = 0;
+
+	for (size_t i = 0; i < n; i++)
+		stars += p->greeting.text[i] == '*';
+	return stars >= 4 && 2 * stars > n;
+}
+
 /* ---- whether one gets there ---- */
 
 static void judge_icmp(struct judge *j, const struct probe_port *p, enum probe_code code, const char *what)
 {
 	char from[IP_TEXT_MAX];
 
-	if (p->icmp_from.family)
+	if (p->no_neighbour)
+		judge_add(
+			j, code,
+			"Is the machine up, and its address right? Else look at the router of this network.",
+			"%s: on this machine's own network nobody answers for it, neither the host nor a "
+			"router",
+			what);
+	else if (p->icmp_from.family)
 		judge_add(j, code, "Ask whoever runs that router or firewall to let the port through.",
 			  "%s, says %s (ICMP), after %u ms", what, ip_format(&p->icmp_from, from),
 			  p->connect_ms);
@@ -120,11 +147,17 @@ static void judge_icmp(struct judge *j, const struct probe_port *p, enum probe_c
 static void judge_reach(struct judge *j, const struct probe_port *p)
 {
 	if (p->local && p->reach != PROBE_OPEN) {
-		judge_add(j, PROBE_IS_LOCAL_RULE,
-			  "Change the firewall of this machine (nft list ruleset, or its front end); the "
-			  "network "
-			  "is not to blame.",
-			  "this machine itself does not let the connection out: %s", p->local_why);
+		judge_add(
+			j, PROBE_IS_LOCAL_RULE,
+			"Change the firewall of this machine (root sees its rules by nft list ruleset); the "
+			"network is not to blame.",
+			"this machine itself does not let the connection out: %s", p->local_why);
+		return;
+	}
+	if (probe_lacks_family(j->host, j->port_i)) {
+		judge_add(j, PROBE_IS_NO_ROUTE, "",
+			  "this machine has no IPv%d that leads there (%s): looked at by the other only",
+			  p->ip.family, strerror(-p->error));
 		return;
 	}
 	switch (p->reach) {
@@ -132,14 +165,23 @@ static void judge_reach(struct judge *j, const struct probe_port *p)
 		judge_add(j, PROBE_IS_OPEN, "", "connected in %u ms", p->connect_ms);
 		break;
 	case PROBE_REFUSED:
-		judge_add(j, PROBE_IS_REFUSED, "",
+		judge_add(j, PROBE_IS_REFUSED,
+			  p->sent == PROBE_SENT_UNKNOWN && p->connect_ms < 2 && !ip_is_loopback(&p->ip)
+				  ? "So soon that a rule of this machine may have done it: nft list ruleset "
+				    "shows those."
+				  : "",
 			  "refused after %u ms: nobody listens on this port there, or a firewall answers for "
 			  "it",
 			  p->connect_ms);
 		break;
 	case PROBE_SILENT:
+		/* A rule for what comes in leaves no trace that all may see. */
 		judge_add(j, PROBE_IS_FILTERED, "",
-			  "no answer at all in %u s: a firewall drops it, on the way or there",
+			  p->sent == PROBE_SENT
+				  ? "no answer at all in %u s to what has left this machine: a firewall "
+				    "drops it, on the way or "
+				    "there (or drops the answer here: nft list ruleset)"
+				  : "no answer at all in %u s: a firewall drops it, on the way or there",
 			  (p->connect_ms + 500) / 1000);
 		break;
 	case PROBE_UNREACHABLE:
@@ -171,7 +213,7 @@ static void judge_end(struct judge *j, const struct probe_port *p)
 			  "it takes connections and closes them without a word: a blocklist, a limit, or "
 			  "nothing "
 			  "behind a proxy");
-	else if (p->end == PROBE_END_CLOSED && p->greeting.code != 421)
+	else if (p->end == PROBE_END_CLOSED && p->greeting.code != 421 && p->at != PROBE_AT_HANDSHAKE)
 		judge_add(j, PROBE_IS_BROKEN, "", "it closed the connection at %s", probe_step_name(p->at));
 	else if (p->end == PROBE_END_TIMEOUT && !greeted)
 		judge_add(j, PROBE_IS_SILENT, "",
@@ -201,6 +243,12 @@ static void judge_greeting(struct judge *j, const struct probe_port *p)
 		 probe_offers_of(p)->reply.code)
 		judge_add(j, PROBE_IS_EHLO_REFUSED, "", "it answers EHLO with %d %s",
 			  probe_offers_of(p)->reply.code, probe_offers_of(p)->reply.text);
+	if (probe_is_greeting_masked(p))
+		judge_add(j, PROBE_IS_GREETING_MASKED,
+			  "Have the inspection of SMTP switched off on that firewall (\"fixup\", \"ESMTP "
+			  "inspection\"): it takes STARTTLS away from what servers offer, too.",
+			  "its greeting is overwritten (%d %s), as firewalls do that inspect SMTP",
+			  p->greeting.code, p->greeting.text);
 }
 
 static void judge_slow(struct judge *j, const struct probe_port *p)

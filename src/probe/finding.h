@@ -64,6 +64,11 @@ bool probe_is_submission(uint16_t port);
 bool probe_is_implicit(uint16_t port);
 /* Greeted as SMTP does, so that what was offered counts. */
 bool probe_speaks_smtp(const struct probe_port *p);
+/* This machine has no way to that address, and has one to the host's others: it lacks a family (IPv6,
+ * mostly), and nothing is wrong with the port. */
+bool probe_lacks_family(const struct probe_host *h, size_t port);
+/* The greeting is overwritten with asterisks. */
+bool probe_is_greeting_masked(const struct probe_port *p);
 /* What is offered last: within TLS where there is. */
 const struct probe_offers *probe_offers_of(const struct probe_port *p);
 

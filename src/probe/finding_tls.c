@@ -18,9 +18,9 @@ static void judge_certificate(struct judge *j, const struct probe_port *p)
 	else if (t->result == TLS_RESULT_CERTIFICATE_EXPIRED)
 		judge_add(j, PROBE_IS_CERT_EXPIRED, "Whoever runs the server must renew it.",
 			  t->n_chain && days < 0
-				  ? "the certificate expired %lld days ago"
-				  : "a certificate is not valid today (%lld days left of the server's own)",
-			  (long long)(days < 0 ? -days : days));
+				  ? "the certificate expired %lld day%s ago"
+				  : "a certificate is not valid today (%lld day%s left of the server's own)",
+			  (long long)(days < 0 ? -days : days), days == 1 || days == -1 ? "" : "s");
 	else if (t->self_signed)
 		judge_add(j, PROBE_IS_CERT_SELF_SIGNED,
 			  "Have it signed by a public authority, or pin its fingerprint at the client.",
@@ -35,7 +35,7 @@ static void judge_certificate(struct judge *j, const struct probe_port *p)
 			t->n_chain ? own->issuer : "?");
 	if (t->n_chain && days >= 0 && days < soon)
 		judge_add(j, PROBE_IS_CERT_EXPIRES, "Whoever runs the server should renew it now.",
-			  "the certificate expires in %lld days", (long long)days);
+			  "the certificate expires in %lld day%s", (long long)days, days == 1 ? "" : "s");
 }
 
 static void judge_versions(struct judge *j, const struct probe_port *p)
@@ -120,7 +120,9 @@ void judge_tls(struct judge *j, const struct probe_port *p)
 	if (!t->up) {
 		/* What is there instead has been told. */
 		if (p->starttls.code / 100 == 2 || (p->other == PROBE_OTHER_NONE && p->greeting.code == 0))
-			judge_add(j, PROBE_IS_TLS_FAILED, "", "the TLS handshake failed: %s", t->words);
+			judge_add(j, PROBE_IS_TLS_FAILED,
+				  "Whoever runs the server must look at its TLS settings and its log.",
+				  "the TLS handshake failed: %s", t->words);
 		return;
 	}
 	judge_add(j, PROBE_IS_TLS, "", "%s with %s%s", t->implicit ? "implicit TLS" : "STARTTLS", t->version,

@@ -42,6 +42,16 @@ static bool found_there(const struct probe_findings *found, enum probe_code code
 	return probe_findings_has(found, code, host, port);
 }
 
+/* A port that somebody reads against the will of this machine's owner. */
+static bool is_intercepted(const struct probe_findings *found, size_t host, size_t port)
+{
+	for (size_t i = 0; i < found->n; i++)
+		if (found->f[i].code == PROBE_IS_INTERCEPTED && found->f[i].level == PROBE_ALARM &&
+		    found->f[i].host == host && found->f[i].port == port)
+			return true;
+	return false;
+}
+
 /* Can an application log in there, with a password that nobody else reads?  certificate: it verifies. */
 static bool usable(const struct probe_host *hosts, size_t host, size_t port,
 		   const struct probe_findings *found, bool certificate)
@@ -50,8 +60,7 @@ static bool usable(const struct probe_host *hosts, size_t host, size_t port,
 
 	return p->port != 25 && probe_speaks_smtp(p) && p->tls.up && p->in_tls.auth[0] &&
 	       p->tls.verified == certificate && !found_there(found, PROBE_IS_TLS_ONLY_OLD, host, port) &&
-	       !found_there(found, PROBE_IS_INTERCEPTED, host, port) &&
-	       !found_there(found, PROBE_IS_LOGIN_FAILED, host, port);
+	       !is_intercepted(found, host, port) && !found_there(found, PROBE_IS_LOGIN_FAILED, host, port);
 }
 
 /* The less the better. */
@@ -201,7 +210,7 @@ void probe_why_not(const struct probe_host *hosts, size_t host, size_t port,
 	if (v->answer != PROBE_USE_NOTHING && v->best.host == host &&
 	    hosts[host].port[v->best.port].port == p->port)
 		snprintf(ret, size, "the one to use");
-	else if (f && f->level >= PROBE_PROBLEM)
+	else if (f && (f->level >= PROBE_PROBLEM || f->code == PROBE_IS_NO_ROUTE))
 		snprintf(ret, size, "%s", f->text);
 	else if (p->port == 25)
 		snprintf(ret, size, "for mail between servers, never for submission");

@@ -1,4 +1,5 @@
 /* Reports, a word a port, and what they lead to: add a row. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,6 +78,15 @@ static void make_port(struct probe_port *p, const char *name, const char *word)
 	} else if (!strcmp(word, "filtered")) {
 		p->reach = PROBE_SILENT;
 		p->connect_ms = 8000;
+	} else if (!strcmp(word, "noroute")) {
+		p->reach = PROBE_UNREACHABLE;
+		p->no_route = true;
+		p->error = -ENETUNREACH;
+	} else if (!strcmp(word, "localdrop")) {
+		p->reach = PROBE_SILENT;
+		p->sent = PROBE_SENT_HELD;
+		p->local = true;
+		put(p->local_why, sizeof(p->local_why), "the system throws it away");
 	} else if (!strcmp(word, "local")) {
 		p->reach = PROBE_REFUSED;
 		p->local = true;
@@ -88,6 +98,12 @@ static void make_port(struct probe_port *p, const char *name, const char *word)
 		p->reach = PROBE_OPEN;
 		p->other = PROBE_OTHER_IMAP;
 		p->end = PROBE_END_NO_SMTP;
+	} else if (!strcmp(word, "tlsfails")) {
+		p->reach = PROBE_OPEN;
+		p->end = PROBE_END_TLS;
+		p->at = PROBE_AT_GREETING;
+		p->tls.tried = true;
+		put(p->tls.words, sizeof(p->tls.words), "the server has an internal error");
 	} else if (!strcmp(word, "silent")) {
 		p->reach = PROBE_OPEN;
 		p->end = PROBE_END_TIMEOUT;
@@ -96,6 +112,12 @@ static void make_port(struct probe_port *p, const char *name, const char *word)
 		open_smtp(p, name);
 		if (!strcmp(word, "masked"))
 			p->clear.masked = true;
+		if (strstr(word, "-stars"))
+			put(p->greeting.text, sizeof(p->greeting.text), "***********2**0**");
+		if (strstr(word, "-isp"))
+			put(p->greeting.text, sizeof(p->greeting.text), "smtp.isp.example ESMTP");
+		if (strstr(word, "-nameless"))
+			put(p->greeting.text, sizeof(p->greeting.text), "ESMTP ready");
 		if (!strncmp(word, "tls", 3) || !strncmp(word, "starttls", 8))
 			tls(p, name, word[0] == 't');
 		if (strstr(word, "-expired")) {
@@ -113,6 +135,12 @@ static void make_port(struct probe_port *p, const char *name, const char *word)
 			put(p->tls.chain[0].issuer, sizeof(p->tls.chain[0].issuer), "CN=Fortinet CA");
 			put(p->tls.chain[0].sha256, sizeof(p->tls.chain[0].sha256), "ab");
 		}
+		if (strstr(word, "-same")) {
+			bad_certificate(p, TLS_RESULT_CERTIFICATE_NOT_TRUSTED, "no known authority");
+			put(p->tls.chain[0].sha256, sizeof(p->tls.chain[0].sha256), "cd");
+		}
+		if (strstr(word, "-trusted"))
+			put(p->tls.chain[0].issuer, sizeof(p->tls.chain[0].issuer), "CN=Zscaler Root CA");
 		if (strstr(word, "-clear"))
 			put(p->clear.auth, sizeof(p->clear.auth), "PLAIN");
 		if (strstr(word, "-noauth"))
@@ -186,6 +214,7 @@ static const struct row {
 	  "587 certificate-untrusted, 587 intercepted" },
 	/* Other things. */
 	{ "smtp.example.org 465:imap 587:silent", 0, PROBE_USE_NOTHING, 0, 0, "465 not-smtp, 587 silent" },
+	{ "smtp.example.org 465:tlsfails", 0, PROBE_USE_NOTHING, 0, 0, "465 tls-failed" },
 	{ "smtp.example.org 587:starttls-relays", 0, PROBE_USE, 587, 0, "587 takes-mail-without-auth" },
 	{ "smtp.example.org 465:local 587:local", 0, PROBE_USE_NOTHING, 0, 0,
 	  "465 local-rule, 587 local-rule" },
@@ -195,6 +224,19 @@ static const struct row {
 	  "587 no-starttls, 587 intercepted" },
 	{ "smtp.example.org 587:starttls 6/587:filtered", 0, PROBE_USE, 587, 0,
 	  "587 filtered, all ipv6-broken" },
+	{ "smtp.example.org 587:starttls 6/587:masked", 0, PROBE_USE, 587, 0,
+	  "587 starttls-masked, 587 intercepted" },
+	{ "smtp.example.org 587:starttls 6/587:starttls-stars", 0, PROBE_USE, 587, 0,
+	  "587 greeting-masked, 587 intercepted" },
+	{ "smtp.example.org 587:starttls-stars", 0, PROBE_USE, 587, 0, "587 greeting-masked" },
+	{ "smtp.example.org 587:starttls 6/587:starttls-isp", 0, PROBE_USE, 587, 0, "" },
+	{ "smtp.example.org 465:tls-trusted", 0, PROBE_USE, 465, 0, "465 intercepted" },
+	/* Without IPv6 nothing is wrong; without both it is. */
+	{ "smtp.example.org 25:filtered 6/25:noroute 465:tls 6/465:noroute", 0, PROBE_USE, 465, 0,
+	  "25 filtered" },
+	{ "smtp.example.org 25:noroute 6/25:noroute", PROBE_CONTROL_DOWN, PROBE_USE_NOTHING, 0, 0,
+	  "25 unreachable, 25 unreachable, all no-network" },
+	{ "smtp.example.org 6/465:noroute", PROBE_CONTROL_UP, PROBE_USE_NOTHING, 0, 0, "465 unreachable" },
 	/* Several hosts. */
 	{ "mx.example.org 25:filtered 465:tls; mx.example.net 25:filtered 465:tls", 0, PROBE_USE, 465, 0,
 	  "25 filtered, 25 filtered, all port-25-blocked" },
@@ -204,9 +246,17 @@ static const struct row {
 	  "25 filtered, 25 no-starttls" },
 	{ "mx.example.org 25:filtered; mx.example.net 25:filtered", PROBE_CONTROL_DOWN, PROBE_USE_NOTHING, 0,
 	  0, "25 filtered, 25 filtered, all no-network" },
+	{ "mx.example.org 587:starttls-same 465:tls; mx.example.net 587:starttls-same", 0, PROBE_USE, 465, 0,
+	  "587 certificate-untrusted, 587 certificate-untrusted, 587 intercepted, 587 intercepted" },
+	/* The rules of this machine are not the network's. */
+	{ "mx.example.org 25:localdrop; mx.example.net 25:localdrop", PROBE_CONTROL_UP, PROBE_USE_NOTHING, 0,
+	  0, "25 local-rule, 25 local-rule" },
+	{ "mx.example.org 25:plain-isp; mx.example.net 25:plain-isp", 0, PROBE_USE_NOTHING, 0, 0,
+	  "25 no-starttls, 25 no-starttls, 25 intercepted, 25 intercepted" },
+	{ "mx.example.org 25:plain-nameless; mx.example.net 25:plain-nameless", 0, PROBE_USE_NOTHING, 0, 0,
+	  "25 no-starttls, 25 no-starttls" },
 	{ "mx.example.org 465:tls-inspected; mx.example.net 465:tls-inspected", 0, PROBE_USE_NOTHING, 0, 0,
-	  "465 certificate-untrusted, 465 certificate-untrusted, 465 intercepted, all intercepted, 465 "
-	  "intercepted" },
+	  "465 certificate-untrusted, 465 certificate-untrusted, 465 intercepted, 465 intercepted" },
 };
 
 static void describe(const struct probe_findings *found, char *to, size_t size)
