@@ -121,9 +121,10 @@ class Lab:
             time.sleep(0.1)
         return self.events(ident, kind)
 
-    def certificate(self, *names):
-        """(PEM of the certificate, PEM of its key) of the lab's own authority, whose file is lab.ca."""
-        return make_certificate(self.folder, names)
+    def certificate(self, *names, days=2, by='the authority of the lab', key='rsa:2048'):
+        """(PEM of the certificate, PEM of its key) of the lab's own authority, whose file is lab.ca, or of one that nobody
+        trusts.  by='': of itself; days=-1: until yesterday."""
+        return make_certificate(self.folder, names, days, by, key)
 
     @property
     def ca(self):
@@ -137,15 +138,17 @@ def openssl(folder, *args):
     subprocess.run(['openssl', *args], cwd=folder, check=True, capture_output=True)
 
 
-def make_certificate(folder, names):
-    if not os.path.exists(os.path.join(folder, 'ca.pem')):
-        openssl(folder, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2',
-                '-subj', '/CN=the authority of the lab', '-addext', 'basicConstraints=critical,CA:TRUE')
-    openssl(folder, 'req', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'k.pem', '-out', 'r.pem', '-subj', '/CN=' + names[0])
+def make_certificate(folder, names, days=2, by='the authority of the lab', key='rsa:2048'):
+    ca = 'ca' if by == 'the authority of the lab' else re.sub(r'\W', '-', by)
+    if by and not os.path.exists(os.path.join(folder, ca + '.pem')):
+        openssl(folder, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', ca + '.key', '-out', ca + '.pem', '-days', '2',
+                '-subj', '/CN=' + by, '-addext', 'basicConstraints=critical,CA:TRUE')
+    curve = ['-pkeyopt', 'ec_paramgen_curve:P-256'] if key == 'ec' else []
+    openssl(folder, 'req', '-newkey', key, *curve, '-nodes', '-keyout', 'k.pem', '-out', 'r.pem', '-subj', '/CN=' + names[0])
     with open(os.path.join(folder, 'ext'), 'w') as f:
         f.write('subjectAltName=' + ','.join('DNS:' + n for n in names) + '\n')
-    openssl(folder, 'x509', '-req', '-in', 'r.pem', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2',
-            '-extfile', 'ext', '-out', 'c.pem')
+    issuer = ['-CA', ca + '.pem', '-CAkey', ca + '.key', '-CAcreateserial'] if by else ['-signkey', 'k.pem']
+    openssl(folder, 'x509', '-req', '-in', 'r.pem', *issuer, '-days', str(days), '-extfile', 'ext', '-out', 'c.pem')
     out = []
     for name in ('c.pem', 'k.pem'):
         with open(os.path.join(folder, name)) as f:
