@@ -5,9 +5,9 @@ For real programs that call it see tests/interop/test_sendmail_callers.py.
 """
 import email
 import email.policy
-import getpass
 import os
 import pathlib
+import pwd
 import random
 import re
 import resource
@@ -152,7 +152,7 @@ def test_who_it_is_from(server, call, way, args):
     m = received(server, subject)
     sender = str(m['Return-Path'])
     if way[0] == 'local':
-        assert re.fullmatch(rf'<{re.escape(getpass.getuser())}@[a-z0-9.-]+>', sender)
+        assert re.fullmatch(rf'<{re.escape(pwd.getpwuid(os.getuid()).pw_name)}@[a-z0-9.-]+>', sender)
     else:
         assert sender == '<ann@example.org>'
     assert m['From'].addresses[0].addr_spec == sender[1:-1]
@@ -252,6 +252,48 @@ def test_no_queue(server, call):
     assert call(server.ways['provider'], '-q') == (OK, '', '')
 
 
+@pytest.fixture
+def keep(binary, tmp_path):
+    """keep(subject, to): an id; in an outbox whose server is at the socket of Local(tmp_path)."""
+    def run(subject, to):
+        p = subprocess.run([binary, 'send', '--queue', '--url', f'unix:{tmp_path}/submit.sock', '--from', 'ann@example.org', '--to', to,
+                            '--subject', subject, '--text', 'x'], capture_output=True, text=True, timeout=60,
+                           env={'HOME': str(tmp_path), 'POSTERN_RUNTIME_DIR': '/nonexistent'})
+        assert p.returncode == OK, p.stderr
+        return re.search(r'outbox as (\w+)', p.stderr).group(1)
+    return run
+
+
+def test_the_users_own_queue(call, keep, tmp_path):
+    env = {'HOME': str(tmp_path), 'POSTERN_RUNTIME_DIR': '/nonexistent'}
+    ids = [keep(f's{i}', to) for i, to in enumerate(['a@one.test', 'b@two.test', 'c@two.test'])]
+    status, out, err = call(env, name='mailq')
+    assert (status, err) == (OK, '') and all(i in out for i in ids)
+    status, out, err = call(env, '-q')
+    assert status == LATER
+    with Local(tmp_path) as peer:
+        assert call(env, '-qRthree.test')[0] == OK and not peer.taken
+        assert call(env, '-qI0NOSUCHMSG00')[0] == UNAVAILABLE and not peer.taken
+        status, out, err = call(env, f'-qI{ids[1]}')
+        assert status == OK and peer.taken == {('s1', 'b@two.test'): 1}, err
+        assert call(env, '-qRTWO.test')[0] == OK and peer.taken['s2', 'c@two.test'] == 1 and len(peer.taken) == 2
+        assert call(env, '-q')[0] == OK and len(peer.taken) == 3
+    assert call(env, name='mailq') == (OK, 'Mail queue is empty\n', '')
+
+
+def test_both_queues(server, call, keep, tmp_path):
+    """The server's and the user's own."""
+    subject = tag()
+    env = {**server.ways['local'], 'HOME': str(tmp_path)}
+    own = keep('own', 'a@one.test')
+    assert call(env, f'{subject}@example.net', stdin=message(subject))[0] == OK
+    status, out, err = call(env, '-bp')
+    assert status == OK and f'{subject}@example.net' in out and own in out
+    with Local(tmp_path) as peer:
+        assert call(env, f'-qI{own}')[0] == OK and peer.taken == {('own', 'a@one.test'): 1}
+    server.cli('queue', 'remove', server.json('queue', 'list', '--recipient', f'{subject}@example.net')[0]['id'])
+
+
 # ---- SMTP on standard input and output ----
 
 class Pipe:
@@ -314,6 +356,39 @@ def test_bs_refused(server, names, way):
     c.p.stdin.close()
     c.p.stdin = None
     assert c.end()[0] == OK
+
+
+def test_bs_through_a_provider(server, names):
+    """What went to one recipient and not to another must not be tried again with both; and reports that are wanted
+    are asked for."""
+    c, subject = Pipe(names, server.ways['provider']), tag()
+    c.say('EHLO here', '250')
+    c.say(f'MAIL FROM:<ann@example.org> RET=HDRS ENVID={subject}', '250')
+    c.say('RCPT TO:<bob@example.org> NOTIFY=SUCCESS', '250')
+    c.say('RCPT TO:<nobody@example.org>', '250')
+    c.say('DATA', '354')
+    said = c.say(f'Subject: {subject}\r\n\r\nx\r\n.', '554')
+    assert 'sent to 1 of 2 recipients; nobody@example.org: 550' in said[0]
+    c.say('MAIL FROM:<ann@example.org>', '250')
+    c.say('DATA', '5')
+    c.say('QUIT', '221')
+    assert c.end()[0] == OK
+    received(server, subject)
+    server.wait_message('ann@example.org', f'Original-Envelope-Id: {subject}'.encode())
+
+
+def test_bs_when_nobody_answers(names):
+    """The client is to come again, and is not hung up on."""
+    c = Pipe(names, {'POSTERN_URL': 'smtp://127.0.0.1:1', 'POSTERN_RUNTIME_DIR': '/nonexistent'})
+    c.say('EHLO here', '250')
+    for _ in range(2):
+        c.say('MAIL FROM:<ann@example.org>', '250')
+        c.say('RCPT TO:<bob@example.org>', '250')
+        c.say('DATA', '354')
+        c.say('Subject: x\r\n\r\nx\r\n.', '451')
+    c.say('QUIT', '221')
+    status, out, err = c.end()
+    assert status == OK and err.count('the message was not sent') == 2
 
 
 def test_bs_pipelined(server, names, way):
@@ -518,6 +593,20 @@ def test_nobody_reads_what_it_says(names, way):
     assert p.returncode == NO_USER
 
 
+@pytest.mark.parametrize('env, status', [({'POSTERN_URL': 'smtp://127.0.0.1:1'}, DATA), ({}, CONFIG)])
+def test_whoever_writes_comes_to_his_end(names, env, status):
+    """Else it is a broken pipe that he dies of, and nobody reads why."""
+    p = subprocess.Popen([str(names / 'sendmail'), '-i', 'bob@example.org'], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+                         env={'POSTERN_RUNTIME_DIR': '/nonexistent', 'HOME': '/nonexistent', **env})
+    p.stdin.write(b'Subject: x\n\n\0' if status == DATA else b'Subject: x\n\n')
+    for _ in range(40):
+        p.stdin.write(b'x' * 70_000 + b'\n')
+        p.stdin.flush()
+        time.sleep(0.01)
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == status and b'the message was not sent' in err
+
+
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_while_it_reads(server, names, way, number):
     subject = tag()
@@ -585,6 +674,32 @@ def test_help_and_the_long_name(server, binary, names, call):
                        env={**os.environ, **server.ways['local']})
     assert (p.returncode, p.stdout, p.stderr) == (OK, b'', b'')
     assert received(server, subject)['From'].addresses[0].display_name == '--help'
+
+
+MACHINES = {  # its name, /etc/hosts, /etc/mailname: the domain
+    'mailname': ('vm', '127.0.1.1 vm.example.net vm\n', 'Example.Com\nsecond line\n', 'example.com'),
+    'hosts': ('vm', '127.0.0.1 localhost\n127.0.1.1 vm.example.net vm\n', '', 'vm.example.net'),
+    'dots': ('vm.example.org', '127.0.1.1 other.example.net vm.example.org\n', 'not a domain\n', 'vm.example.org'),
+    'a label': ('vm', '127.0.0.1 localhost\n', '', 'vm'),
+    'nonsense': ('v m', '', '@\n', 'localhost'),
+}
+
+
+@pytest.mark.parametrize('machine', MACHINES)
+def test_the_domain_of_this_machine(server, names, tmp_path, machine):
+    if os.getuid() != 0:
+        pytest.skip('needs root')
+    host, hosts, mailname, domain = MACHINES[machine]
+    (tmp_path / 'hosts').write_text(hosts)
+    (tmp_path / 'mailname').write_text(mailname)
+    subject = tag()
+    script = f'echo "$2" > /proc/sys/kernel/hostname; mount -t overlay overlay -o lowerdir={tmp_path}:/etc /etc; exec "$1" -t'
+    p = subprocess.run(['unshare', '--mount', '--uts', 'sh', '-ec', script, 'sh', str(names / 'sendmail'), host], capture_output=True, timeout=60,
+                       input=message(subject, more='Cc: www\n', to='bob@example.org'), env={'PATH': '/usr/bin:/bin', **server.ways['local']})
+    assert (p.returncode, p.stderr) == (OK, b'')
+    m = received(server, subject)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert m['Return-Path'] == f'<{user}@{domain}>' and m['Cc'] == f'www@{domain}' and f'@{domain}>' in m['Message-ID']
 
 
 def test_a_user_without_a_name(server, names):
