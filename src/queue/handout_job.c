@@ -177,6 +177,7 @@ static void doom_one(struct handout *h, const struct carrier_job *j, const struc
 
 	buf_init_in(&last, room, sizeof(room));
 	ways_find(&h->ways, why->destination, &way);
+	what.elsewhere = way.kind == WAY_RELAY;
 	if (!why->expired && way.kind == WAY_DISCARD) {
 		what.said = SCHEDULE_SAID_DELIVERED;
 		what.discarded = true;

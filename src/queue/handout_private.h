@@ -55,6 +55,7 @@ struct outcome {
 	int code;		   /* 0: nobody answered */
 	unsigned step;		   /* enum smtp_client_step; IDLE: nobody answered */
 	const struct lane *lane;   /* NULL: none, or local's */
+	bool elsewhere;		   /* it was for another server, and none was asked: see its class */
 	bool discarded;
 	bool peer_tells; /* it reports success to the sender itself */
 };

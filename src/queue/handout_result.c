@@ -209,7 +209,7 @@ static void tell(const struct told *t)
 static const struct route_meaning *meaning_of(const struct handout *h, const struct outcome *what,
 					      struct route_meaning *room)
 {
-	if (what->said == SCHEDULE_SAID_DELIVERED || !what->lane)
+	if (what->said == SCHEDULE_SAID_DELIVERED || (!what->lane && !what->elsewhere))
 		return NULL;
 	*room = meanings_of(&h->meanings, what->text, what->status, what->code, what->step);
 	return room;
@@ -240,7 +240,7 @@ void handout_record(struct handout *h, const struct carrier_job *j, const struct
 	struct schedule_answer a;
 
 	/* Our own mailboxes' server means what it says; others are judged by what they mean. */
-	if (meaning && j->way == CARRIER_RELAY) {
+	if (meaning && what->lane && j->way == CARRIER_RELAY) {
 		said = says[meaning->action];
 		schedule_heard(h->schedule, j->lane, what->status, what->text);
 		schedule_pause(h->schedule, j->lane, meaning->pause_s * UINT64_C(1000), now_ms);

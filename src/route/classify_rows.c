@@ -222,6 +222,7 @@ const struct route_row route_rows[] = {
 	SAYS(0, "5.1.3", NULL, NO_SUCH_USER),
 	SAYS(0, "5.1.2", NULL, NO_SUCH_DOMAIN),
 	SAYS(0, "4.1.2", NULL, NO_SUCH_DOMAIN),
+	SAYS(0, "5.4.4", NULL, NO_SUCH_DOMAIN), /* ours too: its mail server "does not exist" */
 	SAYS(556, NULL, NULL, NO_SUCH_DOMAIN),
 	SAYS(521, NULL, NULL, NO_SUCH_DOMAIN),
 	SAYS(0, "5.6.7", NULL, LACKS_FEATURE),
@@ -276,7 +277,6 @@ const struct route_row route_rows[] = {
 	SAYS(0, "4.4.2", NULL, CONNECTION_LOST),
 	SAYS(0, "4.4.3", NULL, DNS),
 	SAYS(0, "4.4.4", NULL, DNS),
-	SAYS(0, "5.4.4", NULL, NO_SUCH_DOMAIN),
 	SAYS(0, "4.7.4", NULL, TLS),
 	SAYS(0, "4.7.5", NULL, TLS),
 	SAYS(0, "4.7.11", NULL, TLS),

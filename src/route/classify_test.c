@@ -106,6 +106,8 @@ static const struct row rows[] = {
 	{ "550 5.0.0 no", RCPT, "no-such-user", ROUTE_FAIL },
 	{ "450 4.1.1 <a@x>: Recipient address rejected: unverified address", RCPT, "no-such-user", ROUTE_DEFER },
 	{ "0 5.1.10 the domain takes no mail (null MX)", IDLE, "no-such-domain", ROUTE_FAIL },
+	{ "0 5.4.4 mx.example.org, the mail server of example.org, does not exist in the DNS", IDLE, "no-such-domain", ROUTE_FAIL },
+	{ "550 5.4.4 Unable to route: no mail hosts for domain", RCPT, "no-such-domain", ROUTE_FAIL },
 	{ "556 5.1.10 no mail here", RCPT, "no-such-domain", ROUTE_FAIL },
 	{ "521 5.0.0 example.org does not accept mail", GREETING, "no-such-domain", ROUTE_FAIL },
 	{ "553 5.1.8 Sender address rejected: Domain not found", MAIL, "sender", ROUTE_FAIL },

@@ -69,11 +69,15 @@ def is_printable(text):
     return all(c == '\n' or ' ' <= c <= '~' for c in text)
 
 
+CLASSES = {'5.1.2': 'no-such-domain', '5.4.4': 'no-such-domain', '5.4.6': 'loop'}
+
+
 def fails(s, to, status, *words):
     """It fails at once, and all that is shown of it is printable."""
     begin, ident = submit(s, to)
     line = s.wait_log('event=failed', begin=begin)
     assert status in line, line
+    assert 'class=' + CLASSES[status] in line, line
     for w in words:
         assert w in line, (w, line)
     failed.append((to, status, words))
