@@ -187,8 +187,6 @@ static void outcome(const json_t *e, struct buf *to)
 	put_time(to, e, "; given up at ", "expires_ms");
 	if (delay >= 100000)
 		buf_fmt(to, "; after %s", cli_span((uint64_t)delay, text));
-	if (has(e, "possibly_twice"))
-		buf_str(to, "; possibly twice");
 }
 
 static void reported(const json_t *e, struct buf *to)
@@ -251,6 +249,9 @@ static const struct piece alarmed[] = {
 	{ "", "what", "" }, { ": ", "text", "" }, { "; ", "advice", "" }, { 0 }
 };
 static const struct piece done_by[] = { { "by ", "by", "" }, { 0 } };
+static const struct piece in_doubt[] = { { "", "to", " may get it twice: " },
+					 { "", "reason", ", and it is tried again" },
+					 { 0 } };
 static const struct piece lost[] = { { "", "count", " events are missing here" }, { 0 } };
 
 /* Whatever it has, in the order it came. */
@@ -304,6 +305,7 @@ void cli_event_words(const json_t *event, struct buf *to)
 		{ "removed", NULL, done_by },
 		{ "retried", NULL, done_by },
 		{ "given-up", NULL, done_by },
+		{ "in-doubt", NULL, in_doubt },
 		{ "lost", NULL, lost },
 	};
 

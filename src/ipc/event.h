@@ -48,7 +48,8 @@
 	K(19, LOST, "lost")		/* that many events are missing here */               \
 	K(21, DISCARDED, "discarded")	/* a recipient: thrown away, as its route says */     \
 	K(22, FORWARDED, "forwarded")	/* a recipient became another one */                  \
-	K(23, GIVEN_UP, "given-up")	/* an administrator: it fails now, and its sender is told */
+	K(23, GIVEN_UP, "given-up")	/* an administrator: it fails now, and its sender is told */ \
+	K(24, IN_DOUBT, "in-doubt")	/* a recipient: perhaps has it already, and it is tried again */
 
 /* F(number, NAME, "name", octets of text at most, or 0: a number) */
 #define EVENT_KEYS(F)                                                                         \
@@ -90,7 +91,6 @@
 	F(36, EXPIRES, "expires_ms", 0)	/* when it is given up, since 1970 */                 \
 	F(37, DELAY, "delay_ms", 0)	/* from acceptance until now */                       \
 	F(38, MAILBOX, "mailbox", 512)                                                        \
-	F(39, TWICE, "possibly_twice", 0)                                                     \
 	F(40, BY, "by", 64)		/* who did it: "administrator", "schedule" ... */     \
 	F(41, DSN, "dsn", 13)		/* the queue id of the message that tells the sender */ \
 	F(42, OF, "of", 13)		/* the queue id of the message that this one tells of */ \

@@ -143,7 +143,8 @@ static void take_back_all(struct handout *h, struct carrier *c, uint64_t now_ms)
 
 		for (uint32_t i = 0; i < j->n && !j->lost; i++)
 			if (schedule_look_rcpt(h->schedule, &j->id, j->out[i].n) == SCHEDULE_ACTIVE)
-				handout_in_doubt(h, j, j->out[i].address); /* not removed by an operator */
+				handout_in_doubt(h, j, &j->out[i], "the process that delivered it ended",
+						 now_ms); /* not removed by an operator */
 		schedule_give_back(h->schedule, j->number, due_ms);
 	}
 }

@@ -394,7 +394,8 @@ static void give_up_job(struct handout *h, struct carrier_job *j, uint64_t now_m
 {
 	for (uint32_t i = 0; i < j->n; i++)
 		if (schedule_look_rcpt(h->schedule, &j->id, j->out[i].n) == SCHEDULE_ACTIVE)
-			handout_in_doubt(h, j, j->out[i].address);
+			handout_in_doubt(h, j, &j->out[i], "the process that delivered it said nothing more",
+					 now_ms);
 	j->lost = true;
 	schedule_give_back(h->schedule, j->number, now_ms + schedule_pause_ms(0));
 }

@@ -62,7 +62,9 @@ struct outcome {
 /* o: NULL when the envelope could not be read. */
 void handout_record(struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *o,
 		    uint32_t recipient, const struct outcome *what, uint64_t now_ms);
-void handout_in_doubt(struct handout *h, const struct carrier_job *j, struct slice to);
+/* He may have it already, and it is tried again. */
+void handout_in_doubt(struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *to,
+		      const char *why, uint64_t now_ms);
 const char *handout_result(struct handout *h, struct carrier *c, const struct ipc_job_result *m,
 			   uint64_t now_ms);
 const char *handout_credit(struct handout *h, struct carrier *c, const struct ipc_job_credit *m,

@@ -6,10 +6,15 @@
 #include "queue/bounce.h"
 #include "queue/handout_private.h"
 
-void handout_in_doubt(struct handout *h, const struct carrier_job *j, struct slice to)
+void handout_in_doubt(struct handout *h, const struct carrier_job *j, const struct carrier_rcpt *to,
+		      const char *why, uint64_t now_ms)
 {
-	LOG(LOG_NOTICE, "possibly-twice", LOG_S("id", id_slice(&j->id)), LOG_S("to", to));
+	LOG(LOG_NOTICE, "possibly-twice", LOG_S("id", id_slice(&j->id)), LOG_S("to", to->address));
 	h->count.possibly_twice++;
+	event_begin(h->events, EVENT_IN_DOUBT, now_ms, id_slice(&j->id), to->n);
+	event_text(h->events, EVENT_KEY_TO, to->address);
+	event_text(h->events, EVENT_KEY_REASON, slice_str(why));
+	event_send(h->events);
 }
 
 /* ---- written down ---- */
@@ -278,7 +283,7 @@ const char *handout_result(struct handout *h, struct carrier *c, const struct ip
 	if (!carrier_job_take(j, m->recipient, &o))
 		return "a result of nobody in this job";
 	if (m->in_doubt && m->result == IPC_JOB_DEFERRED)
-		handout_in_doubt(h, j, o.address);
+		handout_in_doubt(h, j, &o, "the server did not answer the end of the message", now_ms);
 	what.said = said[m->result];
 	what.peer_tells = j->way == CARRIER_RELAY && !m->relayed;
 	what.lane = j->way == CARRIER_LOCAL ? NULL : lanes_find(&h->lanes, j->lane);

@@ -29,7 +29,7 @@ static bool was_due(const struct load *l, const struct spool_info *info, const s
 
 /* Where one recipient stands, by what the spool remembers of it. */
 static void look_at(struct load *l, const struct spool_info *info, const struct envelope *e, uint32_t n,
-		    const struct envelope_rcpt *r, struct admit_rcpt *ret)
+		    const struct envelope_rcpt *r, uint64_t now_ms, struct admit_rcpt *ret)
 {
 	const struct id *id = &info->id;
 	struct envelope_reason why = { 0 };
@@ -50,6 +50,10 @@ static void look_at(struct load *l, const struct spool_info *info, const struct 
 	if ((known.attempted && !l->reroute) || (l->doubt_ms > 0 && was_due(l, info, e, &known, &why))) {
 		LOG(LOG_NOTICE, "possibly-twice", LOG_S("id", id_slice(id)), LOG_S("to", r->address));
 		l->possibly_twice++;
+		event_begin(l->events, EVENT_IN_DOUBT, now_ms, id_slice(id), n);
+		event_text(l->events, EVENT_KEY_TO, r->address);
+		event_text(l->events, EVENT_KEY_REASON, SLICE_LIT("the server ended while it was delivered"));
+		event_send(l->events);
 	}
 	if (known.deferred && !known.attempted) {
 		ret->state = why.failed ? SCHEDULE_FAILED : SCHEDULE_DEFERRED;
@@ -93,7 +97,7 @@ static int admit_one(struct load *l, const struct spool_info *info, struct slice
 	cur = bytes;
 	for (uint32_t i = 0; r == 0 && i < e.recipients; i++) {
 		if (envelope_get_rcpt(&cur, &rcpt))
-			look_at(l, info, &e, i, &rcpt, &known[i]);
+			look_at(l, info, &e, i, &rcpt, now_ms, &known[i]);
 		else
 			r = -EBADMSG;
 	}

@@ -9,11 +9,13 @@
 #ifndef POSTERN_QUEUE_LOAD_H
 #define POSTERN_QUEUE_LOAD_H
 
+#include "ipc/event.h"
 #include "queue/ways.h"
 #include "spool/spool.h"
 
 struct load {
 	struct spool *sp;
+	struct event_sink *events; /* who is told of recipients in doubt; NULL is fine */
 	struct schedule *schedule;
 	const struct ways *ways;
 	struct id at; /* the last one done */

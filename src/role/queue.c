@@ -21,7 +21,8 @@
 #include "role/role.h"
 
 #define TICK_MS	      1000
-#define LOAD_TURN     64 /* messages read in one turn of the loop after a start */
+#define FIRST_TICK_MS 100 /* without a ledger the spool is loaded then */
+#define LOAD_TURN     64  /* messages read in one turn of the loop after a start */
 #define DUE_MAX_MS    60000
 #define DRAIN_LOOK_MS 50
 
@@ -161,6 +162,13 @@ static void look_again(struct queue *q)
 	uv_idle_start(&q->loading, on_loading);
 }
 
+/* The ledger is there, so that it hears of who is in doubt; or it does not come soon. */
+static void begin_loading(struct queue *q)
+{
+	if (!q->load.begun && !q->load.done && !q->draining)
+		uv_idle_start(&q->loading, on_loading);
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	struct queue *q = t->data;
@@ -168,6 +176,7 @@ static void on_tick(uv_timer_t *t)
 
 	spool_tick(q->sp, now_ms(q));
 	intake_accepting(q->intake);
+	begin_loading(q);
 	queue_warming_keep(q->role->conf->state_dir, q->schedule, &q->warming);
 	look_again(q);
 	turn_doing(before);
@@ -295,12 +304,12 @@ static int queue_start(struct role *r)
 	uv_idle_init(r->loop, &q->loading);
 	q->wake.data = q->tick.data = q->due.data = q->leave.data = q->loading.data = q;
 	load_init(&q->load, q->sp, q->schedule, handout_ways(q->handout));
+	q->load.events = &q->events;
 	spool_recovered(q->sp, &found);
 	if (found.power_lost)
 		load_power_lost(&q->load, queue_now_ms());
 	uv_poll_start(&q->wake, UV_READABLE, on_wake);
-	uv_timer_start(&q->tick, on_tick, TICK_MS, TICK_MS);
-	uv_idle_start(&q->loading, on_loading);
+	uv_timer_start(&q->tick, on_tick, FIRST_TICK_MS, TICK_MS);
 	return 0;
 }
 
@@ -322,6 +331,7 @@ static void queue_peer(struct role *r, enum ipc_role who, unsigned index, struct
 		pump(q);
 	} else if (who == IPC_LEDGER) {
 		q->events.ledger = ch;
+		begin_loading(q);
 	} else if (who == IPC_KEEPER) {
 		bounce_keeper(q->bounce, ch, now_ms(q));
 		pump(q);

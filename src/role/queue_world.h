@@ -42,7 +42,7 @@ struct proc {
 static struct world {
 	char dir[64];
 	struct proc queue, local;
-	int smtp, admin; /* our ends of the channels to queue */
+	int smtp, admin, ledger; /* our ends of the channels to queue */
 	struct id_source ids;
 	uint64_t tx;
 } w;
@@ -164,6 +164,7 @@ static __attribute__((unused)) void start_queue(void)
 	start(&w.queue, &role_queue);
 	w.smtp = pair_with(&w.queue, IPC_SMTP);
 	w.admin = pair_with(&w.queue, IPC_ADMIN);
+	w.ledger = pair_with(&w.queue, IPC_LEDGER); /* who does not listen */
 	assert_true(recv_msg(w.smtp, IPC_TYPE_accepting, &m, WAIT_MS));
 	assert_int_equal(m.accepting.result, 0);
 }
@@ -173,6 +174,7 @@ static __attribute__((unused)) void stop_queue(void)
 	stop(&w.queue);
 	close(w.smtp);
 	close(w.admin);
+	close(w.ledger);
 }
 
 static __attribute__((unused)) void start_local(void)

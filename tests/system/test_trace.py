@@ -268,3 +268,20 @@ def test_who_meets_a_limit_is_an_event(make_server, password):
         finally:
             f.close()
         assert 'account-messages of ann@example.org' in s.cli('events', '--kind', 'limit').stdout
+
+
+@pytest.mark.parametrize('name', ['local', 'queue'])
+def test_who_may_get_it_twice_is_an_event(make_server, password, name):
+    """A process dies with a delivery in its hands: whether it was done nobody knows, and trace says so."""
+    with make_server() as s:
+        s.cli('domain', 'add', 'example.org')
+        s.account('ann@example.org', password)
+        pids = {n: role(s, n)['pid'] for n in ('local', 'queue')}
+        os.kill(pids['local'], signal.SIGSTOP)
+        ident = send(s, password, 'ann@example.org', 'once or twice')
+        wait_state(s, ident, 'active')
+        os.kill(pids[name], signal.SIGKILL)
+        os.kill(pids['local'], signal.SIGCONT)
+        m = wait_kinds(s, ident, 'in-doubt', 'delivered')
+        assert kinds(m).count('in-doubt') == 1
+        assert 'ann@example.org may get it twice: the ' in s.cli('trace', ident).stdout
