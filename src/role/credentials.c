@@ -1,32 +1,16 @@
 #include "role/credentials.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "secret/secret.h"
 
 #define CREDENTIALS_MAX 64
 #define COMMAND_MS	10000
 #define STALE_MS	30000
 #define OUTPUT_MAX	IPC_SECRET_MAX
-
-/* A command that runs. */
-struct run {
-	struct credential *for_; /* NULL: its answer is for nobody any more */
-	uv_process_t process;
-	uv_pipe_t out;
-	uv_timer_t limit;
-	unsigned handles;
-	bool ended, eof, too_long, too_slow;
-	int64_t status;
-	int signal;
-	struct buf text;
-};
 
 struct credential {
 	struct server *server;
@@ -35,7 +19,7 @@ struct credential {
 	size_t n_command;
 	uint64_t generation, read_ms;
 	bool known, there, waited_for; /* waited_for: said to be stale while it may not be read yet */
-	struct run *run;
+	struct secret_command *run;
 	uv_timer_t later;
 	bool later_open;
 	struct buf secret;
@@ -90,18 +74,9 @@ static void failed(struct credential *k, const char *why)
 	send_to_all(k);
 }
 
-/* Its first line.  The same as before is no other one: who was refused with it is told so at once. */
-static void take(struct credential *k, struct slice text)
+/* The same as before is no other one: who was refused with it is told so at once. */
+static void take(struct credential *k, struct slice line)
 {
-	struct slice line = slice_trim(slice_head(text, slice_find(text, '\n')));
-
-	if (line.n > 0 && line.p[line.n - 1] == '\r')
-		line.n--;
-	if (line.n == 0) {
-		failed(k, k->file ? "the password file's first line is empty"
-				  : "the password command wrote nothing");
-		return;
-	}
 	if (!k->there || !slice_eq(buf_slice(&k->secret), line)) {
 		buf_wipe(&k->secret);
 		buf_init(&k->secret, OUTPUT_MAX);
@@ -119,165 +94,51 @@ static void take(struct credential *k, struct slice text)
 
 static void read_file(struct credential *k)
 {
-	int fd = open(k->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	unsigned char room[OUTPUT_MAX];
-	char why[400];
-	struct stat st;
-	ssize_t n;
+	char why[SECRET_WHY_MAX], text[400], note[80];
+	const char *mode = NULL;
+	struct buf line;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || (n = read(fd, room, sizeof(room))) < 0) {
-		snprintf(why, sizeof(why), "the password file %.200s cannot be read: %s", k->file,
-			 strerrordesc_np(errno));
-		failed(k, why);
+	buf_init(&line, OUTPUT_MAX);
+	if (secret_file(k->file, &line, &mode, why) < 0) {
+		snprintf(text, sizeof(text), "the password file %.200s %.180s", k->file, why);
+		failed(k, text);
 	} else {
-		if (st.st_mode & S_IROTH)
+		snprintf(note, sizeof(note), "others can read or change it: chmod %s", mode ? mode : "");
+		if (mode)
 			LOG(LOG_WARNING, "credential-open", LOG_STR("route", k->route),
-			    LOG_STR("file", k->file), LOG_STR("note", "everybody can read it: chmod 600"));
-		take(k, slice_of(room, (size_t)n));
+			    LOG_STR("file", k->file), LOG_STR("note", note));
+		take(k, buf_slice(&line));
 	}
-	explicit_bzero(room, sizeof(room));
-	if (fd >= 0)
-		close(fd);
+	buf_wipe(&line);
 }
 
 /* ---- from a command ---- */
 
-static void on_handle_closed(uv_handle_t *h)
+static void on_answer(void *arg, struct slice line, const char *why)
 {
-	struct run *r = h->data;
+	struct credential *k = arg;
+	char text[400];
 
-	if (--r->handles > 0)
-		return;
-	buf_wipe(&r->text);
-	free(r);
-}
-
-static void conclude(struct run *r)
-{
-	struct credential *k = r->for_;
-	char why[128] = "";
-
-	if (!r->ended || !r->eof)
-		return;
-	if (r->too_slow)
-		snprintf(why, sizeof(why), "the password command took longer than %d s", COMMAND_MS / 1000);
-	else if (r->too_long)
-		snprintf(why, sizeof(why), "the password command wrote more than %d octets", OUTPUT_MAX);
-	else if (r->signal)
-		snprintf(why, sizeof(why), "the password command was ended by signal %d", r->signal);
-	else if (r->status != 0)
-		snprintf(why, sizeof(why), "the password command failed with status %d", (int)r->status);
-	uv_close((uv_handle_t *)&r->process, on_handle_closed);
-	uv_close((uv_handle_t *)&r->out, on_handle_closed);
-	uv_close((uv_handle_t *)&r->limit, on_handle_closed);
-	if (!k)
-		return;
 	k->run = NULL;
-	if (why[0])
-		failed(k, why);
-	else
-		take(k, buf_slice(&r->text));
-}
-
-static void on_exit_of(uv_process_t *p, int64_t status, int sig)
-{
-	struct run *r = p->data;
-
-	r->ended = true;
-	r->status = status;
-	r->signal = sig;
-	conclude(r);
-}
-
-/* And all that it began. */
-static void end_it(struct run *r)
-{
-	if (!r->ended)
-		kill(-r->process.pid, SIGKILL);
-}
-
-static void on_limit(uv_timer_t *t)
-{
-	struct run *r = t->data;
-
-	r->too_slow = true;
-	end_it(r);
-	/* What it left behind may hold its output open for ever. */
-	uv_read_stop((uv_stream_t *)&r->out);
-	r->eof = true;
-	conclude(r);
-}
-
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
-{
-	static unsigned char room[1024];
-
-	(void)h, (void)suggested;
-	*ret = uv_buf_init((char *)room, sizeof(room));
-}
-
-static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct run *r = stream->data;
-
-	if (n > 0) {
-		buf_put(&r->text, slice_of(buf->base, (size_t)n));
-		explicit_bzero(buf->base, (size_t)n);
+	if (!why) {
+		take(k, line);
+		return;
 	}
-	if (n > 0 && !buf_ok(&r->text) && !r->too_long) {
-		r->too_long = true;
-		end_it(r);
-	}
-	if (n < 0) {
-		uv_read_stop(stream);
-		r->eof = true;
-		conclude(r);
-	}
+	snprintf(text, sizeof(text), "the password command %.350s", why);
+	failed(k, text);
 }
 
 static void run_command(struct credential *k)
 {
-	static char *env[] = { (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-			       (char *)"LANG=C", NULL };
-	struct run *r = calloc(1, sizeof(*r));
-	uv_stdio_container_t io[3] = { { .flags = UV_IGNORE },
-				       { .flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE },
-				       { .flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO } };
-	uv_process_options_t o = { .file = k->command[0],
-				   .args = k->command,
-				   .env = env,
-				   .exit_cb = on_exit_of,
-				   .flags = UV_PROCESS_DETACHED, /* a group of its own */
-				   .stdio = io,
-				   .stdio_count = 3 };
-	char why[400];
-	int err;
+	struct secret_command_setup setup = {
+		.loop = &k->server->loop, .argv = k->command, .limit_ms = COMMAND_MS, .max = OUTPUT_MAX
+	};
+	char why[SECRET_WHY_MAX], text[400];
 
-	if (!r) {
-		failed(k, "out of memory");
+	if (secret_command(&setup, on_answer, k, &k->run, why) == 0)
 		return;
-	}
-	buf_init(&r->text, OUTPUT_MAX);
-	r->for_ = k;
-	k->run = r;
-	uv_pipe_init(&k->server->loop, &r->out, 0);
-	uv_timer_init(&k->server->loop, &r->limit);
-	r->out.data = r->limit.data = r->process.data = r;
-	r->handles = 3;
-	io[1].data.stream = (uv_stream_t *)&r->out;
-	err = uv_spawn(&k->server->loop, &r->process, &o);
-	if (err < 0) {
-		k->run = NULL;
-		r->for_ = NULL;
-		r->ended = r->eof = true;
-		snprintf(why, sizeof(why), "the password command %.200s cannot be run: %s", k->command[0],
-			 strerrordesc_np(-err));
-		failed(k, why);
-		conclude(r);
-		return;
-	}
-	uv_read_start((uv_stream_t *)&r->out, on_alloc, on_output);
-	uv_timer_start(&r->limit, on_limit, COMMAND_MS, 0);
+	snprintf(text, sizeof(text), "the password command %.200s %.150s", k->command[0], why);
+	failed(k, text);
 }
 
 static void read_it(struct credential *k)
@@ -334,10 +195,7 @@ static void on_later_closed(uv_handle_t *h)
 
 static void forget(struct credential *k)
 {
-	if (k->run) {
-		k->run->for_ = NULL;
-		end_it(k->run);
-	}
+	secret_command_drop(k->run);
 	for (size_t i = 0; i < k->n_command; i++)
 		free(k->command[i]);
 	free(k->command);
