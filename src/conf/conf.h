@@ -46,6 +46,7 @@ enum conf_mechanism {
 	CONF_MECHANISM_SCRAM_PLUS,
 	CONF_MECHANISM_XOAUTH2,
 	CONF_MECHANISM_OAUTHBEARER,
+	CONF_MECHANISM_OAUTH, /* a token, by either of these two */
 };
 enum conf_class { CONF_CLASS_NORMAL, CONF_CLASS_BULK, CONF_CLASS_URGENT }; /* as enum ipc_class */
 enum conf_reply_action { CONF_REPLY_DEFER, CONF_REPLY_SLOW, CONF_REPLY_PAUSE, CONF_REPLY_FAIL };
@@ -285,6 +286,10 @@ bool conf_day(const char *text, uint64_t *ret_ms);
 
 /* How many processes speak SMTP.  Asks the system: not within a sandbox. */
 unsigned conf_smtp_processes(const struct conf *conf);
+
+/* The word for an enum conf_mechanism in a file, and whether there is such a word. */
+const char *conf_mechanism_word(int mechanism);
+bool conf_mechanism_ok(const char *word);
 
 #define CONF_DNS_PORT 53
 /* One of dns.servers; without a port it has CONF_DNS_PORT.  False: no address. */

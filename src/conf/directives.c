@@ -64,7 +64,7 @@ static const struct conf_word route_tls[] = {
 	{ "off", CONF_ROUTE_TLS_OFF },
 	{ NULL, 0 },
 };
-static const struct conf_word mechanism[] = {
+const struct conf_word conf_mechanisms[] = {
 	{ "auto", CONF_MECHANISM_AUTO },
 	{ "plain", CONF_MECHANISM_PLAIN },
 	{ "login", CONF_MECHANISM_LOGIN },
@@ -72,6 +72,7 @@ static const struct conf_word mechanism[] = {
 	{ "scram-sha-256-plus", CONF_MECHANISM_SCRAM_PLUS },
 	{ "xoauth2", CONF_MECHANISM_XOAUTH2 },
 	{ "oauthbearer", CONF_MECHANISM_OAUTHBEARER },
+	{ "oauth", CONF_MECHANISM_OAUTH },
 	{ NULL, 0 },
 };
 static const struct conf_word reply_action[] = {
@@ -464,9 +465,9 @@ const struct conf_directive conf_directives[] = {
 	{ ROUTE_N("password_command", CONF_T_STRINGS, password_command), .def = "", .max = 32,
 	  .help = "A program with its arguments, run without a shell as the server's user, whose first line of output is "
 		  "the password, or the token." },
-	{ ROUTE("mechanism", CONF_T_WORD, mechanism), .def = "auto", .words = mechanism,
+	{ ROUTE("mechanism", CONF_T_WORD, mechanism), .def = "auto", .words = conf_mechanisms,
 	  .help = "How to log in. auto: the strongest that the host offers of SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN and "
-		  "LOGIN. xoauth2 and oauthbearer: with a token in place of the password." },
+		  "LOGIN. xoauth2 and oauthbearer: with a token in place of the password; oauth: by either of the two." },
 	{ ROUTE("source", CONF_T_STRING, source), .def = "", .max = 32,
 	  .help = "The pool of sources to send from, or the name of one of them. Empty: relay.source." },
 	{ ROUTE("helo", CONF_T_STRING, helo), .def = "", .max = 253,
@@ -563,6 +564,23 @@ const struct conf_directive *conf_directive(enum conf_scope scope, struct slice 
 const char *conf_default(const struct conf_directive *d, enum conf_role role)
 {
 	return role == CONF_SUBMISSION && d->def_submission ? d->def_submission : d->def;
+}
+
+const char *conf_mechanism_word(int mechanism)
+{
+	const struct conf_word *w = conf_mechanisms;
+
+	while (w[1].word && w->value != mechanism)
+		w++;
+	return w->word;
+}
+
+bool conf_mechanism_ok(const char *word)
+{
+	for (const struct conf_word *w = conf_mechanisms; w->word; w++)
+		if (!strcmp(w->word, word))
+			return true;
+	return false;
 }
 
 bool conf_is_list(enum conf_type type)

@@ -4,6 +4,7 @@
  * default and what it is for; the parser, the defaults, `config show` and the
  * reference in postern.conf(5) are loops over the rows.  A new setting is one
  * row in directives.c and one member in conf.h.
+ * Values, texts and findings serve submit/ as well, which reads a file of its own.
  */
 #ifndef POSTERN_CONF_DIRECTIVES_H
 #define POSTERN_CONF_DIRECTIVES_H
@@ -78,6 +79,7 @@ struct conf_directive {
 struct conf *conf_new(const struct conf_setup *setup);
 
 extern const struct conf_directive conf_directives[];
+extern const struct conf_word conf_mechanisms[]; /* of routes.NAME.mechanism */
 extern const size_t conf_n_directives;
 
 /* The blocks that hold directives of the top level, in the order of the reference. */
@@ -162,6 +164,15 @@ void conf_note(struct conf_findings *f, unsigned line, const char *fmt, ...)
 void conf_findings_end(struct conf_findings *f); /* sorts by line, says how many were left out */
 /* How many letters to add, drop, change or swap with their neighbour; more than max gives max + 1. */
 unsigned conf_distance(struct slice a, struct slice b, unsigned max);
+
+/* The name that is nearest to a wanted one, of those that it is shown; NULL: none is near. */
+struct conf_near {
+	struct slice wanted;
+	unsigned distance; /* only what is nearer */
+	const char *best;
+};
+void conf_near_begin(struct conf_near *n, struct slice wanted);
+void conf_near_look(struct conf_near *n, const char *name);
 
 /* --- conf/check.c --------------------------------------------------------- */
 

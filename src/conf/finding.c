@@ -155,3 +155,19 @@ unsigned conf_distance(struct slice a, struct slice b, unsigned max)
 	}
 	return least(row[a.n % 3][b.n], max + 1);
 }
+
+/* One less than this many letters may differ, for a name of its length. */
+void conf_near_begin(struct conf_near *n, struct slice wanted)
+{
+	*n = (struct conf_near){ wanted, wanted.n < 4 ? 2 : wanted.n < 8 ? 3 : 4, NULL };
+}
+
+void conf_near_look(struct conf_near *n, const char *name)
+{
+	unsigned d = conf_distance(n->wanted, slice_str(name), n->distance);
+
+	if (d < n->distance) {
+		n->distance = d;
+		n->best = name;
+	}
+}

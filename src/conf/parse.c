@@ -21,63 +21,6 @@ unsigned conf_line(const struct conf_lines *lines, const struct conf *conf, size
 
 /* --- messages --- */
 
-static void quote_value(struct slice text, struct buf *to)
-{
-	if (text.n <= 60 && conf_text_ok(text))
-		buf_fmt(to, "'%.*s'", SLICE_ARG(text));
-	else
-		buf_str(to, "the value");
-}
-
-/* A name is near when few letters differ, for its length. */
-static void consider(struct slice wanted, const char *name, const char **best, unsigned *distance)
-{
-	unsigned d = conf_distance(wanted, slice_str(name), *distance);
-
-	if (d < *distance) {
-		*distance = d;
-		*best = name;
-	}
-}
-
-/* One less than this many letters may differ. */
-static unsigned too_far(struct slice name)
-{
-	return name.n < 4 ? 2 : name.n < 8 ? 3 : 4;
-}
-
-static const char *nearest_word(const struct conf_directive *d, struct slice text)
-{
-	unsigned distance = too_far(text);
-	const char *best = NULL;
-
-	for (const struct conf_word *w = d->words; w->word; w++)
-		if (strlen(w->word) >= distance)
-			consider(text, w->word, &best, &distance);
-	return best;
-}
-
-static void value_error(struct conf_parse *p, const struct conf_place *at, const struct conf_directive *d,
-			const struct conf_node *node, struct slice why)
-{
-	struct buf text;
-	const char *near;
-
-	buf_init(&text, 1024);
-	if (node->kind == CONF_NODE_TEXT) {
-		quote_value(node->text, &text);
-		buf_byte(&text, ' ');
-	}
-	buf_put(&text, why);
-	buf_str(&text, "; allowed: ");
-	conf_value_allowed(d, &text);
-	near = d->type == CONF_T_WORD && node->kind == CONF_NODE_TEXT ? nearest_word(d, node->text) : NULL;
-	if (near)
-		buf_fmt(&text, "; did you mean '%s'?", near);
-	conf_error(&p->f, node->line, "%s%s: %.*s", at->name, d->path, SLICE_ARG(buf_slice(&text)));
-	buf_done(&text);
-}
-
 static const char *last_part(const char *path)
 {
 	const char *dot = strrchr(path, '.');
@@ -96,25 +39,25 @@ static const struct conf_directive *elsewhere(struct slice name)
 
 static const char *nearest(const struct conf_place *at, struct slice block, struct slice name)
 {
-	unsigned distance = too_far(name);
-	const char *best = NULL;
+	struct conf_near near;
 
+	conf_near_begin(&near, name);
 	for (size_t i = 0; i < conf_n_directives; i++) {
 		const struct conf_directive *d = &conf_directives[i];
 
 		if (d->scope == at->scope && slice_starts(slice_str(d->path), block) &&
 		    !strchr(d->path + block.n, '.'))
-			consider(name, d->path + block.n, &best, &distance);
+			conf_near_look(&near, d->path + block.n);
 	}
 	if (at->scope == CONF_AT_TOP && block.n == 0) {
 		for (size_t i = 0; i < conf_n_blocks; i++)
-			consider(name, conf_blocks[i].name, &best, &distance);
-		consider(name, "listeners", &best, &distance);
-		consider(name, "tls", &best, &distance);
+			conf_near_look(&near, conf_blocks[i].name);
+		conf_near_look(&near, "listeners");
+		conf_near_look(&near, "tls");
 		for (size_t i = 0; i < conf_n_families; i++)
-			consider(name, conf_families[i].block, &best, &distance);
+			conf_near_look(&near, conf_families[i].block);
 	}
-	return best;
+	return near.best;
 }
 
 void conf_unknown(struct conf_parse *p, const struct conf_place *at, struct slice block,
@@ -138,46 +81,6 @@ void conf_unknown(struct conf_parse *p, const struct conf_place *at, struct slic
 	else
 		conf_error(&p->f, node->line, "%s%.*s%s: no such directive", at->name, SLICE_ARG(block),
 			   node->key);
-}
-
-/* --- values --- */
-
-static int set_one(struct conf_parse *p, const struct conf_place *at, const struct conf_directive *d,
-		   const struct conf_node *node)
-{
-	struct buf why;
-	int rc = 0;
-
-	buf_init(&why, 256);
-	if (node->kind == CONF_NODE_TEXT)
-		rc = conf_value_set(d, at->in, node->text, &why);
-	else if (node->kind != CONF_NODE_BAD)
-		rc = -EINVAL;
-	if (rc == -EINVAL && node->kind != CONF_NODE_TEXT)
-		buf_str(&why, node->kind == CONF_NODE_NOTHING ? "no value"
-			      : node->kind == CONF_NODE_LIST  ? "a list is not expected"
-							      : "a block is not expected");
-	if (rc == -EINVAL)
-		value_error(p, at, d, node, buf_slice(&why));
-	buf_done(&why);
-	return rc == -ENOMEM ? rc : 0;
-}
-
-static int set_list(struct conf_parse *p, const struct conf_place *at, const struct conf_directive *d,
-		    const struct conf_node *node)
-{
-	int rc = 0;
-
-	if (node->kind != CONF_NODE_LIST && node->kind != CONF_NODE_TEXT)
-		return set_one(p, at, d, node);
-	conf_value_clear(d, at->in);
-	if (node->kind == CONF_NODE_TEXT) /* one needs no brackets */
-		return set_one(p, at, d, node);
-	if (node->n < d->min)
-		value_error(p, at, d, node, SLICE_LIT("an empty list"));
-	for (const struct conf_node *e = node->first; e && rc == 0; e = e->next)
-		rc = set_one(p, at, d, e);
-	return rc;
 }
 
 int conf_place_defaults(const struct conf_place *at, enum conf_role role)
@@ -250,7 +153,7 @@ static int take(struct conf_parse *p, const struct conf_place *at, const char *b
 	}
 	if (at->lines)
 		at->lines[d - conf_directives] = node->line;
-	return conf_is_list(d->type) ? set_list(p, at, d, node) : set_one(p, at, d, node);
+	return conf_take_value(&p->f, at->name, d, at->in, node);
 }
 
 int conf_place_walk(struct conf_parse *p, const struct conf_place *at, const char *block,

@@ -1,6 +1,6 @@
 /* tree.h - YAML text as a tree that knows its lines.
  *
- * Private to conf/.  Only what a configuration needs: blocks (mappings), lists
+ * Private to conf/ and submit/account.c.  Only what a configuration needs: blocks (mappings), lists
  * and texts.  Anchors, aliases, merges, tags and second documents are refused:
  * each lets a file mean something else than what a reader sees.  Depth, width
  * and size have ceilings, so no file costs more than its length.
@@ -26,5 +26,12 @@ struct conf_node {
 int conf_tree_new(struct slice text, struct conf_findings *f, struct conf_node **ret);
 void conf_tree_free(struct conf_node *node);
 const struct conf_node *conf_tree_find(const struct conf_node *block, const char *key);
+
+/* --- conf/take.c ---------------------------------------------------------- */
+
+/* Sets the directive in its struct from the node; what is wrong with it becomes an error, name being what
+ * stands before the directive in it ("listeners.intern.").  0 or -ENOMEM. */
+int conf_take_value(struct conf_findings *f, const char *name, const struct conf_directive *d, void *in,
+		    const struct conf_node *node);
 
 #endif

@@ -49,7 +49,9 @@ static bool offers(struct slice offered, const char *name)
 const char *login_choose(struct slice offered, int pin, bool has_exporter)
 {
 	for (size_t i = 0; i < N_MECHS; i++) {
-		if (pin != CONF_MECHANISM_AUTO && mechs[i].pin != pin)
+		bool fits = pin == CONF_MECHANISM_OAUTH ? mechs[i].kind >= XOAUTH2 : mechs[i].pin == pin;
+
+		if (pin != CONF_MECHANISM_AUTO && !fits)
 			continue;
 		if (mechs[i].kind == SCRAM_PLUS && !has_exporter)
 			continue;

@@ -18,7 +18,7 @@ struct login;
 /* offered: the names behind AUTH in the answer to EHLO, with blanks between.  pin: enum
  * conf_mechanism.  The strongest: SCRAM-SHA-256-PLUS (where there is an exporter), SCRAM-SHA-256,
  * PLAIN, LOGIN; tokens, OAUTHBEARER before XOAUTH2, where nothing else is offered or one is
- * pinned.  NULL: none fits. */
+ * pinned, or either by CONF_MECHANISM_OAUTH.  NULL: none fits. */
 const char *login_choose(struct slice offered, int pin, bool has_exporter);
 bool login_is_token(const char *mech); /* its secret is one that expires and is asked for anew */
 
