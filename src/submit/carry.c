@@ -2,21 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/id.h"
+#include "conf/directives.h"
 #include "ipc/event.h"
 #include "send/send.h"
 #include "smtp/client.h"
 
-#define ROUTE	 "out"
-#define WAITING	 (4U << 20)
-#define RCPTS	 100U /* in one transaction: every server takes so many (RFC 5321 4.5.3.1.8) */
-#define IDLE_MAX 2U   /* lanes that the server closed before anything was said in them */
+#define ROUTE	  "out"
+#define WAITING	  (4U << 20)
+#define CONF_ROOM 65536U
+#define RCPTS	  100U /* in one transaction: every server takes so many (RFC 5321 4.5.3.1.8) */
+#define IDLE_MAX  2U   /* lanes that the server closed before anything was said in them */
 
 struct carry {
 	uv_loop_t *loop;
@@ -29,6 +30,7 @@ struct carry {
 	struct id_source ids;
 	unsigned connect_s, command_s, final_s;
 	char helo[256];
+	uint64_t secrets; /* how many there were */
 
 	uint64_t lane, job; /* the last one's number */
 	bool ready, done_asked;
@@ -38,11 +40,13 @@ struct carry {
 	uint32_t mail_max, jobs_in_lane;
 	size_t answered; /* recipients of earlier jobs in this lane */
 	bool lost;	 /* the connection, in the job that is under way */
+	bool back;	 /* for lack of memory it was not even begun */
 	unsigned idle_lanes;
 
 	struct carry_result r;
 	int (*before)(void *arg, const struct carry_result *so_far);
 	void (*done)(void *arg, const struct carry_result *r);
+	void (*stale)(void *arg);
 	void *arg;
 };
 
@@ -50,41 +54,43 @@ static void open_lane(struct carry *c);
 
 /* ---- the configuration ---- */
 
-static json_t *route_of(const struct carry_setup *s)
+/* "name: text", as JSON and YAML both have it; not by jansson, which without memory leaves texts out. */
+static void put(struct buf *b, const char *name, const char *text)
+{
+	buf_fmt(b, ", \"%s\": ", name);
+	conf_quote_always(slice_str(text), b);
+}
+
+static void put_route(const struct carry_setup *s, struct buf *b)
 {
 	const struct provider *p = s->provider;
-	json_t *j = json_pack("{s:s, s:s, s:[s]}", "to", "*", "via", p->path[0] ? "lmtp" : "smarthost",
-			      "hosts", p->host),
-	       *pins = json_array();
 	char path[ENDPOINT_TEXT_MAX];
-	int bad = 0;
 
-	for (size_t i = 0; i < s->pins; i++)
-		bad |= json_array_append_new(pins, json_string(s->pin[i]));
+	buf_str(b, "\"to\": \"*\"");
 	if (p->path[0]) { /* it says which path; that SMTP is spoken there, the lane is told */
 		snprintf(path, sizeof(path), "unix:%s", p->path);
-		bad |= json_object_set_new(j, "hosts", json_pack("[s]", path));
-		bad |= json_object_set_new(j, "tls", json_string("off"));
-	} else {
-		bad |= json_object_set_new(j, "tls", json_string("verify"));
-		if (p->port > 0)
-			bad |= json_object_set_new(j, "port", json_integer(p->port));
-		if (s->pins > 0)
-			bad |= json_object_set(j, "fingerprints", pins);
+		put(b, "via", "lmtp");
+		put(b, "hosts", path);
+		put(b, "tls", "off");
+		return;
 	}
-	if (p->user[0] && !p->path[0]) {
-		bad |= json_object_set_new(j, "user", json_string(p->user));
-		/* Must be there, and is read by main only: ours comes by send_secret(). */
-		bad |= json_object_set_new(j, "password_file", json_string("/dev/null"));
-		if (s->mechanism)
-			bad |= json_object_set_new(j, "mechanism", json_string(s->mechanism));
+	put(b, "via", "smarthost");
+	put(b, p->known ? "provider" : "hosts", p->known ? p->known : p->host);
+	put(b, "tls", "verify");
+	if (p->port > 0)
+		buf_fmt(b, ", \"port\": %u", p->port);
+	for (size_t i = 0; i < s->pins; i++) {
+		buf_str(b, i == 0 ? ", \"fingerprints\": [" : ", ");
+		conf_quote_always(slice_str(s->pin[i]), b);
 	}
-	json_decref(pins);
-	if (bad) {
-		json_decref(j);
-		return NULL;
-	}
-	return j;
+	buf_str(b, s->pins > 0 ? "]" : "");
+	if (!p->user[0])
+		return;
+	put(b, "user", p->user);
+	/* Must be there, and is read by main only: ours comes by send_secret(). */
+	put(b, "password_file", "/dev/null");
+	if (s->mechanism)
+		put(b, "mechanism", s->mechanism);
 }
 
 /* DANE is for mail between servers, whose names the DNS gives; here the user names the server, and its
@@ -93,21 +99,19 @@ static int configure(struct carry *c, const struct carry_setup *s)
 {
 	struct conf_setup setup = { .file = "submission", .root = true };
 	struct conf_finding *findings = NULL;
-	json_t *route = route_of(s), *j;
-	char *text;
-	int r;
+	struct buf text;
+	int r = -ENOMEM;
 
-	if (!route)
-		return -ENOMEM;
-	j = json_pack("{s:s, s:{s:s}, s:{s:o}}", "hostname", "client.invalid", "relay", "dane", "no",
-		      "routes", ROUTE, route);
-	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-	json_decref(j);
-	if (!text)
-		return -ENOMEM;
-	r = conf_parse(slice_str(text), &setup, &c->conf, &findings);
+	buf_init(&text, CONF_ROOM);
+	buf_str(&text,
+		"{\"hostname\": \"client.invalid\", \"relay\": {\"dane\": \"no\"}, \"routes\": {\"" ROUTE
+		"\": {");
+	put_route(s, &text);
+	buf_str(&text, "}}}");
+	if (buf_ok(&text))
+		r = conf_parse(buf_slice(&text), &setup, &c->conf, &findings);
 	conf_findings_free(findings);
-	free(text);
+	buf_done(&text);
 	if (r == 0)
 		c->conf->routes[0].implicit_tls = s->provider->implicit_tls;
 	return r;
@@ -231,7 +235,7 @@ static void open_lane(struct carry *c)
 	c->ready = false;
 	c->jobs_in_lane = 0;
 	c->in_job = c->told = c->answered = 0;
-	c->lost = false;
+	c->lost = c->back = false;
 	tell(c,
 	     (struct ipc_message){ .type = IPC_TYPE_lane_open,
 				   .lane_open = { .lane = c->lane,
@@ -321,10 +325,23 @@ static void on_closed_lane(struct carry *c, const struct ipc_lane_closed *m)
 		c->r.reached = false;
 	if (m->host.n > 0)
 		take_where(c, m->host, m->ip, m->port);
+	if (c->back) {
+		fail(c, "out of memory");
+		return;
+	}
 	c->r.end = m->end == IPC_LANE_IN_ORDER ? IPC_LANE_BROKE : m->end;
 	copy(m->enhanced, c->r.enhanced, sizeof(c->r.enhanced));
 	copy(m->text, c->r.text, sizeof(c->r.text));
 	finish(c);
+}
+
+/* Of a lane that closed, that was said before; else it was memory that was lacking. */
+static void on_back(struct carry *c, const struct ipc_job_back *m)
+{
+	if (m->job != c->job || c->in_job == 0 || c->back)
+		return;
+	c->back = true;
+	close_lane(c);
 }
 
 static void on_queue(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
@@ -338,6 +355,8 @@ static void on_queue(void *arg, struct channel *ch, const struct ipc_message *m,
 		on_ready(c, &m->lane_ready);
 	else if (m->type == IPC_TYPE_job_result)
 		on_result(c, &m->job_result);
+	else if (m->type == IPC_TYPE_job_back)
+		on_back(c, &m->job_back);
 	else if (m->type == IPC_TYPE_lane_closed)
 		on_closed_lane(c, &m->lane_closed);
 }
@@ -460,14 +479,40 @@ static int open_pair(struct carry *c, const struct channel_handlers *reads, stru
 	return r;
 }
 
+static void on_stale(void *arg, struct slice route, uint64_t generation)
+{
+	struct carry *c = arg;
+
+	(void)route, (void)generation;
+	c->stale(c->arg);
+}
+
+static int give_secret(struct carry *c, struct slice secret)
+{
+	struct ipc_credential m = {
+		.route = SLICE_LIT(ROUTE), .generation = c->secrets, .there = true, .secret = secret
+	};
+
+	return send_secret(c->send, &m);
+}
+
+/* The same number says that it is the same. */
+void carry_secret(struct carry *c, struct slice secret, bool other)
+{
+	c->secrets += other;
+	if (give_secret(c, secret) < 0)
+		fail(c, "out of memory");
+}
+
 static int start(struct carry *c, const struct carry_setup *s)
 {
 	static const struct channel_handlers queue = { on_queue, on_broken },
 					     ledger = { on_ledger, on_broken };
-	struct send_setup setup = { .loop = s->loop, .resolve = s->resolve, .events = &c->events };
-	struct ipc_credential secret = {
-		.route = SLICE_LIT(ROUTE), .generation = 1, .there = true, .secret = s->password
-	};
+	struct send_setup setup = { .loop = s->loop,
+				    .resolve = s->resolve,
+				    .events = &c->events,
+				    .stale = s->stale ? on_stale : NULL,
+				    .arg = c };
 	int r = configure(c, s);
 
 	if (r == 0)
@@ -483,7 +528,8 @@ static int start(struct carry *c, const struct carry_setup *s)
 	c->events.ledger = c->tells;
 	send_trust(c->send, s->tls);
 	send_peer(c->send, c->lanes);
-	return send_secret(c->send, &secret);
+	c->secrets = 1;
+	return give_secret(c, s->password);
 }
 
 int carry_begin(const struct carry_setup *setup, void (*done)(void *arg, const struct carry_result *r),
@@ -501,6 +547,7 @@ int carry_begin(const struct carry_setup *setup, void (*done)(void *arg, const s
 	c->final_s = setup->final_s;
 	c->before = setup->before;
 	c->done = done;
+	c->stale = setup->stale;
 	c->arg = arg;
 	c->rcpt_max = RCPTS;
 	copy(slice_str(setup->helo), c->helo, sizeof(c->helo));

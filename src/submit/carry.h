@@ -38,6 +38,9 @@ struct carry_setup {
 	/* Each time just before the server is given the message, with what is known of it by then; negative:
 	 * it does not get it.  With done's arg.  NULL: nobody wants to know. */
 	int (*before)(void *arg, const struct carry_result *so_far);
+	/* A token was refused: carry_secret() is to be called, now or later.  With done's arg.  NULL: there
+	 * is no other one. */
+	void (*stale)(void *arg);
 	const char *helo;
 	const struct draft *draft;
 	unsigned connect_s, command_s, final_s;
@@ -82,6 +85,9 @@ struct carry;
  * -ENOMEM, or -EINVAL: a pin or mechanism is none.  The setup's loop, resolver, TLS and draft outlive it. */
 int carry_begin(const struct carry_setup *setup, void (*done)(void *arg, const struct carry_result *r),
 		void *arg, struct carry **ret);
+/* In answer to stale: another token, which is tried once in the same connection; or, not other, the one that
+ * there was, and that is that. */
+void carry_secret(struct carry *c, struct slice secret, bool other);
 void carry_free(struct carry *c); /* the loop must run once more for the memory.  NULL is fine */
 
 #endif

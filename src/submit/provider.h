@@ -24,6 +24,7 @@ struct provider {
 	uint16_t port;			  /* 0: the ports of submission, in turn */
 	bool implicit_tls;		  /* else STARTTLS */
 	char user[PROVIDER_USER_MAX + 1]; /* "": no login */
+	const char *known;		  /* its name in route/providers.h, which has its ports, too; NULL */
 };
 
 /* NULL, or what is wrong with it: words that go on after the URL and a colon. */

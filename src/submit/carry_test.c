@@ -1,0 +1,560 @@
+/* One message to one server, by servers that play a script: what is said to them and what is not, what is
+ * told of it; and the same with each request for memory refused in turn. */
+#include "base/test_torture.h"
+
+#define WORLD_TURN(run) (torture_in(), (run), torture_out())
+#define WORLD_REST_US	20
+#define WORLD_MAY_BREAK true
+#include "send/server_world.h"
+
+#include <openssl/pem.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "submit/carry.h"
+
+#define HUNG_TURNS 400000
+#define SECRET	   "secret"
+
+static struct draft draft;
+static struct provider provider;
+static char pin[65];
+static struct carry *carry;
+static unsigned dones, stales;
+static const struct carry_result *result;
+static const char *next_token; /* what stale gets; NULL: the same; "": it does not come */
+static unsigned time_s;
+static void (*after_done)(void);
+
+/* ---- a message ---- */
+
+static void fill_draft(unsigned recipients)
+{
+	struct mime_problem problem;
+	char to[64];
+
+	assert_int_equal(draft_init(&draft), 0);
+	assert_int_equal(submit_envelope_sender(&draft.envelope, SLICE_LIT("a@us.test"), SLICE_LIT(""),
+						&problem),
+			 MIME_FINE);
+	for (unsigned i = 0; i < recipients; i++) {
+		snprintf(to, sizeof(to), "b%u@there.test", i);
+		assert_int_equal(submit_envelope_add(&draft.envelope, slice_str(to), SLICE_LIT(""),
+						     SLICE_LIT("To"), &problem),
+				 MIME_FINE);
+	}
+	draft.fd = memfd_create("message", MFD_CLOEXEC);
+	assert_int_equal(write(draft.fd, "Subject: x\r\n\r\nx\r\n", 17), 17);
+	draft.octets = 17;
+}
+
+static void find_pin(void)
+{
+	BIO *bio = BIO_new_mem_buf(server_pem.p + server_pem.from, (int)server_pem.n);
+	X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	unsigned char digest[32];
+	unsigned n = 0;
+
+	assert_non_null(x);
+	assert_int_equal(X509_digest(x, EVP_sha256(), digest, &n), 1);
+	for (size_t i = 0; i < 32; i++)
+		snprintf(pin + 2 * i, 3, "%02x", digest[i]);
+	X509_free(x);
+	BIO_free(bio);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	servers_up();
+	find_pin();
+	provider = (struct provider){ .user = "u" };
+	assert_true(slice_copy(slice_str(address(1)), provider.host, sizeof(provider.host)));
+	next_token = NULL;
+	after_done = NULL;
+	time_s = 20;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	carry_free(carry); /* of a test that failed */
+	carry = NULL;
+	draft_done(&draft);
+	return servers_down();
+}
+
+/* ---- submitting it ---- */
+
+static void on_done(void *arg, const struct carry_result *r)
+{
+	assert_ptr_equal(arg, &dones);
+	dones++;
+	result = r;
+	if (after_done)
+		after_done();
+}
+
+static void on_stale(void *arg)
+{
+	assert_ptr_equal(arg, &dones);
+	stales++;
+	if (next_token && !*next_token)
+		return;
+	carry_secret(carry, slice_str(next_token ? next_token : SECRET), next_token != NULL);
+}
+
+static struct carry_setup setup_of(void)
+{
+	struct carry_setup s = { .loop = &loop,
+				 .tls = trust,
+				 .provider = &provider,
+				 .pin = { pin },
+				 .pins = 1,
+				 .password = SLICE_LIT(SECRET),
+				 .stale = on_stale,
+				 .helo = "us.test",
+				 .draft = &draft,
+				 .connect_s = time_s,
+				 .command_s = time_s,
+				 .final_s = time_s };
+
+	return s;
+}
+
+/* All of what is told must hold together. */
+static void check_result(const char *what)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < result->n; i++) {
+		const struct carry_rcpt *t = &result->rcpt[i];
+
+		all &= t->tried;
+		if (t->tried && t->result == IPC_JOB_DELIVERED && t->code != 250)
+			fail_msg("%s: delivered with %u", what, t->code);
+	}
+	if (!all && result->end == IPC_LANE_IN_ORDER)
+		fail_msg("%s: somebody was not tried, and nothing says why", what);
+	if (result->end != IPC_LANE_IN_ORDER && !result->text[0])
+		fail_msg("%s: it ended with %u, without a word", what, result->end);
+	for (size_t i = 0; i < result->n_tries; i++)
+		if (result->tries[i].transcript && (strstr(result->tries[i].transcript, SECRET) ||
+						    strstr(result->tries[i].transcript, "c2VjcmV0")))
+			fail_msg("%s: the password is in the transcript:\n%s", what,
+				 result->tries[i].transcript);
+}
+
+/* 0, and result is there; or what carry_begin() said. */
+static int submit(const char *what, const struct carry_setup *s)
+{
+	int r;
+
+	dones = stales = 0;
+	result = NULL;
+	torture_in();
+	r = carry_begin(s, on_done, &dones, &carry);
+	torture_out();
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; dones == 0; i++) {
+		if (i > HUNG_TURNS)
+			fail_msg("%s: nothing comes any more", what);
+		turn();
+	}
+	assert_int_equal(dones, 1);
+	check_result(what);
+	return 0;
+}
+
+static void end(void)
+{
+	carry_free(carry);
+	carry = NULL;
+	for (unsigned i = 0; i < 5; i++)
+		turn();
+	assert_true(dones <= 1);
+}
+
+static void good(const char *what, size_t delivered)
+{
+	struct carry_setup s = setup_of();
+	size_t n = 0;
+
+	assert_int_equal(submit(what, &s), 0);
+	for (size_t i = 0; i < result->n; i++)
+		n += result->rcpt[i].tried && result->rcpt[i].result == IPC_JOB_DELIVERED;
+	if (n != delivered)
+		fail_msg("%s: %zu delivered, end %u: %s", what, n, result->end, result->text);
+}
+
+/* ---- what servers do ---- */
+
+#define FROM	"C MAIL FROM:<a@us.test>", "S 250 ok"
+#define TO(n)	"C RCPT TO:<b" n "@there.test>", "S 250 ok"
+#define BODY	"C DATA", "S 354 go", "B", "S 250 2.0.0 taken"
+#define IN_587	HELLO, STARTTLS, LOGIN
+#define TOKEN	"C EHLO us.test", "S 250-smart.test", "S 250 AUTH PLAIN XOAUTH2"
+#define XOAUTH2 "C AUTH XOAUTH2 "
+#define DENIED	"S 334 eyJzdGF0dXMiOiI0MDEifQ==", "C \r\n", "S 535 5.7.8 token expired"
+
+static void one(void **state)
+{
+	(void)state;
+	fill_draft(1);
+	serve(address(1), 587, SCRIPT(IN_587, FROM, TO("0"), BODY, QUIT));
+	good("one", 1);
+	assert_true(result->reached);
+	assert_int_equal(result->end, IPC_LANE_IN_ORDER);
+	assert_int_equal(result->port, 587);
+	assert_string_equal(result->ip, address(1));
+	assert_int_equal(result->security, IPC_SECURITY_VERIFIED);
+	assert_int_equal(result->n_tries, 1);
+	assert_non_null(strstr(result->tries[0].transcript, "C: AUTH"));
+	assert_string_equal(result->rcpt[0].text, "250 2.0.0 taken");
+	end();
+}
+
+/* A port of the user's own, and TLS from the first octet at one that is not 465. */
+static void a_port_of_its_own(void **state)
+{
+	struct server *v;
+
+	(void)state;
+	fill_draft(1);
+	v = serve(address(1), 0, SCRIPT("TLS", "S 220 smart.test", LOGIN, FROM, TO("0"), BODY, QUIT));
+	provider.port = v->port;
+	provider.implicit_tls = true;
+	good("a port", 1);
+	end();
+}
+
+/* More than one transaction takes, over as many connections as the server wants. */
+static void in_parts(void **state)
+{
+	static const char *script[330], *second[140];
+	static char line[102][40];
+	size_t n = 0, k = 0;
+
+	(void)state;
+	fill_draft(101);
+	for (unsigned i = 0; i < 101; i++)
+		snprintf(line[i], sizeof(line[i]), "C RCPT TO:<b%u@there.test>", i);
+	for (const char *const *p = SCRIPT(IN_587, FROM); *p; p++)
+		script[n++] = second[k++] = *p;
+	for (unsigned i = 0; i < 100; i++) {
+		script[n++] = line[i];
+		script[n++] = i == 50 ? "S 550 5.1.1 nobody" : "S 250 ok";
+	}
+	second[k++] = line[100];
+	second[k++] = "S 250 ok";
+	for (const char *const *p = SCRIPT(BODY, "END"); *p; p++)
+		script[n++] = second[k++] = *p;
+	serve(address(1), 587, script)->script[1] = second;
+	good("in parts", 100);
+	assert_int_equal(servers[0].connections, 2);
+	assert_int_equal(result->rcpt[50].result, IPC_JOB_FAILED);
+	assert_int_equal(result->rcpt[50].code, 550);
+	assert_string_equal(result->rcpt[50].enhanced, "5.1.1");
+	end();
+}
+
+static void to_nobody(void **state)
+{
+	struct carry_setup s = setup_of();
+
+	(void)state;
+	fill_draft(1);
+	assert_int_equal(submit("nobody", &s), 0);
+	assert_int_equal(result->end, IPC_LANE_REFUSED);
+	assert_false(result->reached);
+	assert_false(result->rcpt[0].tried);
+	assert_int_equal(result->n_tries, 3); /* 587, 465, 2525 */
+	end();
+}
+
+/* Script, how it ends, and what is told of the recipient. */
+static void ends_badly(void **state)
+{
+	const struct {
+		const char *what;
+		const char *const *script;
+		enum ipc_lane_end end;
+		bool tried, in_doubt;
+		unsigned code;
+		const char *never; /* was heard */
+	} rows[] = {
+		{ "no STARTTLS",
+		  SCRIPT(HELLO, "S 250-smart.test", "S 250 AUTH PLAIN", "C QUIT", "S 221 bye", "END"),
+		  IPC_LANE_TLS, false, false, 0, "AUTH" },
+		{ "no AUTH",
+		  SCRIPT(HELLO, STARTTLS, "C EHLO us.test", "S 250 smart.test", "C QUIT", "S 221 bye", "END"),
+		  IPC_LANE_AUTH, false, false, 0, "MAIL" },
+		{ "login refused",
+		  SCRIPT(HELLO, STARTTLS, "C EHLO us.test", "S 250-smart.test", "S 250 AUTH PLAIN",
+			 "C AUTH PLAIN", "S 535 5.7.8 no", "C QUIT", "S 221 bye", "END"),
+		  IPC_LANE_AUTH, false, false, 0, "MAIL" },
+		{ "greeting refused", SCRIPT("S 554 5.7.1 go away", "END"), IPC_LANE_ANSWERED, false, false,
+		  0, "AUTH" },
+		{ "sender refused",
+		  SCRIPT(IN_587, "C MAIL", "S 550 5.7.1 not you", "C QUIT", "S 221 bye", "END"),
+		  IPC_LANE_IN_ORDER, true, false, 550, "DATA" },
+		{ "recipient later",
+		  SCRIPT(IN_587, FROM, "C RCPT", "S 450 4.2.1 later", "C QUIT", "S 221 bye", "END"),
+		  IPC_LANE_IN_ORDER, true, false, 450, "DATA" },
+		/* What the recipient is told says it all. */
+		{ "hangs up at MAIL", SCRIPT(IN_587, "C MAIL", "END"), IPC_LANE_IN_ORDER, true, false, 0,
+		  "DATA" },
+		{ "hangs up behind the dot", SCRIPT(IN_587, FROM, TO("0"), "C DATA", "S 354 go", "B", "END"),
+		  IPC_LANE_IN_ORDER, true, true, 0, "QUIT" },
+	};
+	struct server *v;
+
+	(void)state;
+	fill_draft(1);
+	v = serve(address(1), 587, rows[0].script);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct carry_setup s = setup_of();
+
+		v->script[0] = rows[i].script;
+		v->connections = 0;
+		buf_reset(&v->heard);
+		assert_int_equal(submit(rows[i].what, &s), 0);
+		if (result->end != rows[i].end || result->rcpt[0].tried != rows[i].tried ||
+		    result->rcpt[0].in_doubt != rows[i].in_doubt || result->rcpt[0].code != rows[i].code ||
+		    heard(v, rows[i].never))
+			fail_msg("%s: end %u %s, tried %d in doubt %d code %u; heard\n%.*s", rows[i].what,
+				 result->end, result->text, result->rcpt[0].tried, result->rcpt[0].in_doubt,
+				 result->rcpt[0].code, SLICE_ARG(buf_slice(&v->heard)));
+		end();
+	}
+}
+
+/* ---- tokens ---- */
+
+static void renewed(void **state)
+{
+	(void)state;
+	fill_draft(1);
+	next_token = "other";
+	/* "user=u\1auth=Bearer secret\1\1", and with "other" */
+	serve(address(1), 587,
+	      SCRIPT(HELLO, STARTTLS, TOKEN, XOAUTH2 "dXNlcj11AWF1dGg9QmVhcmVyIHNlY3JldAEB", DENIED,
+		     XOAUTH2 "dXNlcj11AWF1dGg9QmVhcmVyIG90aGVyAQE=", "S 235 in", FROM, TO("0"), BODY, QUIT));
+	{
+		struct carry_setup s = setup_of();
+
+		s.mechanism = "xoauth2";
+		assert_int_equal(submit("renewed", &s), 0);
+	}
+	if (result->rcpt[0].result != IPC_JOB_DELIVERED)
+		fail_msg("%u %s\n%.*s", result->end, result->text, SLICE_ARG(buf_slice(&servers[0].heard)));
+	assert_int_equal(stales, 1);
+	end();
+}
+
+/* Another one is refused, too; or there is no other one; or it does not come; or nobody is asked. */
+static void never_in_a_loop(void **state)
+{
+	static const struct {
+		const char *token;
+		bool asks;
+		unsigned auths;
+	} rows[] = { { "other", true, 2 }, { NULL, true, 1 }, { "", true, 1 }, { NULL, false, 1 } };
+	struct server *v;
+
+	(void)state;
+	fill_draft(1);
+	v = serve(address(1), 587,
+		  SCRIPT(HELLO, STARTTLS, TOKEN, XOAUTH2, DENIED, XOAUTH2, DENIED, XOAUTH2, DENIED));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct carry_setup s;
+		struct slice all;
+		unsigned auths = 0;
+
+		next_token = rows[i].token;
+		time_s = next_token && !*next_token ? 1 : 20;
+		s = setup_of();
+		s.mechanism = "oauth";
+		s.stale = rows[i].asks ? on_stale : NULL;
+		buf_reset(&v->heard);
+		assert_int_equal(submit("loop", &s), 0);
+		assert_int_equal(result->end, IPC_LANE_AUTH);
+		assert_int_equal(stales, rows[i].asks ? 1 : 0);
+		all = buf_slice(&v->heard);
+		for (const unsigned char *at; all.n > 0 && (at = memmem(all.p, all.n, "AUTH ", 5)); auths++)
+			all = slice_tail(all, (size_t)(at - all.p) + 5);
+		assert_int_equal(auths, rows[i].auths);
+		end();
+	}
+}
+
+/* ---- its life ---- */
+
+static void wrong_setups(void **state)
+{
+	struct carry_setup s = setup_of();
+
+	(void)state;
+	fill_draft(1);
+	s.pin[0] = "abc";
+	assert_int_equal(submit("pin", &s), -EINVAL);
+	s = setup_of();
+	s.mechanism = "magic";
+	assert_int_equal(submit("mechanism", &s), -EINVAL);
+	assert_int_equal(dones, 0);
+	carry_free(NULL);
+}
+
+static void free_it(void)
+{
+	carry_free(carry);
+	carry = NULL;
+}
+
+static void freed_by_done(void **state)
+{
+	struct carry_setup s;
+
+	(void)state;
+	fill_draft(1);
+	serve(address(1), 587, SCRIPT(IN_587, FROM, TO("0"), BODY, QUIT));
+	after_done = free_it;
+	s = setup_of();
+	dones = 0;
+	assert_int_equal(carry_begin(&s, on_done, &dones, &carry), 0);
+	for (unsigned i = 0; dones == 0; i++) {
+		assert_true(i < HUNG_TURNS);
+		turn();
+	}
+	end();
+}
+
+/* Given up at any moment: nobody hears of it, nothing is left. */
+static void freed_in_the_middle(void **state)
+{
+	(void)state;
+	fill_draft(1);
+	serve(address(1), 587, SCRIPT(IN_587, FROM, TO("0"), BODY, QUIT));
+	for (unsigned turns = 0; turns < 60; turns++) {
+		struct carry_setup s = setup_of();
+
+		dones = 0;
+		assert_int_equal(carry_begin(&s, on_done, &dones, &carry), 0);
+		for (unsigned i = 0; i < turns && dones == 0; i++)
+			turn();
+		end();
+	}
+}
+
+/* ---- without memory ---- */
+
+/* Messages that the server has in full. */
+static unsigned has(const struct server *v)
+{
+	struct slice all = buf_slice(&v->heard), dot = SLICE_LIT("\r\n.\r\n");
+	unsigned n = 0;
+
+	for (const unsigned char *at; all.n > 0 && (at = memmem(all.p, all.n, dot.p, dot.n)); n++)
+		all = slice_tail(all, (size_t)(at - all.p) + dot.n);
+	return n;
+}
+
+/* Whatever is lacking: the end is told, once, and what is told is true. */
+static void without(const char *what, struct server *v)
+{
+	struct carry_setup s = setup_of();
+	int r;
+
+	buf_reset(&v->heard);
+	v->connections = 0;
+	r = submit(what, &s);
+	if (r < 0) {
+		if (r != -ENOMEM || !torture_hit())
+			fail_msg("%s: %d", what, r);
+		assert_int_equal(has(v), 0);
+		return;
+	}
+	if (!torture_hit() && result->rcpt[0].result != IPC_JOB_DELIVERED)
+		fail_msg("%s: it does not work any more: %s", what, result->text);
+	if (result->rcpt[0].result == IPC_JOB_DELIVERED ? has(v) != 1
+							: has(v) > 0 && !result->rcpt[0].in_doubt)
+		fail_msg("%s: tried %d, result %u, in doubt %d, and the server has it %u times", what,
+			 result->rcpt[0].tried, result->rcpt[0].result, result->rcpt[0].in_doubt, has(v));
+	if (result->rcpt[0].tried && result->rcpt[0].result == IPC_JOB_FAILED)
+		fail_msg("%s: our lack of memory is told as the server's refusal", what);
+	end();
+}
+
+static void torment(const char *name, struct server *v)
+{
+	struct torture t = torture(97);
+
+	time_s = 2;
+	without(name, v);
+	t.each = 40;
+	while (torture_goes_on(&t)) {
+		char what[100];
+
+		snprintf(what, sizeof(what), "%s, TORTURE_AT=%u%s", name, t.nth, t.rest ? "+" : "");
+		without(what, v);
+	}
+	without(name, v);
+}
+
+static void torture_of_one(void **state)
+{
+	(void)state;
+	if (!torture_works())
+		skip();
+	fill_draft(1);
+	torment("one", serve(address(1), 587, SCRIPT(IN_587, FROM, TO("0"), BODY, QUIT)));
+}
+
+/* Before anything is said: as often as there is anything to lack. */
+static void torture_of_the_beginning(void **state)
+{
+	struct carry_setup s = setup_of();
+
+	(void)state;
+	if (!torture_works())
+		skip();
+	fill_draft(3);
+	for (struct torture t = torture(1); torture_goes_on(&t);) {
+		int r;
+
+		dones = 0;
+		torture_in();
+		r = carry_begin(&s, on_done, &dones, &carry);
+		torture_out();
+		if (r < 0 && (r != -ENOMEM || !torture_hit()))
+			fail_msg("TORTURE_AT=%u%s: %d", t.nth, t.rest ? "+" : "", r);
+		if (r == 0)
+			end();
+		else
+			uv_run(&loop, UV_RUN_NOWAIT);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(one, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_port_of_its_own, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(in_parts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(to_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ends_badly, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(renewed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(never_in_a_loop, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(wrong_setups, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(freed_by_done, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(freed_in_the_middle, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(torture_of_the_beginning, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(torture_of_one, set_up, tear_down),
+	};
+
+	signal(SIGPIPE, SIG_IGN); /* as cli/main.c */
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
