@@ -6,7 +6,8 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
-#include "cli/password.h"
+#include "cli/login_secret.h"
+#include "cli/send_accounts.h"
 
 #define TIMEOUT_S 30
 #define FINAL_S	  600 /* for the answer to the whole message: RFC 5321 4.5.3.2.6 */
@@ -14,10 +15,14 @@
 struct cli_carrier {
 	struct cli_carrier_setup kept;
 	struct provider provider;
-	bool net_open, secret_known;
+	struct cli_accounts accounts;
+	const struct submit_account *account; /* NULL: by a URL, or the socket */
+	bool own_pins;			      /* none were given, so the account's hold */
+	bool net_open, secret_known, renewed;
 	struct cli_net net;
 	struct buf secret;
-	struct carry *carry; /* of the last message */
+	struct secret_command *renewal; /* runs */
+	struct carry *carry;		/* of the last message */
 	const struct carry_result *result;
 	int (*before)(void *arg, const struct carry_result *so_far);
 	void *before_arg;
@@ -50,23 +55,97 @@ static bool find_socket(struct provider *p)
 	return n > 0 && (size_t)n < sizeof(p->path) && stat(p->path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/* What is wrong may be a password in it: it is not said again. */
+static int take_url(struct cli_carrier *c, const char *url)
+{
+	const char *why = provider_url(slice_str(url), &c->provider);
+
+	return why ? cli_usage(c->kept.program, "the URL: %s", why) : CLI_OK;
+}
+
+static void take_account(struct cli_carrier *c, const struct submit_account *a)
+{
+	struct cli_carrier_setup *s = &c->kept;
+
+	c->account = a;
+	c->provider = a->server;
+	if (!s->mechanism)
+		s->mechanism = conf_mechanism_word(a->mechanism);
+	while (c->own_pins && s->pins < a->n_fingerprints && s->pins < CARRY_PINS_MAX) {
+		s->pin[s->pins] = a->fingerprints[s->pins];
+		s->pins++;
+	}
+	if (!s->net.ca_file && a->ca_file[0])
+		s->net.ca_file = a->ca_file;
+}
+
+static int no_account(const struct cli_carrier *c, const char *name)
+{
+	const struct submit_accounts *file = c->accounts.file;
+	const char *near = file ? submit_account_near(file, name) : NULL;
+
+	fprintf(stderr, "postern %s: %s: there is no such account", c->kept.program, name);
+	fprintf(stderr, file ? " in %s" : "; there is no accounts file", c->accounts.path);
+	fprintf(stderr, near ? "; did you mean '%s'?\n" : "\n", near);
+	return CLI_USAGE;
+}
+
+static int by_account(struct cli_carrier *c, const char *name)
+{
+	int status = cli_accounts_read(c->kept.program, &c->accounts);
+	const struct submit_account *a = NULL;
+
+	if (status != CLI_OK)
+		return status;
+	if (c->accounts.file)
+		a = submit_account(c->accounts.file, name);
+	if (!a)
+		return no_account(c, name);
+	take_account(c, a);
+	return CLI_OK;
+}
+
+/* Nothing says which: the one of the file that stands for all. */
+static int by_default(struct cli_carrier *c)
+{
+	int status = cli_accounts_read(c->kept.program, &c->accounts);
+	const struct submit_account *a = NULL;
+
+	if (status != CLI_OK)
+		return status;
+	if (c->accounts.file)
+		a = submit_account_standard(c->accounts.file);
+	if (a)
+		take_account(c, a);
+	else if (c->accounts.file && c->accounts.file->n > 0)
+		return cli_usage(
+			c->kept.program,
+			"by which account? --account NAME, or default: NAME in %s; %s --accounts lists "
+			"them",
+			c->accounts.path, "postern send");
+	else
+		return cli_usage(c->kept.program,
+				 "by which server? --url smtp://USER@HOST, or an account in "
+				 "~/.config/postern/send.yaml; no Postern of this machine takes mail at its "
+				 "socket");
+	return CLI_OK;
+}
+
 static int find_provider(struct cli_carrier *c)
 {
-	const char *program = c->kept.program, *url = c->kept.url, *env = getenv("POSTERN_URL"), *why;
+	const char *url = getenv("POSTERN_URL"), *name = getenv("POSTERN_ACCOUNT");
 
-	if (!url && c->kept.account)
-		return cli_usage(program, "%s: there is no such account", c->kept.account);
-	if (!url && env && *env)
-		url = env;
-	if (!url && find_socket(&c->provider))
-		return CLI_OK;
-	if (!url)
-		return cli_usage(program,
-				 "by which server? --url smtp://USER@HOST; no Postern of this machine "
-				 "takes mail at its socket");
-	/* What is wrong may be a password in it: it is not said again. */
-	why = provider_url(slice_str(url), &c->provider);
-	return why ? cli_usage(program, "the URL: %s", why) : CLI_OK;
+	if (c->kept.url && c->kept.account)
+		return cli_usage(c->kept.program, "--url and --account exclude each other");
+	if (c->kept.url)
+		return take_url(c, c->kept.url);
+	if (c->kept.account)
+		return by_account(c, c->kept.account);
+	if (url && *url)
+		return take_url(c, url);
+	if (name && *name)
+		return by_account(c, name);
+	return find_socket(&c->provider) ? CLI_OK : by_default(c);
 }
 
 int cli_carrier_find(struct cli_carrier **ret, const struct cli_carrier_setup *s)
@@ -81,6 +160,7 @@ int cli_carrier_find(struct cli_carrier **ret, const struct cli_carrier_setup *s
 	c->kept = *s;
 	if (c->kept.timeout_s == 0)
 		c->kept.timeout_s = TIMEOUT_S;
+	c->own_pins = s->pins == 0;
 	status = find_provider(c);
 	if (status == CLI_OK && s->pins > 0 && c->provider.path[0])
 		status = cli_usage(s->program,
@@ -99,28 +179,70 @@ const struct provider *cli_carrier_provider(const struct cli_carrier *c)
 
 const char *cli_carrier_from(const struct cli_carrier *c)
 {
+	if (c->account && c->account->from[0])
+		return c->account->from;
 	return strchr(c->provider.user, '@') ? c->provider.user : "";
+}
+
+const struct submit_account *cli_carrier_account(const struct cli_carrier *c)
+{
+	return c->account;
 }
 
 /* ---- its secret ---- */
 
-static bool find_secret(struct cli_carrier *c)
+static struct cli_secret_setup secret_setup(struct cli_carrier *c)
 {
-	const char *env = getenv("POSTERN_PASSWORD_FILE"), *file = c->kept.password_file;
-	char what[PROVIDER_USER_MAX + 300];
+	return (struct cli_secret_setup){ .program = c->kept.program,
+					  .server = &c->provider,
+					  .file = c->kept.password_file,
+					  .account = c->account,
+					  .loop = &c->net.loop,
+					  .limit_s = c->kept.timeout_s };
+}
+
+static int find_secret(struct cli_carrier *c)
+{
+	struct cli_secret_setup s = secret_setup(c);
+	int status = CLI_OK;
 
 	if (!c->provider.user[0] || c->secret_known)
-		return true;
-	if (!file && env && *env)
-		file = env;
-	snprintf(what, sizeof(what), "%s at %s", c->provider.user, c->provider.host);
+		return CLI_OK;
 	buf_wipe(&c->secret);
-	if (!cli_password_known(file, what, &c->secret))
-		return false;
-	c->secret_known = c->secret.n > 0;
-	if (!c->secret_known)
-		fprintf(stderr, "postern %s: the password is empty\n", c->kept.program);
-	return c->secret_known;
+	status = cli_secret(&s, &c->secret);
+	c->secret_known = status == CLI_OK;
+	return status;
+}
+
+/* What the command says now; the same token again is no other one. */
+static void on_renewed(void *arg, struct slice line, const char *why)
+{
+	struct cli_carrier *c = arg;
+	struct cli_secret_setup s = secret_setup(c);
+	bool other = !why && !slice_eq(line, buf_slice(&c->secret));
+
+	c->renewal = NULL;
+	if (why)
+		cli_secret_failed(&s, why);
+	if (other) {
+		buf_wipe(&c->secret);
+		buf_init(&c->secret, CLI_SECRET_MAX);
+		buf_put(&c->secret, line);
+	}
+	carry_secret(c->carry, buf_slice(&c->secret), other);
+}
+
+/* Once for a message: a server that refuses the new one, too, is not asked again. */
+static void on_stale(void *arg)
+{
+	struct cli_carrier *c = arg;
+	struct cli_secret_setup s = secret_setup(c);
+
+	if (!c->renewed && cli_secret_renews(&s))
+		c->renewal = cli_secret_renew(&s, on_renewed, c);
+	c->renewed = true;
+	if (!c->renewal)
+		carry_secret(c->carry, buf_slice(&c->secret), false);
 }
 
 /* ---- submitting ---- */
@@ -158,6 +280,7 @@ static int begin(struct cli_carrier *c, const struct draft *d)
 				     .mechanism = s->mechanism,
 				     .password = buf_slice(&c->secret),
 				     .before = on_before,
+				     .stale = on_stale,
 				     .helo = c->net.hostname,
 				     .draft = d,
 				     .connect_s = s->timeout_s,
@@ -168,18 +291,28 @@ static int begin(struct cli_carrier *c, const struct draft *d)
 	return carry_begin(&setup, on_done, c, &c->carry);
 }
 
+/* A renewal that nobody waits for any more would answer a carry that is gone. */
+static void end_last(struct cli_carrier *c)
+{
+	secret_command_drop(c->renewal);
+	c->renewal = NULL;
+	carry_free(c->carry);
+	c->carry = NULL;
+	c->result = NULL;
+}
+
 int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct carry_result **ret)
 {
 	int r;
 
-	c->result = NULL;
-	carry_free(c->carry);
-	c->carry = NULL;
-	if (!find_secret(c))
-		return CLI_FAILED;
+	end_last(c);
 	if (!c->net_open && !cli_net_open(&c->net, c->kept.program, &c->kept.net))
 		return CLI_FAILED;
 	c->net_open = true;
+	r = find_secret(c);
+	if (r != CLI_OK)
+		return r;
+	c->renewed = false;
 	r = begin(c, d);
 	if (r == 0)
 		uv_run(&c->net.loop, UV_RUN_DEFAULT);
@@ -195,9 +328,10 @@ void cli_carrier_free(struct cli_carrier *c)
 {
 	if (!c)
 		return;
-	carry_free(c->carry);
+	end_last(c);
 	if (c->net_open)
 		cli_net_close(&c->net);
 	buf_wipe(&c->secret);
+	cli_accounts_done(&c->accounts);
 	free(c);
 }

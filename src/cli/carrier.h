@@ -8,14 +8,16 @@
 #define POSTERN_CLI_CARRIER_H
 
 #include "cli/net.h"
+#include "submit/account.h"
 #include "submit/carry.h"
 
 struct cli_carrier_setup {
-	const char *program;		 /* "send", "sendmail": begins what is said on standard error */
-	const char *account, *url;	 /* as options gave them; NULL: found */
-	const char *password_file;	 /* NULL: $POSTERN_PASSWORD_FILE, else asked at the terminal */
-	const char *mechanism;		 /* as routes.NAME.mechanism; NULL: the strongest */
-	const char *pin[CARRY_PINS_MAX]; /* as routes.NAME.fingerprints */
+	const char *program;	   /* "send", "sendmail": begins what is said on standard error */
+	const char *account, *url; /* as options gave them; NULL: found */
+	/* In place of the account's; NULL: that, else $POSTERN_PASSWORD_FILE, else asked at the terminal. */
+	const char *password_file;
+	const char *mechanism; /* as routes.NAME.mechanism; NULL: the account's, else the strongest */
+	const char *pin[CARRY_PINS_MAX]; /* as routes.NAME.fingerprints; none: the account's */
 	size_t pins;
 	struct cli_net_setup net;
 	unsigned timeout_s; /* 0: 30 */
@@ -26,15 +28,17 @@ struct cli_carrier;
 /* False: it is no SHA-256 in hexadecimal. */
 bool cli_carrier_pin_ok(const char *text);
 
-/* Which provider: --url, --account, $POSTERN_URL, $POSTERN_ACCOUNT, the Postern of this machine (its socket).
- * Reads no secret and opens no connection yet (--dry-run needs none).  CLI_OK, or the status to end with,
- * said.  The setup's strings outlive it. */
+/* Which provider: --url, --account, $POSTERN_URL, $POSTERN_ACCOUNT, the Postern of this machine (its socket),
+ * the accounts file's default.  Reads no secret and opens no connection yet (--dry-run needs none).  CLI_OK,
+ * or the status to end with, said.  The setup's strings outlive it. */
 int cli_carrier_find(struct cli_carrier **ret, const struct cli_carrier_setup *s);
 const struct provider *cli_carrier_provider(const struct cli_carrier *c);
+/* NULL: none, but a URL or the socket.  Lives as long as the carrier. */
+const struct submit_account *cli_carrier_account(const struct cli_carrier *c);
 const char *cli_carrier_from(const struct cli_carrier *c); /* the address to send as when none is told; "" */
-/* One message.  Gets the secret when it is first needed.  Blocks (runs the loop).  The draft need live
- * no longer than the call, the result is valid until the next.  CLI_OK: a result is there, good or bad; else
- * the status to end with, said. */
+/* One message.  Gets the secret when it is first needed, and a token anew, once, when it is refused.  Blocks
+ * (runs the loop).  The draft need live no longer than the call, the result is valid until the next.  CLI_OK:
+ * a result is there, good or bad; else the status to end with, said. */
 int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct carry_result **ret);
 /* Is told, from now on, each time before the server is given a message: see carry.h.  NULL: nobody. */
 void cli_carrier_before(struct cli_carrier *c, int (*before)(void *arg, const struct carry_result *so_far),

@@ -140,20 +140,23 @@ const struct cli_command cli_commands[] = {
 	  "none\n"
 	  "(or it is not), 2 wrong usage.\n" },
 	{ "send", cli_send,
-	  "[--url URL] --from ADDRESS --to ADDRESS... [--subject TEXT] [--text TEXT] [OPTION]...\n"
-	  "[--url URL] --message FILE|- [--to ADDRESS]... [OPTION]...",
+	  "[--url URL|--account NAME] --from ADDRESS --to ADDRESS... [--subject TEXT] [--text TEXT] "
+	  "[OPTION]...\n"
+	  "[--url URL|--account NAME] --message FILE|- [--to ADDRESS]... [OPTION]...\n--accounts [--json]",
 	  "submits a message to a mail server",
 	  "Composes a message, or takes one that is ready, and submits it: over TLS, with a verified\n"
 	  "certificate, on the ports of submission. Needs no server of its own, no configuration and no "
 	  "root.\n\n"
 	  "  --url URL             smtp://USER@HOST[:PORT] (STARTTLS; without a port 587, 465 and 2525 in "
 	  "turn),\n"
-	  "                        smtps://USER@HOST[:PORT] (TLS at once), or unix:/PATH; else $POSTERN_URL, "
-	  "or\n"
-	  "                        the socket of the Postern on this machine\n"
-	  "  --password-file FILE  its first line; - is standard input; else $POSTERN_PASSWORD_FILE, or it "
-	  "is\n"
-	  "                        asked for at the terminal\n"
+	  "                        smtps://USER@HOST[:PORT] (TLS at once), or unix:/PATH\n"
+	  "  --account NAME        of ~/.config/postern/send.yaml, or /etc/postern/send.yaml. Without both: "
+	  "$POSTERN_URL,\n"
+	  "                        $POSTERN_ACCOUNT, the Postern on this machine, or the file's default\n"
+	  "  --accounts            list the accounts, and where their passwords are kept\n"
+	  "  --password-file FILE  its first line; - is standard input; else what the account says, "
+	  "$POSTERN_PASSWORD_FILE,\n"
+	  "                        or it is asked for at the terminal\n"
 	  "  --from, --to, --cc, --bcc, --reply-to ADDRESS   one, or a list with commas between\n"
 	  "  --subject TEXT\n"
 	  "  --text TEXT           or --text-file FILE; - is standard input\n"
@@ -166,8 +169,10 @@ const struct cli_command cli_commands[] = {
 	  "  --pin SHA256          believe this certificate or key, whoever issued it; may be given several "
 	  "times\n"
 	  "  --ca-file FILE        trust the authorities in this file (PEM), not the system's\n"
-	  "  --mechanism NAME      log in by plain, login, scram-sha-256, scram-sha-256-plus, xoauth2 or\n"
-	  "                        oauthbearer; the strongest unless told\n"
+	  "  --mechanism NAME      log in by plain, login, scram-sha-256, scram-sha-256-plus, or with a "
+	  "token "
+	  "by\n"
+	  "                        xoauth2, oauthbearer or oauth (either); the strongest unless told\n"
 	  "  --dns IP[:PORT]       ask this name server; may be given several times\n"
 	  "  --timeout SECONDS     for a connection, and for each answer; 30 unless told\n"
 	  "  --dry-run             print the message, connect to nobody\n"
@@ -175,7 +180,9 @@ const struct cli_command cli_commands[] = {
 	  "  --trace               what was said, too; never a password\n"
 	  "  --json                for programs\n\n"
 	  "Exit status: 0 every recipient was taken, 1 refused (the message, a recipient, the login or the\n"
-	  "certificate), 2 wrong usage, 3 no server was reached, 75 not now: try again later.\n" },
+	  "certificate; or there is no password), 2 wrong usage, 3 no server was reached, 75 not now: try "
+	  "again\n"
+	  "later, 78 the accounts file has errors.\n" },
 	{ "sendmail", cli_sendmail,
 	  "[-i] [-t] [-f ADDRESS] [-F NAME] [-v] [RECIPIENT...] < MESSAGE\n-bs\n-bp\n"
 	  "-q | -qIID | -qRDOMAIN",

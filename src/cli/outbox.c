@@ -112,7 +112,8 @@ bool cli_outbox_way(const struct cli_outbox_by *by, struct cli_outbox_way *ret)
 {
 	const struct cli_carrier_setup *s = by->setup;
 	const struct provider *p = cli_carrier_provider(by->carrier);
-	const char *file = s->password_file ? s->password_file : getenv("POSTERN_PASSWORD_FILE");
+	const struct submit_account *account = cli_carrier_account(by->carrier);
+	const char *file = s->password_file || account ? s->password_file : getenv("POSTERN_PASSWORD_FILE");
 	struct outbox_way *w = &ret->way;
 
 	*w = (struct outbox_way){ .mechanism = s->mechanism, .pins = s->pins };
@@ -122,7 +123,8 @@ bool cli_outbox_way(const struct cli_outbox_by *by, struct cli_outbox_way *ret)
 		return false;
 	for (size_t i = 0; i < s->pins; i++)
 		w->pin[i] = s->pin[i];
-	w->url = ret->url;
+	w->account = account ? account->name : NULL;
+	w->url = account ? NULL : ret->url; /* what the account says then, holds */
 	return true;
 }
 

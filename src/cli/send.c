@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "cli/carrier.h"
 #include "cli/cli.h"
+#include "cli/send_accounts.h"
 #include "cli/send_outbox.h"
 #include "cli/text.h"
 #include "conf/file.h"
@@ -30,16 +31,18 @@ struct options {
 	struct mime_extra field[FIELDS_MAX];
 	size_t fields;
 	unsigned verbose;
-	bool dry_run, json;
+	bool dry_run, json, list_accounts;
 	struct cli_send_outbox outbox;
 	/* Read. */
-	struct buf text_read, html_read;
+	struct buf text_read, html_read, mailbox;
 };
 
 /* ---- options ---- */
 
 enum {
 	O_URL = 256,
+	O_ACCOUNT,
+	O_ACCOUNTS,
 	O_PASSWORD,
 	O_FROM,
 	O_TO,
@@ -65,6 +68,8 @@ enum {
 
 static const struct option long_options[] = {
 	{ "url", required_argument, NULL, O_URL },
+	{ "account", required_argument, NULL, O_ACCOUNT },
+	{ "accounts", no_argument, NULL, O_ACCOUNTS },
 	{ "password-file", required_argument, NULL, O_PASSWORD },
 	{ "from", required_argument, NULL, O_FROM },
 	{ "to", required_argument, NULL, O_TO },
@@ -127,16 +132,8 @@ static bool add_pin(struct options *o, const char *text)
 
 static bool set_mechanism(struct options *o, const char *text)
 {
-	static const char *const known[] = {
-		"auto", "plain", "login", "scram-sha-256", "scram-sha-256-plus", "xoauth2", "oauthbearer"
-	};
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (!strcmp(known[i], text)) {
-			o->by.mechanism = known[i];
-			return true;
-		}
-	return false;
+	o->by.mechanism = text;
+	return conf_mechanism_ok(text);
 }
 
 static bool add_dns(struct options *o, const char *text)
@@ -184,6 +181,9 @@ static bool take_option(struct options *o, int c)
 		return add_dns(o, optarg);
 	case O_TIMEOUT:
 		return set_timeout(o, optarg);
+	case O_ACCOUNTS:
+		o->list_accounts = true;
+		return true;
 	case O_DRY:
 		o->dry_run = true;
 		return true;
@@ -207,6 +207,9 @@ static bool take_option(struct options *o, int c)
 		break;
 	case O_URL:
 		text = &o->by.url;
+		break;
+	case O_ACCOUNT:
+		text = &o->by.account;
 		break;
 	case O_PASSWORD:
 		text = &o->by.password_file;
@@ -282,7 +285,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	if (optind < argc)
 		return cli_usage("send", "%s: not understood; recipients stand behind --to", argv[optind]);
-	if (o->outbox.what)
+	if (o->outbox.what || o->list_accounts)
 		return CLI_OK;
 	if (!buf_ok(&o->to) || !buf_ok(&o->cc) || !buf_ok(&o->bcc))
 		return cli_usage("send", "too many recipients");
@@ -348,11 +351,13 @@ static int read_message(struct options *o, struct draft *d, const char *from, st
 {
 	struct id_source ids;
 	struct id id;
+	const struct submit_account *a = cli_carrier_account(o->carrier);
 	struct letter_setup setup = { .recipients_from_header = o->to.n == 0,
 				      .sender_from_header = true,
 				      .has_sender = o->from != NULL,
 				      .sender = slice_str(o->from),
 				      .fallback = slice_str(from),
+				      .full_name = slice_str(a ? a->full_name : ""),
 				      .hostname = domain_of(from) };
 	int fd = is_stdin(o->message) ? dup(STDIN_FILENO) : open(o->message, O_RDONLY | O_CLOEXEC), r;
 
@@ -375,16 +380,35 @@ static int read_message(struct options *o, struct draft *d, const char *from, st
 	return r;
 }
 
+/* The account's name and its address, as a mailbox of RFC 5322 3.4. */
+static const char *named(struct options *o, const char *address)
+{
+	const struct submit_account *a = cli_carrier_account(o->carrier);
+
+	if (!a || !a->full_name[0] || !*address)
+		return address;
+	buf_byte(&o->mailbox, '"');
+	for (const char *c = a->full_name; *c; c++) {
+		if (*c == '"' || *c == '\\')
+			buf_byte(&o->mailbox, '\\');
+		buf_byte(&o->mailbox, (unsigned char)*c);
+	}
+	buf_fmt(&o->mailbox, "\" <%s>", address);
+	buf_byte(&o->mailbox, '\0');
+	return buf_ok(&o->mailbox) ? (const char *)buf_slice(&o->mailbox).p : address;
+}
+
 static int make(struct options *o, struct draft *d)
 {
-	const char *from = o->from ? o->from : cli_carrier_from(o->carrier);
+	const char *address = o->from ? o->from : cli_carrier_from(o->carrier);
 	struct mime_problem problem = { 0 };
 	struct buf words;
 	int r;
 
 	if (!read_part(o->text_file, &o->text_read) || !read_part(o->html_file, &o->html_read))
 		return CLI_FAILED;
-	r = o->message ? read_message(o, d, from, &problem) : compose(o, d, from, &problem);
+	r = o->message ? read_message(o, d, address, &problem)
+		       : compose(o, d, o->from ? o->from : named(o, address), &problem);
 	if (r == 0)
 		return CLI_OK;
 	buf_init(&words, 1024);
@@ -421,9 +445,11 @@ static int submit(struct options *o, const struct draft *d)
 {
 	struct cli_outbox_by by = { "send", o->carrier, &o->by };
 	struct cli_sent s = { cli_carrier_provider(o->carrier), d, NULL, o->verbose };
+	const struct submit_account *a = cli_carrier_account(o->carrier);
+	bool queue = o->outbox.queue || (a && a->queue);
 	int status = cli_carrier_send(o->carrier, d, &s.r);
 
-	return status == CLI_OK ? cli_send_finish(o->outbox.queue, &by, &s, o->json) : status;
+	return status == CLI_OK ? cli_send_finish(queue, &by, &s, o->json) : status;
 }
 
 static int make_and_send(struct options *o, struct draft *d)
@@ -452,16 +478,18 @@ int cli_send(int argc, char **argv)
 	buf_init(&o->bcc, LIST_MAX);
 	buf_init(&o->text_read, DRAFT_TEXT_MAX);
 	buf_init(&o->html_read, DRAFT_TEXT_MAX);
+	buf_init(&o->mailbox, 4096);
 	status = parse_options(argc, argv, o);
 	if (status == CLI_OK && o->outbox.what)
 		status = cli_send_outbox(&o->outbox, &o->by, o->verbose, o->json);
 	else if (status == CLI_OK)
-		status = make_and_send(o, &d);
+		status = o->list_accounts ? cli_accounts_list("send", o->json) : make_and_send(o, &d);
 	buf_done(&o->to);
 	buf_done(&o->cc);
 	buf_done(&o->bcc);
 	buf_done(&o->text_read);
 	buf_done(&o->html_read);
+	buf_done(&o->mailbox);
 	cli_carrier_free(o->carrier);
 	draft_done(&d);
 	free(o);
