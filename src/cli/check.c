@@ -18,7 +18,7 @@
 struct options {
 	uint16_t port[CHECK_PORTS_MAX];
 	size_t n_ports;
-	bool json, verbose, ipv4, ipv6, old, relay, mx, host;
+	bool json, verbose, ipv4, ipv6, old, relay, mx, host, local, ask;
 	unsigned timeout_s;
 	struct endpoint control;
 	struct cli_net_setup net;
@@ -104,6 +104,8 @@ static const struct option long_options[] = {
 	{ "host", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "explain", required_argument, NULL, 'x' },
+	{ "local", no_argument, NULL, 'l' },
+	{ "ask", no_argument, NULL, 'A' },
 	{ "config", required_argument, NULL, 'C' },
 	{ "use", required_argument, NULL, 'U' },
 	{ "user", required_argument, NULL, 'u' },
@@ -144,6 +146,17 @@ static int config_options(int argc, char **argv, struct options *o)
 			c->user = argv[i];
 	wrong = check_config_wrong(c);
 	return wrong ? cli_usage("check", "%s", wrong) : ports_options(o);
+}
+
+/* --local looks at files: what is for hosts does not go with it. */
+static int local_options(const struct options *o)
+{
+	if (o->n_ports > 0 || o->n_expect > 0 || o->mx || o->host || o->relay || o->explain ||
+	    o->config.program)
+		return cli_usage("check",
+				 "--local looks at files: of the options only --ask, --json, --timeout, "
+				 "-4, -6, --dns and --ca-file go with it");
+	return CLI_OK;
 }
 
 /* CLI_OK, or the status to end with. */
@@ -207,6 +220,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'x':
 			o->explain = optarg;
 			break;
+		case 'l':
+			o->local = true;
+			break;
+		case 'A':
+			o->ask = true;
+			break;
 		case 'C':
 			o->config.program = optarg;
 			break;
@@ -227,11 +246,15 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	if (!o->ipv4 && !o->ipv6)
 		return cli_usage("check", "-4 and -6 exclude each other");
+	if (o->local)
+		return local_options(o);
 	if (o->explain)
 		return optind == argc && *o->explain
 			       ? CLI_OK
 			       : cli_usage("check", "--explain takes one text: put it in quotes, or give - "
 						    "and the text on standard input");
+	if (o->ask)
+		return cli_usage("check", "--ask belongs to --local");
 	if (o->config.program || o->config.use || o->config.user)
 		return config_options(argc, argv, o);
 	if (optind == argc)
@@ -450,6 +473,14 @@ int cli_check(int argc, char **argv)
 		return status;
 	if (o.explain)
 		return check_explain(o.explain, o.json, o.verbose);
+	if (o.local)
+		return check_local(&(struct check_local_setup){ .json = o.json,
+								.ask = o.ask,
+								.ipv4 = o.ipv4,
+								.ipv6 = o.ipv6,
+								.timeout_s = o.timeout_s,
+								.net = &o.net },
+				   argv + optind, (size_t)(argc - optind));
 	if (o.config.program && strcmp(o.config.program, "list") == 0)
 		return check_config_list();
 	if (o.config.use)

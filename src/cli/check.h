@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "cli/net.h"
 #include "probe/across.h"
 #include "probe/expect.h"
 #include "probe/verdict.h"
@@ -43,5 +44,16 @@ const char *check_config_wrong(const struct check_config *c); /* NULL, or why */
 /* For the server that --use names, or that was found.  Each returns the exit status. */
 int check_config_given(const struct check_config *c, bool json);
 int check_config_found(const struct check_config *c, const struct check_result *r, bool json);
+
+/* --local: the settings of programs on this machine, of the usual places, or of files and folders.  Returns
+ * the exit status. */
+struct check_local_setup {
+	bool json;
+	bool ask; /* the servers that are found; the rest is for this */
+	bool ipv4, ipv6;
+	unsigned timeout_s;
+	const struct cli_net_setup *net;
+};
+int check_local(const struct check_local_setup *o, char **paths, size_t n);
 
 #endif

@@ -105,7 +105,8 @@ const struct cli_command cli_commands[] = {
 	  "Exit status: 0, 2 wrong usage, 3 no server answers.\n" },
 	{ "check", cli_check,
 	  "HOST[:PORT]|DOMAIN|ADDRESS... [OPTION]...\n--explain TEXT|- [--json] [-v]\n"
-	  "--config NAME --use HOST:PORT:tls|starttls [--user USER] [--json]\n--config list",
+	  "--config NAME --use HOST:PORT:tls|starttls [--user USER] [--json]\n--config list\n"
+	  "--local [--ask] [--json] [PATH]...",
 	  "which ports of a host are open, what each offers, and which to use",
 	  "Looks at 25, 465, 587 and 2525 of each host at once, over IPv6 and IPv4, and says what is true of "
 	  "each,\n"
@@ -134,11 +135,17 @@ const struct cli_command cli_commands[] = {
 	  "                        them), without any secret. Then:\n"
 	  "  --user USER           with that user name; of an ADDRESS, that\n"
 	  "  --use HOST:PORT:tls   for this server, or :starttls, without looking\n"
+	  "  --local [PATH]...     which servers the mail programs of this machine are set to use, what is "
+	  "wrong\n"
+	  "                        with that, and the lines to change: Postfix, Exim, msmtp, PHP, WordPress, "
+	  ".env,\n"
+	  "                        Django, git; of the usual places, or of these files and folders\n"
+	  "  --ask                 and ask these servers whether the settings work\n"
 	  "  -v, --verbose         what is good, too, and each address by itself\n"
 	  "  --json                for programs; doc/check.md has the fields\n\n"
-	  "Exit status: 0 there is a port to use (or all is as expected; or the text is known), 1 there is "
-	  "none\n"
-	  "(or it is not), 2 wrong usage.\n" },
+	  "Exit status: 0 there is a port to use (or all is as expected; the text is known; --local finds "
+	  "no\n"
+	  "problem), 1 there is none (or it is not), 2 wrong usage.\n" },
 	{ "send", cli_send,
 	  "[--url URL|--account NAME] --from ADDRESS --to ADDRESS... [--subject TEXT] [--text TEXT] "
 	  "[OPTION]...\n"

@@ -1,0 +1,223 @@
+/* check --local: what was found, for people. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/check_local.h"
+#include "cli/text.h"
+
+enum colour { PLAIN, GREEN, YELLOW, RED, BOLD };
+
+static bool colours;
+
+static const char *on(enum colour c)
+{
+	static const char *const codes[] = { "", "\033[32m", "\033[33m", "\033[31m", "\033[1m" };
+
+	return colours ? codes[c] : "";
+}
+
+static const char *off(void)
+{
+	return colours ? "\033[0m" : "";
+}
+
+static enum colour colour_of(enum advise_level level)
+{
+	return level == ADVISE_PROBLEM ? RED : level == ADVISE_WARNING ? YELLOW : PLAIN;
+}
+
+#define MARGIN 13
+
+static void label(enum colour c, const char *what)
+{
+	printf("    %s%-*s%s", on(c), MARGIN - 4, what, off());
+}
+
+static void print_server(const struct advise_local_server *s)
+{
+	char text[ADVISE_LOCAL_HOST + 400];
+	int n = 0;
+
+	if (s->host[0] && !advise_wrong_has(s, ADVISE_WRONG_NOT_SMTP)) {
+		n = snprintf(text, sizeof(text), "%s, ", s->host);
+		n += s->port ? snprintf(text + n, sizeof(text) - (size_t)n, "port %u%s", s->port,
+					s->port_set ? "" : " (the default)")
+			     : snprintf(text + n, sizeof(text) - (size_t)n, "port not known");
+		n += snprintf(text + n, sizeof(text) - (size_t)n, ", encryption %s%s%s",
+			      s->security == ADVISE_SECURITY_UNKNOWN ? "" : "\"",
+			      advise_security_name(s->security),
+			      s->security == ADVISE_SECURITY_UNKNOWN ? "" : "\"");
+		snprintf(text + n, sizeof(text) - (size_t)n, ", %s",
+			 s->login ? "with a login" : "without a login");
+	} else if (s->program[0]) {
+		snprintf(text, sizeof(text), "the mail is given to %s", s->program);
+	} else {
+		snprintf(text, sizeof(text), "the server is not known");
+	}
+	printf("  %s%s%s", on(BOLD), s->name[0] ? s->name : "", s->name[0] ? ": " : "");
+	cli_print_clean(text, false);
+	printf("%s\n", off());
+}
+
+/* What is to be done to the file itself that holds the password. */
+static void print_exposed(const struct local_file *f)
+{
+	label(PLAIN, "change");
+	printf("chmod 600 ");
+	cli_print_clean(f->exposed, false);
+	printf(" (it has %04o),\n%*sor 640 with the group of the program that reads it; then change the "
+	       "password\n",
+	       (unsigned)f->mode, MARGIN, "");
+}
+
+static void print_changes(const struct local_file *f, const struct advise_local_server *s,
+			  const struct advise_target *target)
+{
+	struct advise_change c[ADVISE_LOCAL_CHANGES];
+	size_t n = advise_local_changes(&f->local, s, target, c);
+
+	for (size_t i = 0; i < n; i++) {
+		label(GREEN, i == 0 ? "change" : "");
+		if (c[i].beside)
+			printf("%s, ", advise_local_kind_beside(f->kind));
+		if (c[i].add && c[i].line)
+			printf("below line %u add: ", c[i].line);
+		else if (c[i].add)
+			printf("add: ");
+		else if (c[i].last > c[i].line)
+			printf("lines %u to %u: ", c[i].line, c[i].last);
+		else
+			printf("line %u: ", c[i].line);
+		cli_print_clean(c[i].text, false);
+		if (c[i].now[0]) {
+			printf("   (now: ");
+			cli_print_clean(c[i].now, false);
+			putchar(')');
+		}
+		putchar('\n');
+	}
+	if (n == 0)
+		return;
+	label(PLAIN, "");
+	printf("so that it is port %u with %s\n", target->port, target->implicit ? "SSL/TLS" : "STARTTLS");
+}
+
+static void print_wrong(const struct local_file *f, const struct advise_local_server *s, enum advise_wrong w)
+{
+	char text[600], line[24] = "";
+	enum advise_level level = advise_wrong_level(w);
+
+	if (advise_wrong_line(w, s))
+		snprintf(line, sizeof(line), "line %u: ", advise_wrong_line(w, s));
+	label(colour_of(level), advise_level_name(level));
+	advise_wrong_what(w, &f->local, s, text + strlen(line), sizeof(text) - strlen(line));
+	memcpy(text, line, strlen(line));
+	cli_print_wrapped(text, MARGIN);
+	if (w == ADVISE_WRONG_READABLE && f->exposed)
+		print_exposed(f);
+	if (advise_wrong_change(w)[0]) {
+		label(GREEN, "change");
+		cli_print_wrapped(advise_wrong_change(w), MARGIN);
+	}
+}
+
+static void print_answer(const struct local_file *f, size_t i)
+{
+	const struct advise_answer *a = &f->answer[i];
+
+	if (a->asked == ADVISE_ASKED_NOT)
+		return;
+	label(a->asked == ADVISE_ASKED_WORKS ? GREEN : colour_of(a->level),
+	      a->asked == ADVISE_ASKED_WORKS ? "asked" : advise_level_name(a->level));
+	cli_print_wrapped(a->text, MARGIN);
+}
+
+/* What is true of the server goes before what is usual. */
+static bool target_of(const struct local_file *f, size_t i, bool asked, struct advise_target *ret)
+{
+	if (asked && f->answer[i].has_target) {
+		*ret = f->answer[i].target;
+		return true;
+	}
+	return advise_local_target(&f->local, &f->local.server[i], ret);
+}
+
+/* The worst first; a password that can be read once for the file. */
+static void print_wrongs(const struct local_file *f, const struct advise_local_server *s, bool *exposed)
+{
+	for (int level = ADVISE_PROBLEM; level >= ADVISE_NOTE; level--)
+		for (unsigned i = 0; i < ADVISE_WRONGS; i++) {
+			enum advise_wrong w = (enum advise_wrong)i;
+
+			if (!advise_wrong_has(s, w) || advise_wrong_level(w) != (enum advise_level)level ||
+			    (w == ADVISE_WRONG_READABLE && *exposed))
+				continue;
+			*exposed = *exposed || w == ADVISE_WRONG_READABLE;
+			print_wrong(f, s, w);
+		}
+}
+
+static void print_file(const struct local_file *f, bool asked)
+{
+	struct advise_target target;
+	bool exposed = false;
+
+	printf("%s", on(BOLD));
+	cli_print_clean(f->path, false);
+	printf("%s", off());
+	if (f->why) {
+		printf(": not read: %s\n", f->why);
+		return;
+	}
+	printf(" (%s)\n", advise_local_kind_title(f->kind));
+	if (f->local.n == 0)
+		printf("  names no server to submit mail to\n");
+	for (size_t i = 0; i < f->local.n; i++) {
+		const struct advise_local_server *s = &f->local.server[i];
+
+		print_server(s);
+		print_wrongs(f, s, &exposed);
+		if (asked)
+			print_answer(f, i);
+		if (target_of(f, i, asked, &target))
+			print_changes(f, s, &target);
+	}
+	if (f->local.cut)
+		printf("  it is long: not all of it was read\n");
+}
+
+static void plural(size_t n, const char *what, const char *end)
+{
+	printf("%zu %s%s%s", n, what, n == 1 ? "" : "s", end);
+}
+
+void local_print(const struct local_files *files, bool asked, bool colour)
+{
+	struct local_count c;
+
+	colours = colour;
+	for (size_t i = 0; i < files->n; i++) {
+		print_file(&files->f[i], asked);
+		putchar('\n');
+	}
+	local_count(files, &c);
+	if (files->n == 0) {
+		cli_print_wrapped(
+			"No configuration that submits mail was found in the usual places; name files or "
+			"folders to look at others.",
+			0);
+		return;
+	}
+	printf("%zu %s, ", c.servers, c.servers == 1 ? "entry" : "entries");
+	plural(c.problems, "problem", ", ");
+	plural(c.warnings, "warning", "");
+	if (c.unread)
+		printf(", %zu not read", c.unread);
+	printf(".\n");
+	if (files->cut)
+		printf("There is more than was looked at.\n");
+	if (files->no_network)
+		printf("Nothing else could be reached either: this machine seems to have no network.\n");
+	if (!asked && c.servers > 0)
+		printf("No server was asked: --ask holds this against what is true there.\n");
+}
