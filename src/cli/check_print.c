@@ -98,11 +98,12 @@ static size_t list_ports(const struct check_result *r, size_t i, char *to, size_
 	size_t n = 0;
 
 	for (size_t j = i; j < r->found.n && n < size; j++) {
-		uint16_t port = ports[r->found.f[j].port].port;
+		uint16_t port;
 		bool listed = false;
 
-		if (!same(f, &r->found.f[j]))
+		if (!same(f, &r->found.f[j])) /* of another host, or of none of its ports */
 			continue;
+		port = ports[r->found.f[j].port].port;
 		for (size_t k = i; k < j; k++)
 			listed =
 				listed || (same(f, &r->found.f[k]) && ports[r->found.f[k].port].port == port);
