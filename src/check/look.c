@@ -204,10 +204,14 @@ static void say_hello(struct look *l)
 	buf_done(&b);
 }
 
-/* Did the handshake fail for want of an answer? */
-static bool was_closed(const struct conn *c)
+/* Was there a word about TLS, or did the handshake just end? */
+static enum probe_end end_of_handshake(const struct conn *c)
 {
-	return strstr(conn_error(c), "closed the connection") != NULL;
+	const char *why = conn_error(c);
+
+	return strcmp(why, uv_strerror(UV_ECONNRESET)) == 0   ? PROBE_END_RESET
+	       : strstr(why, "closed the connection") != NULL ? PROBE_END_CLOSED
+							      : PROBE_END_TLS;
 }
 
 /* ---- the conversation ---- */
@@ -285,7 +289,8 @@ static void on_conn(void *arg, struct conn *c, enum conn_event event)
 		break;
 	case CONN_TLS_FAILED:
 		learn_tls(l, false);
-		lost(l, was_closed(c) ? PROBE_END_CLOSED : PROBE_END_TLS, "the TLS handshake failed");
+		l->talk.step = PROBE_AT_HANDSHAKE; /* also where it is the first of all */
+		lost(l, end_of_handshake(c), "the TLS handshake failed");
 		break;
 	case CONN_EOF:
 	case CONN_ERROR:
@@ -350,8 +355,8 @@ static bool wants_second(const struct probe_port *p, bool implicit)
 {
 	if (p->reach != PROBE_OPEN)
 		return false;
-	if (implicit)
-		return !p->tls.up && !p->greeting.code;
+	if (implicit) /* a certificate is enough to know that it is TLS */
+		return !p->tls.up && !p->greeting.code && p->tls.n_chain == 0;
 	/* "554 this port needs TLS from the first octet" */
 	if (p->greeting.code)
 		return p->greeting.code / 100 == 5 && p->port != 25;

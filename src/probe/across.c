@@ -241,12 +241,17 @@ static bool is_same_greeting(const struct probe_port *p, const struct probe_port
 	       (slice_find(name, '.') < name.n || probe_is_greeting_masked(p));
 }
 
-/* Both say the same, and it cannot be true of both. */
-static bool same_lie(const struct probe_port *p, const struct probe_port *q, const char **ret_what)
+/* Both say the same, and it cannot be true of both.  sure: nobody's honest server does so; one with a
+ * certificate of a public authority may be the one that runs both under other names. */
+static bool same_lie(const struct probe_port *p, const struct probe_port *q, const char **ret_what,
+		     bool *ret_sure)
 {
+	*ret_sure = true;
 	if (p->tls.up && q->tls.up && !p->tls.verified && !q->tls.verified && p->tls.n_chain &&
 	    q->tls.n_chain && !strcmp(p->tls.chain[0].sha256, q->tls.chain[0].sha256)) {
 		*ret_what = "shows the same certificate, which is of neither";
+		*ret_sure = p->tls.result != TLS_RESULT_CERTIFICATE_HOST_MISMATCH ||
+			    q->tls.result != TLS_RESULT_CERTIFICATE_HOST_MISMATCH;
 		return true;
 	}
 	if (!p->tls.up && !q->tls.up && is_same_greeting(p, q)) {
@@ -257,29 +262,40 @@ static bool same_lie(const struct probe_port *p, const struct probe_port *q, con
 }
 
 static void add_lie(const struct probe_host *hosts, size_t host, size_t port, size_t other, const char *what,
-		    struct probe_findings *to)
+		    bool sure, struct probe_findings *to)
 {
-	if (!probe_findings_has(to, PROBE_IS_INTERCEPTED, host, port))
-		add(to, PROBE_IS_INTERCEPTED, host, port,
-		    "Log in nowhere from here until you know what it is: it would read the password.",
-		    "port %u of %s and of %s, which have nothing in common, %s: something between answers "
-		    "for them",
-		    hosts[host].port[port].port, hosts[host].name, hosts[other].name, what);
+	struct probe_finding *f;
+
+	if (probe_findings_has(to, PROBE_IS_INTERCEPTED, host, port))
+		return;
+	f = probe_findings_add(to, PROBE_IS_INTERCEPTED, host, port);
+	if (!f)
+		return;
+	if (!sure)
+		f->level = PROBE_WARNING;
+	snprintf(f->text, sizeof(f->text),
+		 "port %u of %.120s and of %.120s, which have nothing in common, %s: %s",
+		 hosts[host].port[port].port, hosts[host].name, hosts[other].name, what,
+		 sure ? "something between answers for them"
+		      : "either its owner runs both, or something between answers for them");
+	snprintf(f->advice, sizeof(f->advice),
+		 "Log in nowhere from here until you know what it is: it would read the password.");
 }
 
 static void judge_pair(const struct probe_host *hosts, size_t a, size_t b, struct probe_findings *to)
 {
 	const char *what;
+	bool sure;
 
 	if (!probe_unrelated(&hosts[a], &hosts[b]))
 		return;
 	for (size_t i = 0; i < hosts[a].n; i++)
 		for (size_t j = 0; j < hosts[b].n; j++) {
 			if (hosts[a].port[i].port != hosts[b].port[j].port ||
-			    !same_lie(&hosts[a].port[i], &hosts[b].port[j], &what))
+			    !same_lie(&hosts[a].port[i], &hosts[b].port[j], &what, &sure))
 				continue;
-			add_lie(hosts, a, i, b, what, to);
-			add_lie(hosts, b, j, a, what, to);
+			add_lie(hosts, a, i, b, what, sure, to);
+			add_lie(hosts, b, j, a, what, sure, to);
 		}
 }
 

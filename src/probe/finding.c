@@ -204,7 +204,8 @@ static void judge_end(struct judge *j, const struct probe_port *p)
 
 	if (p->end == PROBE_END_RESET)
 		judge_add(j, PROBE_IS_RESET,
-			  greeted ? "Something between may cut what it has looked into: try from another "
+			  greeted || p->at == PROBE_AT_HANDSHAKE
+				  ? "Something between may cut what it has looked into: try from another "
 				    "network."
 				  : "",
 			  "the connection was reset at %s", probe_step_name(p->at));

@@ -118,8 +118,10 @@ void judge_tls(struct judge *j, const struct probe_port *p)
 		return;
 	}
 	if (!t->up) {
-		/* What is there instead has been told. */
-		if (p->starttls.code / 100 == 2 || (p->other == PROBE_OTHER_NONE && p->greeting.code == 0))
+		/* What is there instead has been told, and how it ended. */
+		if (p->end != PROBE_END_RESET &&
+		    (p->starttls.code / 100 == 2 ||
+		     (p->end != PROBE_END_CLOSED && p->other == PROBE_OTHER_NONE && p->greeting.code == 0)))
 			judge_add(j, PROBE_IS_TLS_FAILED,
 				  "Whoever runs the server must look at its TLS settings and its log.",
 				  "the TLS handshake failed: %s", t->words);

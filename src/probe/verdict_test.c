@@ -104,6 +104,11 @@ static void make_port(struct probe_port *p, const char *name, const char *word)
 		p->at = PROBE_AT_GREETING;
 		p->tls.tried = true;
 		put(p->tls.words, sizeof(p->tls.words), "the server has an internal error");
+	} else if (!strcmp(word, "tlsreset")) {
+		p->reach = PROBE_OPEN;
+		p->end = PROBE_END_RESET;
+		p->at = PROBE_AT_HANDSHAKE;
+		p->tls.tried = true;
 	} else if (!strcmp(word, "silent")) {
 		p->reach = PROBE_OPEN;
 		p->end = PROBE_END_TIMEOUT;
@@ -136,7 +141,10 @@ static void make_port(struct probe_port *p, const char *name, const char *word)
 			put(p->tls.chain[0].sha256, sizeof(p->tls.chain[0].sha256), "ab");
 		}
 		if (strstr(word, "-same")) {
-			bad_certificate(p, TLS_RESULT_CERTIFICATE_NOT_TRUSTED, "no known authority");
+			bad_certificate(p,
+					strstr(word, "name") ? TLS_RESULT_CERTIFICATE_HOST_MISMATCH
+							     : TLS_RESULT_CERTIFICATE_NOT_TRUSTED,
+					"wrong");
 			put(p->tls.chain[0].sha256, sizeof(p->tls.chain[0].sha256), "cd");
 		}
 		if (strstr(word, "-trusted"))
@@ -214,6 +222,7 @@ static const struct row {
 	  "587 certificate-untrusted, 587 intercepted" },
 	/* Other things. */
 	{ "smtp.example.org 465:imap 587:silent", 0, PROBE_USE_NOTHING, 0, 0, "465 not-smtp, 587 silent" },
+	{ "smtp.example.org 465:tlsreset", 0, PROBE_USE_NOTHING, 0, 0, "465 reset-after-connect" },
 	{ "smtp.example.org 465:tlsfails", 0, PROBE_USE_NOTHING, 0, 0, "465 tls-failed" },
 	{ "smtp.example.org 587:starttls-relays", 0, PROBE_USE, 587, 0, "587 takes-mail-without-auth" },
 	{ "smtp.example.org 465:local 587:local", 0, PROBE_USE_NOTHING, 0, 0,
@@ -248,6 +257,8 @@ static const struct row {
 	  0, "25 filtered, 25 filtered, all no-network" },
 	{ "mx.example.org 587:starttls-same 465:tls; mx.example.net 587:starttls-same", 0, PROBE_USE, 465, 0,
 	  "587 certificate-untrusted, 587 certificate-untrusted, 587 intercepted, 587 intercepted" },
+	{ "smtp.example.org 465:tls-samename; smtp.example.net 465:tls-samename", 0, PROBE_USE_PINNED, 465, 0,
+	  "465 certificate-name, 465 certificate-name, 465 intercepted, 465 intercepted" },
 	/* The rules of this machine are not the network's. */
 	{ "mx.example.org 25:localdrop; mx.example.net 25:localdrop", PROBE_CONTROL_UP, PROBE_USE_NOTHING, 0,
 	  0, "25 local-rule, 25 local-rule" },
