@@ -137,23 +137,23 @@ class Net:
     def ip(self, name, *args):
         return sh('ip', '-n', self.prefix + name, *args)
 
+    def batch(self, name, *lines):
+        """Several lines of ip at once."""
+        p = subprocess.run(['ip', '-n', self.prefix + name, '-batch', '-'], input='\n'.join(lines), capture_output=True, text=True)
+        assert p.returncode == 0, (lines, p.stderr)
+
     def host(self, name, *addresses):
         """A host with these addresses; of each family the first is the one that it sends from."""
         h = Host(self, name, addresses)
         self.add(name)
         n = len(self.names)
-        self.ip('br', 'link', 'add', f'p{n}', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', h.ns)
-        self.ip('br', 'link', 'set', f'p{n}', 'master', 'br0', 'up')
+        self.batch('br', f'link add p{n} type veth peer name eth0 netns {h.ns}', f'link set p{n} master br0 up')
         h.run('sysctl', '-qw', 'net.ipv6.conf.eth0.accept_dad=0', 'net.ipv6.conf.eth0.accept_ra=0')
-        self.ip(name, 'link', 'set', 'eth0', 'up')
-        for a in addresses:
-            # At once: nobody else can have it.
-            self.ip(name, 'addr', 'add', *([a + '/128', 'nodad'] if ':' in a else [a + '/32']), 'dev', 'eth0')
+        # At once: nobody else can have it.
+        lines = [f'addr add {a}/128 nodad dev eth0' if ':' in a else f'addr add {a}/32 dev eth0' for a in addresses]
         # Everybody is a neighbour.
-        if h.v4:
-            self.ip(name, 'route', 'add', 'default', 'dev', 'eth0', 'src', h.v4[0])
-        if h.v6:
-            self.ip(name, '-6', 'route', 'add', 'default', 'dev', 'eth0', 'src', h.v6[0])
+        lines += [f'route add default dev eth0 src {a}' for a in [*h.v4[:1], *h.v6[:1]]]
+        self.batch(name, 'link set eth0 up', *lines)
         self.hosts[name] = h
         return h
 

@@ -2,8 +2,9 @@
 
     gate = Gate(lab.net)
     client = gate.client()
-    gate.wall(client, '465 drop')          # of each packet to that port
-    gate.wall(client, '587/4 strip')       # only over IPv4: a box that takes STARTTLS out of what the server says
+    gate.wall(client, '465 drop')           # of each packet to that port
+    gate.wall(client, '587/4 strip')        # only over IPv4: a box that takes STARTTLS out of what the server says
+    gate.wall(client, '587/192.0.2.7 mask') # only to that address
     gate.start()
 
 All that a client sends goes by the gate; what a server answers comes back directly, unless a box of the gate gave it.
@@ -26,7 +27,7 @@ def rule(chain, what, family=None, client=None, way='dport'):
     """'465 drop', '587/6 reset': a rule of nft."""
     port, action = what.split(' ', 1)
     port, _, only = port.partition('/')
-    words = {'4': ['meta nfproto ipv4'], '6': ['meta nfproto ipv6'], '': []}[only]
+    words = {'4': ['meta nfproto ipv4'], '6': ['meta nfproto ipv6'], '': []}.get(only, [f'ip daddr {only}'])
     if client:
         words.append({'4': f'ip saddr {client.v4[0]}', '6': f'ip6 saddr {client.v6[0]}'}[family])
     return ' '.join([chain, *words, f'tcp {way} {port}', ACTIONS.get(action, action)])
@@ -48,7 +49,13 @@ def stars(lines):
 
 
 REWRITES = {'strip': strip, 'mask': mask, 'stars': stars}
-CUTS = ('cut', 'close', 'hang')  # resets when the client has spoken after the greeting; closes at once; says nothing
+# Resets when the client has spoken: after the greeting, first of all; closes at once; says nothing.
+CUTS = ('cut', 'cut-hello', 'close', 'hang')
+
+
+def reset(client):
+    """Once it is closed."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
 
 
 class Box:
@@ -85,6 +92,9 @@ class Box:
                 if self.what == 'hang':
                     client.recv(1 << 16)
                     time.sleep(8)
+                elif self.what == 'cut-hello':
+                    client.recv(1)
+                    reset(client)
                 elif self.what != 'close':
                     with self.host.inside():
                         server = socket.create_connection(self.original(client), 10)
@@ -98,7 +108,7 @@ class Box:
         if self.what == 'cut':
             client.sendall(replies.readline())
             client.recv(1)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+            reset(client)
             return
         threading.Thread(target=self.forth, args=(client, server), daemon=True).start()
         greeted, lines = False, []
@@ -160,8 +170,7 @@ class Gate:
         name, v4, v6 = f'c{self.clients}', f'198.18.0.{self.clients}', f'2001:db8:c::{self.clients:x}'
         host = self.net.host(name, v4, v6)
         host.run('sysctl', '-qw', 'net.ipv6.conf.eth0.accept_redirects=0')
-        for family, gate, source in (('-4', GATE, v4), ('-6', GATE6, v6)):
-            self.net.ip(name, family, 'route', 'replace', 'default', 'via', gate, 'dev', 'eth0', 'onlink', 'src', source)
+        self.net.batch(name, *(f'route replace default via {gate} dev eth0 onlink src {source}' for gate, source in ((GATE, v4), (GATE6, v6))))
         return host
 
     def wall(self, client, what):
@@ -170,7 +179,7 @@ class Gate:
         if action in self.ports:
             what = f'{port} redirect to :{self.ports[action]}'
         for family in '46':
-            if '/' not in port or port.endswith(family):
+            if '/' not in port or port.endswith('/' + family) or '.' in port and family == '4':
                 self.rules.append(rule('add rule inet gate ' + ('pre' if action in self.ports else 'forward'), what, family, client))
 
     def start(self):
