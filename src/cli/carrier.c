@@ -306,6 +306,7 @@ int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct 
 	int r;
 
 	end_last(c);
+	c->kept.net.no_tls = c->provider.path[0] != '\0';
 	if (!c->net_open && !cli_net_open(&c->net, c->kept.program, &c->kept.net))
 		return CLI_FAILED;
 	c->net_open = true;

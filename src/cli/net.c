@@ -72,7 +72,7 @@ bool cli_net_open(struct cli_net *net, const char *command, const struct cli_net
 		return false;
 	}
 	buf_init(&net->authorities, TLS_CA_MAX);
-	err = tls_ca_read(setup->ca_file, &net->authorities);
+	err = setup->no_tls ? 0 : tls_ca_read(setup->ca_file, &net->authorities);
 	if (err < 0 && (setup->ca_file || err != -ENOENT)) {
 		fprintf(stderr, "postern %s: %s: %s\n", command,
 			setup->ca_file ? setup->ca_file : "authorities", strerror(-err));

@@ -17,6 +17,7 @@ struct cli_net {
 
 struct cli_net_setup {
 	const char *ca_file;				/* NULL: the system's */
+	bool no_tls;					/* none are needed: not read, which takes a while */
 	const char *anchors_file;			/* of DNSSEC; NULL: the system's */
 	struct resolve_server dns[RESOLVE_SERVERS_MAX]; /* --dns; none: resolv.conf's */
 	size_t n_dns;

@@ -10,6 +10,7 @@
 
 #include "base/id.h"
 #include "cli/cli.h"
+#include "cli/outbox.h"
 #include "cli/text.h"
 
 #define MESSAGE_MAX (UINT64_C(1) << 30) /* octets: a program that writes without end fills no disk */
@@ -58,22 +59,50 @@ static bool open_streams(bool *ret_input)
 
 /* ---- what sending and -bs share ---- */
 
+static const struct cli_carrier_setup any_server = { .program = "sendmail" };
+
 int cli_sendmail_carrier(struct cli_carrier **ret)
 {
-	struct cli_carrier_setup setup = { .program = "sendmail" };
-	int status = cli_carrier_find(ret, &setup);
+	int status = cli_carrier_find(ret, &any_server);
 
 	return status == CLI_OK ? EX_OK : status == CLI_LATER ? EX_TEMPFAIL : EX_CONFIG;
 }
 
+int cli_sendmail_keep(struct cli_carrier *c, const struct draft *d, const struct carry_result *r, int status,
+		      struct id *ret_id)
+{
+	const struct submit_account *account = cli_carrier_account(c);
+	const struct cli_outbox_by by = { "sendmail", c, &any_server };
+	struct cli_outbox_count others = { 0 };
+	struct id id;
+
+	if (!account || !account->queue)
+		return status;
+	if (cli_outbox_wants(r) && cli_outbox_keep(&by, d, r, &id) == CLI_OK) {
+		fprintf(stderr,
+			"postern sendmail: kept in the outbox as %s: it goes with the next message by that "
+			"account, or with sendmail -q\n",
+			id.text);
+		*ret_id = id;
+		/* What lasts comes before what passes: then others were refused for good. */
+		status = status == EX_TEMPFAIL ? EX_OK : status;
+	}
+	if (r->reached && r->end == IPC_LANE_IN_ORDER) {
+		cli_outbox_also(&by, &others);
+		cli_outbox_hint("sendmail", &others);
+	}
+	return status;
+}
+
 struct letter_setup cli_sendmail_letter(const struct cli_sendmail *m, const struct cli_carrier *c)
 {
+	const struct submit_account *account = c ? cli_carrier_account(c) : NULL;
 	const char *from = c ? cli_carrier_from(c) : "";
+	const char *name = account && account->full_name[0] ? account->full_name : m->identity.full_name;
 	struct letter_setup setup = { .has_sender = m->s.sender != NULL,
 				      .sender = slice_str(m->s.sender),
 				      .fallback = slice_str(*from ? from : m->identity.user),
-				      .full_name = slice_str(m->s.full_name ? m->s.full_name
-									    : m->identity.full_name),
+				      .full_name = slice_str(m->s.full_name ? m->s.full_name : name),
 				      .domain = slice_str(m->identity.domain),
 				      .hostname = slice_str(m->identity.domain),
 				      .time_ms = cli_now_ms(),
@@ -153,6 +182,7 @@ static int read_message(const struct cli_sendmail *m, const struct cli_carrier *
 static int submit(const struct cli_sendmail *m, struct cli_carrier *c, const struct draft *d)
 {
 	const struct carry_result *r;
+	struct id id;
 	int status;
 
 	under_way = true;
@@ -160,10 +190,10 @@ static int submit(const struct cli_sendmail *m, struct cli_carrier *c, const str
 	under_way = false;
 	if (status == CLI_OK) {
 		cli_sendmail_say(cli_carrier_provider(c), d, r, m->s.verbose);
-		return cli_sendmail_status(r);
+		return cli_sendmail_keep(c, d, r, cli_sendmail_status(r), &id);
 	}
 	fputs("postern sendmail: the message was not sent\n", stderr);
-	return status == CLI_USAGE ? EX_CONFIG : EX_TEMPFAIL;
+	return status == CLI_USAGE || status == CLI_CONFIG ? EX_CONFIG : EX_TEMPFAIL;
 }
 
 /* The message is read even if nobody will take it: the program that writes it should get our status. */

@@ -4,6 +4,7 @@
 #ifndef POSTERN_CLI_SENDMAIL_H
 #define POSTERN_CLI_SENDMAIL_H
 
+#include "base/id.h"
 #include "cli/carrier.h"
 #include "cli/identity.h"
 #include "submit/sendmail.h"
@@ -29,6 +30,12 @@ struct letter_setup cli_sendmail_letter(const struct cli_sendmail *m, const stru
 /* The exit status for what came of a message, and for what draft_read() said. */
 int cli_sendmail_status(const struct carry_result *r);
 int cli_sendmail_unread(int r, const struct mime_problem *problem, struct buf *words);
+
+/* What was not taken for a reason that passes is kept in the user's outbox, where the account says so; and
+ * where the server was reached, what waits there for it goes out, too.  Returns the status that is left;
+ * *ret_id is untouched if nothing was kept.  The result is gone with that. */
+int cli_sendmail_keep(struct cli_carrier *c, const struct draft *d, const struct carry_result *r, int status,
+		      struct id *ret_id);
 
 /* What came of a message, on standard error: each recipient that did not get it, and why. */
 void cli_sendmail_say(const struct provider *p, const struct draft *d, const struct carry_result *r,

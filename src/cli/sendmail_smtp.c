@@ -254,6 +254,8 @@ static void on_commit(struct session *s)
 	struct mime_problem problem = { 0 };
 	const struct carry_result *result;
 	int r = read_body(s, &problem), status;
+	struct id id = { "" };
+	bool for_good;
 	struct buf words;
 
 	if (r < 0) {
@@ -270,10 +272,16 @@ static void on_commit(struct session *s)
 		status = cli_sendmail_status(result);
 		buf_init_in(&words, s->said, sizeof(s->said) - 1);
 		cli_sendmail_put(&s->draft, result, &words);
+		for_good = is_for_good(result, status);
+		status = cli_sendmail_keep(s->carrier, &s->draft, result, status, &id);
+		if (id.text[0] && status == EX_OK) {
+			buf_reset(&words);
+			buf_fmt(&words, "kept in the outbox as %s", id.text);
+		}
 		s->said[buf_slice(&words).n] = '\0';
 		if (status == EX_OK)
 			smtp_server_answer(s->engine, 250, "2.0.0", s->said);
-		else if (is_for_good(result, status))
+		else if (for_good)
 			smtp_server_answer(s->engine, 554, "5.0.0", s->said);
 		else
 			smtp_server_answer(s->engine, 451, "4.0.0", s->said);

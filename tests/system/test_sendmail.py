@@ -294,6 +294,76 @@ def test_both_queues(server, call, keep, tmp_path):
     server.cli('queue', 'remove', server.json('queue', 'list', '--recipient', f'{subject}@example.net')[0]['id'])
 
 
+@pytest.fixture
+def account(tmp_path):
+    """account(more): the environment of a user whose account submits at the socket of Local(tmp_path)."""
+    def write(more=''):
+        (tmp_path / '.config/postern').mkdir(parents=True, exist_ok=True)
+        file = tmp_path / '.config/postern/send.yaml'
+        file.write_text(f'accounts:\n  home:\n    url: unix:{tmp_path}/submit.sock\n    from: ann@home.test\n    name: Ann Roe\n{more}')
+        file.chmod(0o600)
+        return {'HOME': str(tmp_path), 'POSTERN_RUNTIME_DIR': '/nonexistent'}
+    return write
+
+
+def test_an_account_says_who(call, account, tmp_path):
+    with Local(tmp_path) as peer:
+        kept = []
+        peer.answer['final'] = lambda _, data: kept.append(data.decode()) or '250 2.0.0 taken'
+        assert call(account(), '-t', stdin=message('x')) == (OK, '', '')
+        assert call(account(), '-t', '-FBea', stdin=message('x')) == (OK, '', '')
+        assert peer.heard[1].startswith('MAIL FROM:<ann@home.test>')
+        assert 'From: Ann Roe <ann@home.test>\r\n' in kept[0] and 'From: Bea <ann@home.test>\r\n' in kept[1]
+        (tmp_path / '.config/postern/send.yaml').write_text('accounts: [\n')
+        status, out, err = call({'HOME': str(tmp_path), 'POSTERN_RUNTIME_DIR': '/nonexistent'}, '-t', stdin=message('x'))
+        assert status == CONFIG and 'send.yaml' in err and 'the message was not sent' in err
+
+
+def test_an_account_that_keeps(call, account, tmp_path):
+    """queue: yes.  The program is told that it was taken, and it goes out with the next one."""
+    assert call(account(), '-t', stdin=message('x'))[0] == LATER  # without
+    env = account('    queue: yes\n')
+    status, out, err = call(env, '-t', '-N', 'never', stdin=message('first'))
+    assert status == OK and 'kept in the outbox as' in err
+    ident = re.search(r'outbox as (\w+)', err).group(1)
+    assert ident in call(env, name='mailq')[1]
+    with Local(tmp_path) as peer:
+        peer.tell('ehlo', '250-peer.test\n250 DSN')
+        status, out, err = call(env, '-t', stdin=message('second'))
+        assert status == OK and '1 message that waited' in err
+        assert peer.taken == {('second', 'bob@example.org'): 1, ('first', 'bob@example.org'): 1}
+        assert [line for line in peer.heard if line.startswith('RCPT') and 'NOTIFY=NEVER' in line]
+    assert call(env, name='mailq') == (OK, 'Mail queue is empty\n', '')
+
+
+def test_some_are_kept(call, account, tmp_path):
+    env = account('    queue: yes\n')
+    with Local(tmp_path) as peer:
+        peer.tell('rcpt', ['250 2.1.5 ok', '450 4.2.1 later', '550 5.1.1 nobody'])
+        status, out, err = call(env, 'a@one.test', 'b@two.test', 'c@three.test', stdin=message('x'))
+        assert status == NO_USER and 'kept in the outbox' in err and 'c@three.test was refused' in err
+        peer.tell('rcpt', '250 2.1.5 ok')
+        assert call(env, '-q')[0] == OK
+        assert peer.taken == {('x', 'a@one.test'): 1, ('x', 'b@two.test'): 1}
+
+
+def test_bs_keeps(names, account, binary, tmp_path):
+    """The client is told that it was taken, and by whom."""
+    env = account('    queue: yes\n')
+    (tmp_path / '.config/postern/send.yaml').write_text('accounts:\n  home: {url: "smtp://127.0.0.1:1", from: ann@home.test, queue: yes}\n')
+    c = Pipe(names, env)
+    c.say('EHLO here', '250')
+    c.say('MAIL FROM:<ann@example.org>', '250')
+    c.say('RCPT TO:<bob@example.org>', '250')
+    c.say('DATA', '354')
+    said = c.say('Subject: x\r\n\r\nx\r\n.', '250')
+    assert 'kept in the outbox as' in said[0]
+    c.say('QUIT', '221')
+    assert c.end()[0] == OK
+    p = subprocess.run([str(names / 'mailq')], env=env, capture_output=True, text=True)
+    assert 'bob@example.org' in p.stdout
+
+
 # ---- SMTP on standard input and output ----
 
 class Pipe:
