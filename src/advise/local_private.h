@@ -56,6 +56,7 @@ enum advise_role {
 	ROLE_MAYBE,	/* a truth: STARTTLS where it is offered */
 	ROLE_REQUIRE,	/* where it is set, encryption is a must */
 	ROLE_SSL_TLS,	/* "ssl" or "tls" */
+	ROLE_LARAVEL,	/* the former, as each version of it takes that otherwise */
 	ROLE_SECURE,	/* a truth as nodemailer's secure, or the former */
 	ROLE_SCHEME,	/* "smtp" or "smtps" */
 	ROLE_URL,
@@ -117,6 +118,7 @@ struct advise_said {
 	bool off;				   /* nothing of it counts */
 	bool not_smtp;				   /* nor of the server */
 	bool windows;
+	bool laravel_ssl;
 	bool secret; /* for all servers of the file */
 	char transport[ADVISE_LOCAL_NAME];
 	bool is_transport;

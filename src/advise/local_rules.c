@@ -166,6 +166,8 @@ void advise_local_judge(enum advise_local_kind kind, const struct advise_said *s
 	judge_port(s);
 	if (kind == ADVISE_LOCAL_POSTFIX)
 		judge_postfix(said, s);
+	if (said->laravel_ssl && s->security == ADVISE_SECURITY_STARTTLS)
+		advise_wrong_add(s, ADVISE_WRONG_LARAVEL_SSL);
 	if (s->security == ADVISE_SECURITY_NONE)
 		advise_wrong_add(s, s->login ? ADVISE_WRONG_PASSWORD_IN_CLEAR : ADVISE_WRONG_NO_TLS);
 	if (s->security == ADVISE_SECURITY_MAYBE && s->login)

@@ -153,12 +153,20 @@ static const struct row rows[] = {
 	{ ADVISE_LOCAL_DOTENV,
 	  "MAIL_MAILER=smtp\nMAIL_HOST=smtp.example.org\nMAIL_PORT=587\nMAIL_ENCRYPTION=ssl\nMAIL_PASSWORD=\"" SECRET
 	  "\"\nexport MAILER_DSN='smtps://ann:" SECRET "@smtp.example.net:465?verify_peer=0'\n",
-	  "MAIL smtp.example.org:587 SSL/TLS login password tls-on-587\nMAILER_DSN smtp.example.net:465 SSL/TLS login password "
+	  "MAIL smtp.example.org:587 STARTTLS login password laravel-encryption\nMAILER_DSN smtp.example.net:465 SSL/TLS login password "
 	  "certificate-unchecked",
 	  "4: MAIL_ENCRYPTION=tls", "" },
 	{ ADVISE_LOCAL_DOTENV,
 	  "MAIL_HOST=smtp.example.org\nMAIL_PORT=465\nMAIL_ENCRYPTION=tls\nMAIL_USERNAME=a\nMAIL_PASSWORD=null\n",
 	  "MAIL smtp.example.org:465 SSL/TLS login", NULL, "" },
+	{ ADVISE_LOCAL_DOTENV, "MAIL_HOST=smtp.example.org\nMAIL_PORT=465\nMAIL_ENCRYPTION=null\nMAIL_USERNAME=a\n",
+	  "MAIL smtp.example.org:465 SSL/TLS login", NULL, "" },
+	{ ADVISE_LOCAL_DOTENV, "MAIL_HOST=smtp.example.org\nMAIL_PORT=465\nMAIL_ENCRYPTION=ssl\nMAIL_USERNAME=a\n",
+	  "MAIL smtp.example.org:465 SSL/TLS login", NULL, "" },
+	{ ADVISE_LOCAL_DOTENV, "MAIL_HOST=smtp.example.org\nMAIL_PORT=587\nMAIL_ENCRYPTION=null\nMAIL_USERNAME=a\n",
+	  "MAIL smtp.example.org:587 STARTTLS if offered login encryption-optional", "3: MAIL_ENCRYPTION=tls", "" },
+	{ ADVISE_LOCAL_DOTENV, "MAIL_HOST=smtp.example.org\nMAIL_PORT=587\nMAIL_SCHEME=smtps\nMAIL_USERNAME=a\n",
+	  "MAIL smtp.example.org:587 SSL/TLS login tls-on-587", "3: MAIL_SCHEME=smtp", "" },
 	{ ADVISE_LOCAL_DOTENV, "MAIL_MAILER=log\nMAIL_HOST=127.0.0.1\nMAIL_PORT=2525\n", "MAIL 127.0.0.1(log):2525 unknown not-by-smtp",
 	  NULL, "" },
 	{ ADVISE_LOCAL_DOTENV, "SMTP_HOST=smtp.example.org\nSMTP_PORT=2525\nSMTP_USER=x\n",

@@ -204,6 +204,19 @@ static void set_ssl_tls(enum advise_local_kind kind, struct advise_said *said, s
 		*(kind == ADVISE_LOCAL_DOTENV ? &said->encrypted : &said->starttls) = ADVISE_YES;
 }
 
+/* Laravel before 9 does what MAIL_ENCRYPTION says; newer ones look at the port, and take STARTTLS where it is
+ * offered (their MAIL_SCHEME decides). */
+static void set_laravel(struct advise_said *said, struct slice v)
+{
+	set_ssl_tls(ADVISE_LOCAL_DOTENV, said, v);
+	said->laravel_ssl = said->implicit == ADVISE_YES;
+	said->maybe = nothing(v) ? ADVISE_YES : ADVISE_UNSET;
+	if (said->laravel_ssl) {
+		said->implicit = ADVISE_NO;
+		said->encrypted = ADVISE_YES;
+	}
+}
+
 static void set_level(struct advise_said *said, struct slice v)
 {
 	said->level = v.n > 0;
@@ -336,6 +349,9 @@ static bool take_encryption(enum advise_local_kind kind, enum advise_role role, 
 		return true;
 	case ROLE_SSL_TLS:
 		set_ssl_tls(kind, said, v);
+		return true;
+	case ROLE_LARAVEL:
+		set_laravel(said, v);
 		return true;
 	case ROLE_SCHEME:
 		said->maybe = ADVISE_YES;

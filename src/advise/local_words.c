@@ -24,12 +24,12 @@ static const struct {
 /* Whose setting a finding is about, by role: the first that is set.  What is not here is about none. */
 static const struct {
 	enum advise_wrong wrong;
-	enum advise_role role[13]; /* ROLES: the end */
+	enum advise_role role[14]; /* ROLES: the end */
 } about[] = {
 #define TLS_FIRST \
 	ROLE_IMPLICIT, ROLE_SSL_TLS, ROLE_SECURE, ROLE_SCHEME, ROLE_URL, ROLE_DJANGO_URL, ROLE_STARTTLS, ROLES
-#define TLS_LATER                                                                         \
-	ROLE_SSL_TLS, ROLE_SECURE, ROLE_SCHEME, ROLE_URL, ROLE_DJANGO_URL, ROLE_STARTTLS, \
+#define TLS_LATER                                                                                       \
+	ROLE_SSL_TLS, ROLE_LARAVEL, ROLE_SECURE, ROLE_SCHEME, ROLE_URL, ROLE_DJANGO_URL, ROLE_STARTTLS, \
 		ROLE_POSTFIX_LEVEL, ROLE_REQUIRE, ROLE_OLD_MUST, ROLE_OLD_MAY, ROLE_ENCRYPTED, ROLES
 	{ ADVISE_WRONG_PORT_25, { ROLE_PORT, ROLE_HOST_BRACKETS, ROLE_HOST_COLONS, ROLE_URL, ROLES } },
 	{ ADVISE_WRONG_STARTTLS_ON_465, { TLS_LATER } },
@@ -44,6 +44,7 @@ static const struct {
 	  { ROLE_PASSWORD, ROLE_URL, ROLE_DJANGO_URL, ROLE_POSTFIX_PASSWORDS, ROLES } },
 	{ ADVISE_WRONG_BOTH, { ROLE_IMPLICIT, ROLES } },
 	{ ADVISE_WRONG_IS_OBSOLETE, { ROLE_OBSOLETE, ROLES } },
+	{ ADVISE_WRONG_LARAVEL_SSL, { ROLE_LARAVEL, ROLES } },
 	{ ADVISE_WRONG_LOGIN_OFF, { ROLE_LOGIN, ROLE_POSTFIX_PASSWORDS, ROLES } },
 	{ ADVISE_WRONG_NO_PLAIN, { ROLE_SASL_TLS_OPTIONS, ROLE_SASL_OPTIONS, ROLES } },
 	{ ADVISE_WRONG_WRAPPER_ALONE, { ROLE_IMPLICIT, ROLES } },

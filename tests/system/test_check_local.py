@@ -105,7 +105,7 @@ WRONG = [
      [(-13, 'port 587'), (15, 'tls on'), (-13, 'tls_starttls on')]),
     ('php/php.ini', '', {'sendmail-without-t', 'program-missing', 'windows-only'}, []),
     ('wordpress/wp-config.php', 'SMTP', {'tls-on-587'}, [(6, "define( 'SMTP_SECURE', 'tls' );")]),
-    ('laravel/.env', 'MAIL', {'port-25', 'password-in-clear'}, [(4, 'MAIL_PORT=587'), (7, 'MAIL_ENCRYPTION=tls')]),
+    ('laravel/.env', 'MAIL', {'port-25', 'encryption-optional'}, [(4, 'MAIL_PORT=587'), (7, 'MAIL_ENCRYPTION=tls')]),
     ('node/.env', 'SMTP', {'tls-on-587', 'certificate-unchecked'},
      [(5, 'SMTP_SECURE=false'), (2, 'NODE_TLS_REJECT_UNAUTHORIZED=1')]),
     ('urls/.env', 'MAILER_DSN', {'tls-on-587', 'certificate-unchecked'},
@@ -137,6 +137,27 @@ def test_every_file_of_the_folder_is_in_a_row(local, copied):
         _, found, _ = local(copied(folder))
         seen = {c['path'].split(f'/{folder}/')[1] for c in found['configurations']}
         assert seen == {row[0] for row in rows}  # and .env.example is no configuration
+
+
+# What --config prints for it, and the file that it belongs into.
+PRINTED = {'postfix': 'main.cf', 'exim': 'exim4.conf', 'msmtp': '.msmtprc', 'wordpress': 'wp-config.php', 'django': 'settings.py',
+           'git': '.gitconfig'}
+
+
+@pytest.mark.parametrize('name', PRINTED)
+def test_what_config_prints_is_right(local, binary, tmp_path, name):
+    for use, encryption in (('465:tls', 'SSL/TLS'), ('587:starttls', 'STARTTLS')):
+        p = subprocess.run([binary, 'check', '--json', '--config', name, '--use', f'smtp.example.org:{use}', '--user', 'ann'],
+                           capture_output=True, text=True, timeout=30, check=True)
+        parts = [(part['where'].split('begin ')[-1], part['text']) for part in json.loads(p.stdout)['parts']
+                 if PRINTED[name] in part['where']]
+        text = ''.join(f'begin {where}\n{part}' if name == 'exim' else part for where, part in parts)
+        (tmp_path / PRINTED[name]).write_text(text)
+        (tmp_path / PRINTED[name]).chmod(0o600)
+        status, found, _ = local(tmp_path / PRINTED[name])
+        s = server_of(found)
+        assert (status, s['host'], s['port'], s['encryption']) == (0, 'smtp.example.org', int(use[:3]), encryption)
+        assert s['login'] is True and s['findings'] == [], text
 
 
 @pytest.fixture
