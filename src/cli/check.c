@@ -299,15 +299,34 @@ static void on_found(void *arg, const char *note)
 	}
 }
 
+/* "smtps://user@mail.example.org:465/", as programs have it in their settings, is mail.example.org:465. */
+static void strip_url(char *text)
+{
+	static const char *const schemes[] = { "smtp://", "smtps://", "submission://", "submissions://" };
+	char *host = NULL, *user;
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]) && !host; i++)
+		if (!strncasecmp(text, schemes[i], strlen(schemes[i])))
+			host = text + strlen(schemes[i]);
+	if (!host)
+		return;
+	host[strcspn(host, "/?#")] = '\0';
+	user = strrchr(host, '@');
+	host = user ? user + 1 : host;
+	memmove(text, host, strlen(host) + 1);
+}
+
 /* "smtp.example.org:465": the one port. */
 static bool split(char *text, uint16_t *ret_port)
 {
-	char *colon = strrchr(text, ':');
+	char *colon;
 	struct slice s;
 	uint64_t port;
 	struct ip ip;
 
 	*ret_port = 0;
+	strip_url(text);
+	colon = strrchr(text, ':');
 	if (!colon || ip_parse(slice_str(text), &ip))
 		return true;
 	s = slice_str(colon + 1);

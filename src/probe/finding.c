@@ -4,6 +4,8 @@
 
 #include "probe/finding_private.h"
 
+#define SOON_MS 20 /* less is "at once", so that the same is said of several ports */
+
 static const struct {
 	const char *name;
 	enum probe_level level;
@@ -146,6 +148,8 @@ static void judge_icmp(struct judge *j, const struct probe_port *p, enum probe_c
 
 static void judge_reach(struct judge *j, const struct probe_port *p)
 {
+	char after[32] = " at once";
+
 	if (p->local && p->reach != PROBE_OPEN) {
 		judge_add(
 			j, PROBE_IS_LOCAL_RULE,
@@ -160,6 +164,8 @@ static void judge_reach(struct judge *j, const struct probe_port *p)
 			  p->ip.family, strerror(-p->error));
 		return;
 	}
+	if (p->connect_ms >= SOON_MS)
+		snprintf(after, sizeof(after), " after %u ms", p->connect_ms);
 	switch (p->reach) {
 	case PROBE_OPEN:
 		judge_add(j, PROBE_IS_OPEN, "", "connected in %u ms", p->connect_ms);
@@ -170,9 +176,8 @@ static void judge_reach(struct judge *j, const struct probe_port *p)
 				  ? "So soon that a rule of this machine may have done it: nft list ruleset "
 				    "shows those."
 				  : "",
-			  "refused after %u ms: nobody listens on this port there, or a firewall answers for "
-			  "it",
-			  p->connect_ms);
+			  "refused%s: nobody listens on this port there, or a firewall answers for it",
+			  after);
 		break;
 	case PROBE_SILENT:
 		/* A rule for what comes in leaves no trace that all may see. */

@@ -144,3 +144,14 @@ def test_a_name_that_is_none(binary):
     assert status == 1
     assert found['hosts'][0]['lookup']
     assert found['findings'][0]['code'] == 'no-address'
+
+
+@pytest.mark.parametrize('before, after', [
+    ('smtp://', ''), ('SMTPS://me@', '/'), ('submission://me%40example.org@', '?x'), ('', ''),
+])
+def test_a_host_as_programs_write_it(server, binary, before, after):
+    """A URL of another program's settings is its host and port."""
+    port = server.port['submission']
+    _, found = looked(binary, '--no-old-tls', f'{before}127.0.0.1:{port}{after}')
+    assert list(by_port(found)) == [port]
+    assert by_port(found)[port]['encryption'] == 'STARTTLS'
