@@ -66,6 +66,7 @@ static const struct {
 	{ "ios", "Server Port: 465\n", "Server Port: 587\n" },
 	{ "android", "Security type: SSL/TLS\n", "Security type: STARTTLS\n" },
 	{ "scanner", "Encryption: SSL/TLS (implicit", "Encryption: STARTTLS (" },
+	{ "postern-send", "    port: 465\n    tls: implicit\n", "    port: 587\n    tls: starttls\n" },
 	{ "postern", "    port: 465\n    tls: verify\n", "    port: 587\n    tls: verify\n" },
 };
 

@@ -222,8 +222,8 @@ static void on_renewed(void *arg, struct slice line, const char *why)
 	bool other = !why && !slice_eq(line, buf_slice(&c->secret));
 
 	c->renewal = NULL;
-	if (why)
-		cli_secret_failed(&s, why);
+	if (why || !other)
+		cli_secret_failed(&s, why ? why : "wrote the same token again, which the server refuses");
 	if (other) {
 		buf_wipe(&c->secret);
 		buf_init(&c->secret, CLI_SECRET_MAX);

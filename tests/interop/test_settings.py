@@ -116,8 +116,16 @@ def django(room):
     room.run(sys.executable, room.file('django.py', code))
 
 
+def postern_send(room):
+    os.makedirs(os.path.join(room.folder, '.config', 'postern'))
+    for where in ('.config/postern/send.yaml', '.config/postern/mail.password'):
+        room.file(where, room.text('~/' + where).replace('YOUR-PASSWORD', PASSWORD))
+    room.run(room.binary, 'send', '--account', 'mail', '--ca-file', room.ca, '--message', '-', text=room.message)
+
+
 # name of --config: the function that sends with it
-PROGRAMS = {'msmtp': msmtp, 'nodemailer': nodemailer, 'python': python, 'phpmailer': phpmailer, 'git': git, 'django': django}
+PROGRAMS = {'msmtp': msmtp, 'nodemailer': nodemailer, 'python': python, 'phpmailer': phpmailer, 'git': git, 'django': django,
+            'postern-send': postern_send}
 
 
 @pytest.mark.parametrize('listener', LISTENERS)
@@ -127,7 +135,9 @@ def test_sends(world, binary, tmp_path, name, listener):
     found = settings(binary, '--config', name, '--use', f'localhost:{port}:{LISTENERS[listener]}', '--user', USER)
     assert (found['host'], found['port'], found['user']) == ('localhost', port, USER)
     subject = f'{name}-{listener}'
-    PROGRAMS[name](Room(tmp_path, found['parts'], world.ca, subject))
+    room = Room(tmp_path, found['parts'], world.ca, subject)
+    room.binary = binary
+    PROGRAMS[name](room)
     message = world.wait_message('bob@example.org', f'Subject: {subject}\n'.encode())
     assert b'with ESMTPSA' in message
 

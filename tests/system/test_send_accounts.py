@@ -305,6 +305,7 @@ def test_never_in_a_loop(home, serve, second, tried):
     assert len(server.tokens()) == tried and home.runs() == 2 and len(server.came) == 1
     assert '535 5.7.8' in err
     assert ('failed with status 1: offline' in err) == ('offline' in second)
+    assert ('wrote the same token again' in err) == (second == f'echo {OLD}')
 
 
 def test_a_password_is_not_asked_for_anew(home, serve):
