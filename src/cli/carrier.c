@@ -19,6 +19,7 @@ struct cli_carrier {
 	const struct submit_account *account; /* NULL: by a URL, or the socket */
 	bool own_pins;			      /* none were given, so the account's hold */
 	bool net_open, secret_known, renewed;
+	bool keep; /* one carry for all messages */
 	struct cli_net net;
 	struct buf secret;
 	struct secret_command *renewal; /* runs */
@@ -283,6 +284,7 @@ static int begin(struct cli_carrier *c, const struct draft *d)
 				     .stale = on_stale,
 				     .helo = c->net.hostname,
 				     .draft = d,
+				     .keep = c->keep,
 				     .connect_s = s->timeout_s,
 				     .command_s = s->timeout_s,
 				     .final_s = s->timeout_s > FINAL_S ? s->timeout_s : FINAL_S };
@@ -301,20 +303,46 @@ static void end_last(struct cli_carrier *c)
 	c->result = NULL;
 }
 
-int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct carry_result **ret)
+int cli_carrier_ready(struct cli_carrier *c)
 {
-	int r;
-
-	end_last(c);
 	c->kept.net.no_tls = c->provider.path[0] != '\0';
 	if (!c->net_open && !cli_net_open(&c->net, c->kept.program, &c->kept.net))
 		return CLI_FAILED;
 	c->net_open = true;
-	r = find_secret(c);
+	return find_secret(c);
+}
+
+void cli_carrier_keep(struct cli_carrier *c)
+{
+	c->keep = true;
+}
+
+/* What the server did since the last message: that it hung up comes by way of the lane, in a few turns. */
+static void catch_up(struct cli_carrier *c)
+{
+	for (int i = 0; i < 4; i++)
+		uv_run(&c->net.loop, UV_RUN_NOWAIT);
+	uv_update_time(&c->net.loop);
+}
+
+static int go_on(struct cli_carrier *c, const struct draft *d)
+{
+	catch_up(c);
+	c->result = NULL;
+	return carry_next(c->carry, d);
+}
+
+int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct carry_result **ret)
+{
+	int r;
+
+	if (!c->keep)
+		end_last(c);
+	r = cli_carrier_ready(c);
 	if (r != CLI_OK)
 		return r;
 	c->renewed = false;
-	r = begin(c, d);
+	r = c->carry ? go_on(c, d) : begin(c, d);
 	if (r == 0)
 		uv_run(&c->net.loop, UV_RUN_DEFAULT);
 	if (!c->result) {
@@ -329,6 +357,8 @@ void cli_carrier_free(struct cli_carrier *c)
 {
 	if (!c)
 		return;
+	if (c->carry && c->keep && carry_end(c->carry))
+		uv_run(&c->net.loop, UV_RUN_DEFAULT);
 	end_last(c);
 	if (c->net_open)
 		cli_net_close(&c->net);

@@ -36,6 +36,11 @@ const struct provider *cli_carrier_provider(const struct cli_carrier *c);
 /* NULL: none, but a URL or the socket.  Lives as long as the carrier. */
 const struct submit_account *cli_carrier_account(const struct cli_carrier *c);
 const char *cli_carrier_from(const struct cli_carrier *c); /* the address to send as when none is told; "" */
+/* More than one message will come: the connection stays open between them, and is opened anew where the
+ * server closed it. */
+void cli_carrier_keep(struct cli_carrier *c);
+/* Gets the secret, and what a connection needs of this machine.  CLI_OK, or the status to end with, said. */
+int cli_carrier_ready(struct cli_carrier *c);
 /* One message.  Gets the secret when it is first needed, and a token anew, once, when it is refused.  Blocks
  * (runs the loop).  The draft need live no longer than the call, the result is valid until the next.  CLI_OK:
  * a result is there, good or bad; else the status to end with, said. */

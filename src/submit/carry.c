@@ -1,4 +1,4 @@
-#include "submit/carry.h"
+#include "submit/carry_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,16 +8,13 @@
 #include <unistd.h>
 
 #include "base/id.h"
-#include "conf/directives.h"
 #include "ipc/event.h"
 #include "send/send.h"
 #include "smtp/client.h"
 
-#define ROUTE	  "out"
-#define WAITING	  (4U << 20)
-#define CONF_ROOM 65536U
-#define RCPTS	  100U /* in one transaction: every server takes so many (RFC 5321 4.5.3.1.8) */
-#define IDLE_MAX  2U   /* lanes that the server closed before anything was said in them */
+#define WAITING	 (4U << 20)
+#define RCPTS	 100U /* in one transaction: every server takes so many (RFC 5321 4.5.3.1.8) */
+#define IDLE_MAX 2U   /* lanes that the server closed before anything was said in them */
 
 struct carry {
 	uv_loop_t *loop;
@@ -34,6 +31,7 @@ struct carry {
 
 	uint64_t lane, job; /* the last one's number */
 	bool ready, done_asked;
+	bool keep, open;     /* open: the lane, and it can have a job */
 	size_t left;	     /* recipients without a result */
 	size_t in_job, told; /* those of the job that is under way */
 	size_t rcpt_max;
@@ -45,77 +43,13 @@ struct carry {
 
 	struct carry_result r;
 	int (*before)(void *arg, const struct carry_result *so_far);
-	void (*done)(void *arg, const struct carry_result *r);
 	void (*stale)(void *arg);
+	void (*done)(void *arg, const struct carry_result *r); /* NULL: it was called */
+	void (*tells_done)(void *arg, const struct carry_result *r);
 	void *arg;
 };
 
 static void open_lane(struct carry *c);
-
-/* ---- the configuration ---- */
-
-/* "name: text", as JSON and YAML both have it; not by jansson, which without memory leaves texts out. */
-static void put(struct buf *b, const char *name, const char *text)
-{
-	buf_fmt(b, ", \"%s\": ", name);
-	conf_quote_always(slice_str(text), b);
-}
-
-static void put_route(const struct carry_setup *s, struct buf *b)
-{
-	const struct provider *p = s->provider;
-	char path[ENDPOINT_TEXT_MAX];
-
-	buf_str(b, "\"to\": \"*\"");
-	if (p->path[0]) { /* it says which path; that SMTP is spoken there, the lane is told */
-		snprintf(path, sizeof(path), "unix:%s", p->path);
-		put(b, "via", "lmtp");
-		put(b, "hosts", path);
-		put(b, "tls", "off");
-		return;
-	}
-	put(b, "via", "smarthost");
-	put(b, p->known ? "provider" : "hosts", p->known ? p->known : p->host);
-	put(b, "tls", "verify");
-	if (p->port > 0)
-		buf_fmt(b, ", \"port\": %u", p->port);
-	for (size_t i = 0; i < s->pins; i++) {
-		buf_str(b, i == 0 ? ", \"fingerprints\": [" : ", ");
-		conf_quote_always(slice_str(s->pin[i]), b);
-	}
-	buf_str(b, s->pins > 0 ? "]" : "");
-	if (!p->user[0])
-		return;
-	put(b, "user", p->user);
-	/* Must be there, and is read by main only: ours comes by send_secret(). */
-	put(b, "password_file", "/dev/null");
-	if (s->mechanism)
-		put(b, "mechanism", s->mechanism);
-}
-
-/* DANE is for mail between servers, whose names the DNS gives; here the user names the server, and its
- * certificate must show that name. */
-static int configure(struct carry *c, const struct carry_setup *s)
-{
-	struct conf_setup setup = { .file = "submission", .root = true };
-	struct conf_finding *findings = NULL;
-	struct buf text;
-	int r = -ENOMEM;
-
-	buf_init(&text, CONF_ROOM);
-	buf_str(&text,
-		"{\"hostname\": \"client.invalid\", \"relay\": {\"dane\": \"no\"}, \"routes\": {\"" ROUTE
-		"\": {");
-	put_route(s, &text);
-	buf_str(&text, "}}}");
-	if (buf_ok(&text))
-		r = conf_parse(buf_slice(&text), &setup, &c->conf, &findings);
-	conf_findings_free(findings);
-	buf_done(&text);
-	if (r == 0)
-		c->conf->routes[0].implicit_tls = s->provider->implicit_tls;
-	return r;
-}
 
 /* ---- how it ends ---- */
 
@@ -136,12 +70,6 @@ static void fail(struct carry *c, const char *text)
 	(void)slice_copy(SLICE_LIT("4.3.0"), c->r.enhanced, sizeof(c->r.enhanced));
 	(void)slice_copy(slice_head(slice_str(text), IPC_TEXT_MAX), c->r.text, sizeof(c->r.text));
 	finish(c);
-}
-
-static void copy(struct slice s, char *to, size_t size)
-{
-	if (!slice_copy(slice_head(s, size - 1), to, size))
-		to[0] = '\0';
 }
 
 /* ---- as queue does ---- */
@@ -240,7 +168,7 @@ static void open_lane(struct carry *c)
 	     (struct ipc_message){ .type = IPC_TYPE_lane_open,
 				   .lane_open = { .lane = c->lane,
 						  .protocol = IPC_LANE_SMTP,
-						  .route = SLICE_LIT(ROUTE),
+						  .route = SLICE_LIT(CARRY_ROUTE),
 						  .helo = slice_str(c->helo),
 						  .connect_s = c->connect_s,
 						  .command_s = c->command_s,
@@ -252,7 +180,7 @@ static void take_where(struct carry *c, struct slice host, struct slice ip, uint
 {
 	struct ip at = { .family = ip.n == 4 ? 4 : ip.n == 16 ? 6 : 0 };
 
-	copy(host, c->r.host, sizeof(c->r.host));
+	carry_copy(host, c->r.host, sizeof(c->r.host));
 	c->r.port = port;
 	c->r.ip[0] = '\0';
 	if (at.family == 0)
@@ -265,13 +193,26 @@ static void on_ready(struct carry *c, const struct ipc_lane_ready *m)
 {
 	if (m->lane != c->lane)
 		return;
-	c->ready = c->r.reached = true;
+	c->ready = c->open = c->r.reached = true;
 	take_where(c, m->host, m->ip, m->port);
-	copy(m->tls, c->r.tls, sizeof(c->r.tls));
+	carry_copy(m->tls, c->r.tls, sizeof(c->r.tls));
 	c->r.security = m->security;
 	c->rcpt_max = m->rcpt_max > 0 && m->rcpt_max < RCPTS ? m->rcpt_max : RCPTS;
 	c->mail_max = m->mail_max;
 	begin_job(c);
+}
+
+/* Behind a message that was answered: the server takes so many in a connection, and no more; or what was
+ * said behind it found nobody any more. */
+static bool is_of_connection(const struct carry *c, const struct ipc_job_result *m)
+{
+	return c->answered > 0 && m->result == IPC_JOB_DEFERRED && !m->in_doubt &&
+	       (m->code == 0 || m->code == 421);
+}
+
+static bool lane_takes_more(const struct carry *c)
+{
+	return c->mail_max == 0 || c->jobs_in_lane < c->mail_max;
 }
 
 static void on_result(struct carry *c, const struct ipc_job_result *m)
@@ -281,8 +222,7 @@ static void on_result(struct carry *c, const struct ipc_job_result *m)
 	if (m->job != c->job || m->recipient >= c->r.n || c->r.rcpt[m->recipient].tried)
 		return;
 	c->told++;
-	/* Behind a message that was answered: the server takes so many in a connection, and no more. */
-	if (c->answered > 0 && m->result == IPC_JOB_DEFERRED && m->code == 0 && !m->in_doubt) {
+	if (is_of_connection(c, m)) {
 		c->lost = true;
 		return;
 	}
@@ -294,12 +234,14 @@ static void on_result(struct carry *c, const struct ipc_job_result *m)
 	to->unreported = m->relayed;
 	to->code = m->code;
 	to->step = smtp_client_step_name((enum smtp_client_step)m->step);
-	copy(m->enhanced, to->enhanced, sizeof(to->enhanced));
-	copy(m->text, to->text, sizeof(to->text));
+	carry_copy(m->enhanced, to->enhanced, sizeof(to->enhanced));
+	carry_copy(m->text, to->text, sizeof(to->text));
 	if (c->told < c->in_job || c->lost)
 		return;
-	if (c->left > 0 && (c->mail_max == 0 || c->jobs_in_lane < c->mail_max))
+	if (c->left > 0 && lane_takes_more(c))
 		begin_job(c);
+	else if (c->left == 0 && c->keep && lane_takes_more(c))
+		finish(c);
 	else
 		close_lane(c);
 }
@@ -313,6 +255,9 @@ static void on_closed_lane(struct carry *c, const struct ipc_lane_closed *m)
 
 	if (m->lane != c->lane)
 		return;
+	c->open = false;
+	if (c->done_asked)
+		return; /* between two messages, as it may */
 	if (c->left == 0) {
 		finish(c);
 		return;
@@ -330,8 +275,8 @@ static void on_closed_lane(struct carry *c, const struct ipc_lane_closed *m)
 		return;
 	}
 	c->r.end = m->end == IPC_LANE_IN_ORDER ? IPC_LANE_BROKE : m->end;
-	copy(m->enhanced, c->r.enhanced, sizeof(c->r.enhanced));
-	copy(m->text, c->r.text, sizeof(c->r.text));
+	carry_copy(m->enhanced, c->r.enhanced, sizeof(c->r.enhanced));
+	carry_copy(m->text, c->r.text, sizeof(c->r.text));
 	finish(c);
 }
 
@@ -349,16 +294,16 @@ static void on_queue(void *arg, struct channel *ch, const struct ipc_message *m,
 	struct carry *c = arg;
 
 	(void)ch, (void)fd;
-	if (c->done_asked)
+	if (m->type == IPC_TYPE_lane_closed)
+		on_closed_lane(c, &m->lane_closed);
+	else if (c->done_asked)
 		return;
-	if (m->type == IPC_TYPE_lane_ready)
+	else if (m->type == IPC_TYPE_lane_ready)
 		on_ready(c, &m->lane_ready);
 	else if (m->type == IPC_TYPE_job_result)
 		on_result(c, &m->job_result);
 	else if (m->type == IPC_TYPE_job_back)
 		on_back(c, &m->job_back);
-	else if (m->type == IPC_TYPE_lane_closed)
-		on_closed_lane(c, &m->lane_closed);
 }
 
 /* ---- as the ledger does ---- */
@@ -372,59 +317,10 @@ static void tell_done(struct carry *c)
 		done(c->arg, &c->r); /* c may be gone */
 }
 
-static void take_field(struct carry_try *t, const struct event_field *f)
-{
-	switch (f->key) {
-	case EVENT_KEY_HOST:
-		copy(f->text, t->host, sizeof(t->host));
-		break;
-	case EVENT_KEY_IP:
-		copy(f->text, t->ip, sizeof(t->ip));
-		break;
-	case EVENT_KEY_PORT:
-		t->port = (uint16_t)f->number;
-		break;
-	case EVENT_KEY_STEP:
-		copy(f->text, t->step, sizeof(t->step));
-		break;
-	case EVENT_KEY_WHAT:
-		copy(f->text, t->what, sizeof(t->what));
-		break;
-	case EVENT_KEY_REASON:
-		copy(f->text, t->reason, sizeof(t->reason));
-		break;
-	case EVENT_KEY_TLS:
-		copy(f->text, t->tls, sizeof(t->tls));
-		break;
-	case EVENT_KEY_CIPHER:
-		copy(f->text, t->cipher, sizeof(t->cipher));
-		break;
-	case EVENT_KEY_SECURITY:
-		copy(f->text, t->security, sizeof(t->security));
-		break;
-	case EVENT_KEY_DURATION:
-		t->ms = (unsigned)f->number;
-		break;
-	case EVENT_KEY_TRANSCRIPT:
-		free(t->transcript);
-		t->transcript = slice_dup(f->text);
-		break;
-	default:
-		break;
-	}
-}
-
 static void take_event(struct carry *c, const struct ipc_event *e)
 {
-	struct slice cur = e->fields;
-	struct carry_try *t = &c->r.tries[c->r.n_tries];
-	struct event_field f;
-
-	if (e->kind != EVENT_ATTEMPTED || c->r.n_tries == CARRY_TRIES_MAX)
-		return;
-	c->r.n_tries++;
-	while (event_take(&cur, &f))
-		take_field(t, &f);
+	if (e->kind == EVENT_ATTEMPTED && c->r.n_tries < CARRY_TRIES_MAX)
+		carry_try_take(&c->r.tries[c->r.n_tries++], e);
 }
 
 static void on_ledger(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
@@ -490,7 +386,7 @@ static void on_stale(void *arg, struct slice route, uint64_t generation)
 static int give_secret(struct carry *c, struct slice secret)
 {
 	struct ipc_credential m = {
-		.route = SLICE_LIT(ROUTE), .generation = c->secrets, .there = true, .secret = secret
+		.route = SLICE_LIT(CARRY_ROUTE), .generation = c->secrets, .there = true, .secret = secret
 	};
 
 	return send_secret(c->send, &m);
@@ -513,7 +409,7 @@ static int start(struct carry *c, const struct carry_setup *s)
 				    .events = &c->events,
 				    .stale = s->stale ? on_stale : NULL,
 				    .arg = c };
-	int r = configure(c, s);
+	int r = carry_configure(s, &c->conf);
 
 	if (r == 0)
 		r = open_pair(c, &queue, &c->queue, &c->lanes);
@@ -546,11 +442,12 @@ int carry_begin(const struct carry_setup *setup, void (*done)(void *arg, const s
 	c->command_s = setup->command_s;
 	c->final_s = setup->final_s;
 	c->before = setup->before;
-	c->done = done;
+	c->done = c->tells_done = done;
 	c->stale = setup->stale;
 	c->arg = arg;
+	c->keep = setup->keep;
 	c->rcpt_max = RCPTS;
-	copy(slice_str(setup->helo), c->helo, sizeof(c->helo));
+	carry_copy(slice_str(setup->helo), c->helo, sizeof(c->helo));
 	event_sink_init(&c->events);
 	id_source_init(&c->ids, 0);
 	c->r.n = c->left = setup->draft->envelope.recipients;
@@ -567,6 +464,48 @@ int carry_begin(const struct carry_setup *setup, void (*done)(void *arg, const s
 	return 0;
 }
 
+static void forget_tries(struct carry *c)
+{
+	for (size_t i = 0; c->r.tries && i < c->r.n_tries; i++)
+		free(c->r.tries[i].transcript);
+	c->r.n_tries = 0;
+}
+
+int carry_next(struct carry *c, const struct draft *d)
+{
+	struct carry_rcpt *rcpt = calloc(d->envelope.recipients ? d->envelope.recipients : 1, sizeof(*rcpt));
+
+	if (!rcpt)
+		return -ENOMEM;
+	free(c->r.rcpt);
+	c->r.rcpt = rcpt;
+	c->r.n = c->left = d->envelope.recipients;
+	forget_tries(c);
+	memset(c->r.tries, 0, CARRY_TRIES_MAX * sizeof(*c->r.tries));
+	c->r.end = IPC_LANE_IN_ORDER;
+	c->r.enhanced[0] = c->r.text[0] = '\0';
+	c->draft = d;
+	c->done = c->tells_done;
+	c->done_asked = c->lost = false;
+	c->idle_lanes = 0;
+	if (c->open)
+		begin_job(c);
+	else
+		open_lane(c);
+	return 0;
+}
+
+bool carry_end(struct carry *c)
+{
+	if (!c->open)
+		return false;
+	c->r.n = c->left = 0;
+	c->done = c->tells_done;
+	c->done_asked = false;
+	close_lane(c);
+	return true;
+}
+
 void carry_free(struct carry *c)
 {
 	if (!c)
@@ -578,8 +517,7 @@ void carry_free(struct carry *c)
 	channel_free(c->ledger);
 	channel_free(c->tells);
 	conf_free(c->conf);
-	for (size_t i = 0; c->r.tries && i < c->r.n_tries; i++)
-		free(c->r.tries[i].transcript);
+	forget_tries(c);
 	free(c->r.tries);
 	free(c->r.rcpt);
 	free(c);

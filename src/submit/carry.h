@@ -1,4 +1,4 @@
-/* carry.h - one message to one server that takes submissions, by the relay's code and rules.
+/* carry.h - messages to one server that takes submissions, by the relay's code and rules.
  *
  * It plays queue for the lanes of send/, within one process: a configuration with a single route, a channel
  * pair, and the message as jobs.  So which ports are tried and in which order, what TLS must show, when a
@@ -7,6 +7,9 @@
  * (only a Unix socket is clear, and has no login); never port 25.
  *
  * Runs on the caller's loop.  Nothing is kept for later: what is not taken now, the caller hears of.
+ *
+ * Of many messages one goes after the other, over one connection as long as the server keeps it: where it
+ * went away between two of them, or says 421 to one behind others, the message goes over another one.
  */
 #ifndef POSTERN_SUBMIT_CARRY_H
 #define POSTERN_SUBMIT_CARRY_H
@@ -44,6 +47,7 @@ struct carry_setup {
 	const char *helo;
 	const struct draft *draft;
 	unsigned connect_s, command_s, final_s;
+	bool keep; /* the connection stays open behind the message, for carry_next() */
 };
 
 /* A connection that was tried, or over which a message went. */
@@ -88,6 +92,11 @@ int carry_begin(const struct carry_setup *setup, void (*done)(void *arg, const s
 /* In answer to stale: another token, which is tried once in the same connection; or, not other, the one that
  * there was, and that is that. */
 void carry_secret(struct carry *c, struct slice secret, bool other);
+/* With keep, and after done was called: another message.  As carry_begin(); the result before is gone. */
+int carry_next(struct carry *c, const struct draft *d);
+/* With keep, and after done was called: takes leave of the server.  True: done is called again when that is
+ * over, in seconds; false: there is no connection. */
+bool carry_end(struct carry *c);
 void carry_free(struct carry *c); /* the loop must run once more for the memory.  NULL is fine */
 
 #endif

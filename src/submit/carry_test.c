@@ -260,6 +260,63 @@ static void in_parts(void **state)
 	end();
 }
 
+/* Another one, over what there is; true: the server has it. */
+static bool next(const char *what)
+{
+	dones = 0;
+	result = NULL;
+	assert_int_equal(carry_next(carry, &draft), 0);
+	for (unsigned i = 0; dones == 0; i++) {
+		if (i > HUNG_TURNS)
+			fail_msg("%s: nothing comes any more", what);
+		turn();
+	}
+	check_result(what);
+	return result->rcpt[0].tried && result->rcpt[0].result == IPC_JOB_DELIVERED;
+}
+
+static void leave(void)
+{
+	dones = 0;
+	if (carry_end(carry))
+		for (unsigned i = 0; dones == 0; i++) {
+			assert_true(i < HUNG_TURNS);
+			turn();
+		}
+}
+
+/* Over one connection; another where the server hangs up, or says 421 to one behind others. */
+static void many(void **state)
+{
+	const char *const *const ways[] = {
+		SCRIPT(IN_587, FROM, TO("0"), BODY, FROM, TO("0"), BODY, FROM, TO("0"), BODY, FROM, TO("0"),
+		       BODY, QUIT),
+		SCRIPT(IN_587, FROM, TO("0"), BODY, FROM, TO("0"), BODY, "END"),
+		SCRIPT(IN_587, FROM, TO("0"), BODY, FROM, TO("0"), BODY, "C MAIL FROM:<a@us.test>",
+		       "S 421 4.3.2 enough", "END"),
+	};
+
+	(void)state;
+	fill_draft(1);
+	serve(address(1), 587, ways[0]);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct carry_setup s = setup_of();
+
+		s.keep = true;
+		servers[0].script[0] = servers[0].script[1] = ways[i];
+		servers[0].connections = 0;
+		assert_int_equal(submit("the first", &s), 0);
+		for (unsigned k = 0; k < 20; k++)
+			turn(); /* time to hang up */
+		for (unsigned k = 1; k < 4; k++)
+			if (!next("another"))
+				fail_msg("way %zu, message %u: %s", i, k, result->text);
+		assert_int_equal(servers[0].connections, i == 0 ? 1 : 2);
+		leave();
+		end();
+	}
+}
+
 static void to_nobody(void **state)
 {
 	struct carry_setup s = setup_of();
@@ -543,6 +600,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_port_of_its_own, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(in_parts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(to_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ends_badly, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(renewed, set_up, tear_down),

@@ -110,6 +110,22 @@ enum mime_fault submit_envelope_add(struct submit_envelope *e, struct slice list
 	return fault;
 }
 
+void submit_envelope_remove(struct submit_envelope *e, struct slice address)
+{
+	struct map_node *node = map_find(&e->seen, address);
+	size_t i = 0;
+
+	if (!node)
+		return;
+	map_remove(&e->seen, node);
+	while (&e->recipient[i]->node != node)
+		i++;
+	free(e->recipient[i]);
+	e->recipients--;
+	memmove(&e->recipient[i], &e->recipient[i + 1],
+		(e->recipients - i) * sizeof(struct submit_recipient *));
+}
+
 static enum mime_fault read_sender(struct mime_addresses *a, struct slice domain, struct buf *to)
 {
 	enum mime_address_item item = mime_addresses_next(a);

@@ -44,5 +44,7 @@ enum mime_fault submit_envelope_sender(struct submit_envelope *e, struct slice t
 /* Each mailbox of a list, groups taken apart; none at all is no error.  Field: whence they come. */
 enum mime_fault submit_envelope_add(struct submit_envelope *e, struct slice list, struct slice domain,
 				    struct slice field, struct mime_problem *ret);
+/* Without this one, in canonical form, if it is there. */
+void submit_envelope_remove(struct submit_envelope *e, struct slice address);
 
 #endif
