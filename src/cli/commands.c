@@ -149,7 +149,8 @@ const struct cli_command cli_commands[] = {
 	{ "send", cli_send,
 	  "[--url URL|--account NAME] --from ADDRESS --to ADDRESS... [--subject TEXT] [--text TEXT] "
 	  "[OPTION]...\n"
-	  "[--url URL|--account NAME] --message FILE|- [--to ADDRESS]... [OPTION]...\n--accounts [--json]",
+	  "[--url URL|--account NAME] --message FILE|- [--to ADDRESS]... [OPTION]...\n"
+	  "[--url URL|--account NAME] --merge LIST --template FILE [OPTION]...\n--accounts [--json]",
 	  "submits a message to a mail server",
 	  "Composes a message, or takes one that is ready, and submits it: over TLS, with a verified\n"
 	  "certificate, on the ports of submission. Needs no server of its own, no configuration and no "
@@ -182,6 +183,14 @@ const struct cli_command cli_commands[] = {
 	  "                        xoauth2, oauthbearer or oauth (either); the strongest unless told\n"
 	  "  --dns IP[:PORT]       ask this name server; may be given several times\n"
 	  "  --timeout SECONDS     for a connection, and for each answer; 30 unless told\n"
+	  "  --merge LIST          a message for each row of this list (CSV); with --template FILE, which "
+	  "has\n"
+	  "                        fields, an empty line and the text, and {{column}} in them. The same "
+	  "again\n"
+	  "                        sends what is left; see postern-send(8) for --rate N/min, --pause, "
+	  "--result,\n"
+	  "                        --skip-bad, --allow-duplicates, --retry-doubtful, --retry-refused,\n"
+	  "                        --changed-template\n"
 	  "  --dry-run             print the message, connect to nobody\n"
 	  "  -v, --verbose         what was tried, and why it went on\n"
 	  "  --trace               what was said, too; never a password\n"

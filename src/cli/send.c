@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/send_accounts.h"
 #include "cli/send_outbox.h"
+#include "cli/send_merge.h"
 #include "cli/text.h"
 #include "conf/file.h"
 
@@ -33,6 +34,7 @@ struct options {
 	unsigned verbose;
 	bool dry_run, json, list_accounts;
 	struct cli_send_outbox outbox;
+	struct cli_merge merge;
 	/* Read. */
 	struct buf text_read, html_read, mailbox;
 };
@@ -93,6 +95,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, O_JSON },
 	{ "verbose", no_argument, NULL, 'v' },
 	CLI_SEND_OUTBOX_OPTIONS,
+	CLI_MERGE_OPTIONS,
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -168,6 +171,8 @@ static bool take_option(struct options *o, int c)
 
 	if (cli_send_outbox_option(&o->outbox, c, optarg, &ok))
 		return ok;
+	if (c >= CLI_MERGE_FIRST)
+		return cli_merge_option(&o->merge, c, optarg);
 	switch (c) {
 	case O_ATTACH:
 		return add_file(o, optarg);
@@ -251,12 +256,36 @@ static bool is_stdin(const char *file)
 	return file && !strcmp(file, "-");
 }
 
+/* What a message has else is the template's to say. */
+static int check_merge(const struct options *o)
+{
+	if (o->message || o->subject || o->text || o->text_file || o->fields || o->to.n || o->cc.n ||
+	    o->bcc.n || o->reply_to)
+		return cli_usage("send",
+				 "with --merge the template says what a message has: only --from, --html "
+				 "and --attach go with it");
+	if (o->outbox.queue)
+		return cli_usage("send",
+				 "with --merge the list is its own queue: the same command again sends what "
+				 "is left");
+	if (is_stdin(o->merge.list) + is_stdin(o->merge.template) + is_stdin(o->html_file) +
+		    is_stdin(o->by.password_file) >
+	    1)
+		return cli_usage("send",
+				 "standard input can be only one of list, template, HTML and password");
+	return CLI_OK;
+}
+
 /* CLI_OK, or the status to end with. */
 static int check_options(const struct options *o)
 {
 	bool parts = o->subject || o->text || o->text_file || o->html_file || o->files || o->fields ||
 		     o->cc.n || o->bcc.n || o->reply_to;
 
+	if (o->merge.list)
+		return check_merge(o);
+	if (o->merge.template)
+		return cli_usage("send", "--template goes with --merge LIST");
 	if (is_stdin(o->message) + is_stdin(o->text_file) + is_stdin(o->html_file) +
 		    is_stdin(o->by.password_file) >
 	    1)
@@ -304,10 +333,9 @@ static bool read_part(const char *file, struct buf *to)
 	return r == 0;
 }
 
-/* "example.org" of "Bob <bob@example.org>": for the Message-ID, where this machine has no name of its own. */
-static struct slice domain_of(const char *from)
+struct slice cli_send_domain_of(struct slice from)
 {
-	struct slice s = slice_str(from);
+	struct slice s = from;
 	size_t at = slice_rfind(s, '@'), n = 0;
 
 	s = at < s.n ? slice_tail(s, at + 1) : SLICE_LIT("");
@@ -329,7 +357,7 @@ static int compose(struct options *o, struct draft *d, const char *from, struct 
 						  .subject = slice_str(o->subject),
 						  .has_subject = o->subject != NULL,
 						  .date_ms = cli_now_ms(),
-						  .hostname = domain_of(from),
+						  .hostname = cli_send_domain_of(slice_str(from)),
 						  .has_text = o->text || o->text_file,
 						  .has_html = o->html_file != NULL,
 						  .text = o->text ? slice_str(o->text)
@@ -358,7 +386,7 @@ static int read_message(struct options *o, struct draft *d, const char *from, st
 				      .sender = slice_str(o->from),
 				      .fallback = slice_str(from),
 				      .full_name = slice_str(a ? a->full_name : ""),
-				      .hostname = domain_of(from) };
+				      .hostname = cli_send_domain_of(slice_str(from)) };
 	int fd = is_stdin(o->message) ? dup(STDIN_FILENO) : open(o->message, O_RDONLY | O_CLOEXEC), r;
 
 	if (fd < 0) {
@@ -423,7 +451,7 @@ static int make(struct options *o, struct draft *d)
 	return CLI_FAILED;
 }
 
-static int print_draft(const struct draft *d)
+int cli_send_print_draft(const struct draft *d)
 {
 	char room[65536];
 	uint64_t at = 0;
@@ -458,7 +486,25 @@ static int make_and_send(struct options *o, struct draft *d)
 
 	if (status != CLI_OK)
 		return status;
-	return o->dry_run ? print_draft(d) : submit(o, d);
+	return o->dry_run ? cli_send_print_draft(d) : submit(o, d);
+}
+
+static int merge(struct options *o)
+{
+	const struct submit_account *a = cli_carrier_account(o->carrier);
+	struct cli_merge *m = &o->merge;
+
+	m->carrier = o->carrier;
+	m->from = o->from ? o->from : named(o, cli_carrier_from(o->carrier));
+	if (a && m->rate <= 0)
+		m->rate = a->messages_per_minute;
+	m->html = o->html_file;
+	m->file = o->file;
+	m->files = o->files;
+	m->verbose = o->verbose;
+	m->dry_run = o->dry_run;
+	m->json = o->json;
+	return cli_send_merge(m);
 }
 
 int cli_send(int argc, char **argv)
@@ -483,7 +529,9 @@ int cli_send(int argc, char **argv)
 	if (status == CLI_OK && o->outbox.what)
 		status = cli_send_outbox(&o->outbox, &o->by, o->verbose, o->json);
 	else if (status == CLI_OK)
-		status = o->list_accounts ? cli_accounts_list("send", o->json) : make_and_send(o, &d);
+		status = o->list_accounts ? cli_accounts_list("send", o->json)
+			 : o->merge.list  ? merge(o)
+					  : make_and_send(o, &d);
 	buf_done(&o->to);
 	buf_done(&o->cc);
 	buf_done(&o->bcc);

@@ -15,7 +15,13 @@ struct cli_sent {
 
 int cli_send_status(const struct cli_sent *s); /* the exit status */
 void cli_send_print(const struct cli_sent *s);
-void cli_send_print_tries(const struct cli_sent *s); /* each connection, on standard error */
+void cli_send_print_tries(const struct cli_sent *s); /* and what was said, with verbose 2 */
+void cli_send_advise(const struct cli_sent *s);	     /* what to do, where no server took it */
 json_t *cli_send_json(const struct cli_sent *s);     /* NULL: out of memory */
+
+/* The message to standard output, its envelope to standard error. */
+int cli_send_print_draft(const struct draft *d);
+/* "example.org" of "Bob <bob@example.org>": for the Message-ID, where this machine has no name of its own. */
+struct slice cli_send_domain_of(struct slice from);
 
 #endif

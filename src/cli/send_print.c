@@ -124,7 +124,7 @@ static void advise_login(const struct cli_sent *s)
 		fprintf(stderr, "%s\n", known->note);
 }
 
-static void advise(const struct cli_sent *s)
+void cli_send_advise(const struct cli_sent *s)
 {
 	switch (s->r->end) {
 	case IPC_LANE_DNS:
@@ -204,7 +204,7 @@ void cli_send_print(const struct cli_sent *s)
 	fputs("postern send: ", stderr);
 	cli_put_clean(stderr, r->text, false);
 	fputc('\n', stderr);
-	advise(s);
+	cli_send_advise(s);
 }
 
 /* ---- for programs ---- */
