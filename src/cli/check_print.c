@@ -61,7 +61,7 @@ static void short_why(const struct check_result *r, size_t host, size_t port, ch
 	const struct probe_finding *worst = probe_worst(&r->found, host, port);
 	const struct probe_verdict *v = &r->verdict;
 	bool best = v->answer != PROBE_USE_NOTHING && v->best.host == host &&
-		    r->hosts[host].port[v->best.port].port == p->port;
+		    r->hosts[host].port[v->best.port].port == p->port && probe_speaks_smtp(p);
 
 	if (!best && worst && worst->level >= PROBE_PROBLEM)
 		snprintf(to, size, "%s", probe_code_name(worst->code));
@@ -267,6 +267,10 @@ size_t check_expectations(const struct check_result *r,
 
 void check_print(const struct check_result *r, bool colour, bool verbose)
 {
+	bool below = r->n_notes > 0; /* something stands below the hosts */
+
+	for (size_t i = 0; i < r->found.n; i++)
+		below = below || r->found.f[i].host == PROBE_NOWHERE;
 	colours = colour;
 	for (size_t h = 0; h < r->n; h++)
 		print_host(r, h, verbose);
@@ -275,6 +279,8 @@ void check_print(const struct check_result *r, bool colour, bool verbose)
 		printf("  note     ");
 		cli_print_wrapped(r->note[i], 11);
 	}
+	if (below)
+		putchar('\n');
 	if (r->n_expect > 0) {
 		if (check_expectations(r, print_unmet, NULL) == 0)
 			printf("%sall as expected%s\n", on(GREEN), off());

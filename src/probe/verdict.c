@@ -52,6 +52,16 @@ static bool is_intercepted(const struct probe_findings *found, size_t host, size
 	return false;
 }
 
+/* Another address of the same name is, on that port: who connects there may come upon either. */
+static bool is_tainted(const struct probe_host *hosts, size_t host, size_t port,
+		       const struct probe_findings *found)
+{
+	for (size_t i = 0; i < hosts[host].n; i++)
+		if (hosts[host].port[i].port == hosts[host].port[port].port && is_intercepted(found, host, i))
+			return true;
+	return false;
+}
+
 /* Can an application log in there, with a password that nobody else reads?  certificate: it verifies. */
 static bool usable(const struct probe_host *hosts, size_t host, size_t port,
 		   const struct probe_findings *found, bool certificate)
@@ -64,16 +74,20 @@ static bool usable(const struct probe_host *hosts, size_t host, size_t port,
 }
 
 /* The less the better. */
-static unsigned rank(const struct probe_host *h, const struct probe_port *p)
+static unsigned rank(const struct probe_host *hosts, size_t host, size_t port,
+		     const struct probe_findings *found)
 {
+	const struct probe_host *h = &hosts[host];
+	const struct probe_port *p = &h->port[port];
+	unsigned tainted = is_tainted(hosts, host, port, found) ? 100 : 0;
 	const struct route_provider *provider = route_provider_of_host(slice_str(h->name));
 	uint16_t ports[ROUTE_PROVIDER_PORTS];
 	size_t n = provider ? route_provider_ports(provider, ports) : 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (ports[i] == p->port)
-			return (unsigned)i;
-	return 10 + (p->port == 465 ? 0 : p->port == 587 ? 1 : p->port == 2525 ? 9 : 5);
+			return tainted + (unsigned)i;
+	return tainted + 10 + (p->port == 465 ? 0 : p->port == 587 ? 1 : p->port == 2525 ? 9 : 5);
 }
 
 /* Of all hosts the first that has one, its ports by rank; a port once, whatever the address. */
@@ -89,8 +103,7 @@ static size_t pick(const struct probe_host *hosts, size_t n, const struct probe_
 
 			while (same < picked && hosts[h].port[ret[same].port].port != p->port)
 				same++;
-			while (at < picked &&
-			       rank(&hosts[h], &hosts[h].port[ret[at].port]) <= rank(&hosts[h], p))
+			while (at < picked && rank(hosts, h, ret[at].port, found) <= rank(hosts, h, i, found))
 				at++;
 			if (same < picked || at == max || !usable(hosts, h, i, found, certificate))
 				continue;
@@ -186,7 +199,8 @@ void probe_verdict(const struct probe_host *hosts, size_t n, const struct probe_
 	ret->best = picks[0];
 	for (size_t i = 1; i < k; i++) {
 		/* 2525 only when neither can be reached. */
-		if (hosts[picks[i].host].port[picks[i].port].port != 2525)
+		if (hosts[picks[i].host].port[picks[i].port].port != 2525 &&
+		    !is_tainted(hosts, picks[i].host, picks[i].port, found))
 			ret->also[ret->n_also++] = picks[i];
 	}
 	say_use(hosts, ret, ret->text, sizeof(ret->text));
@@ -208,7 +222,7 @@ void probe_why_not(const struct probe_host *hosts, size_t host, size_t port,
 	const struct probe_finding *f = probe_worst(found, host, port);
 
 	if (v->answer != PROBE_USE_NOTHING && v->best.host == host &&
-	    hosts[host].port[v->best.port].port == p->port)
+	    hosts[host].port[v->best.port].port == p->port && probe_speaks_smtp(p))
 		snprintf(ret, size, "the one to use");
 	else if (f && (f->level >= PROBE_PROBLEM || f->code == PROBE_IS_NO_ROUTE))
 		snprintf(ret, size, "%s", f->text);
@@ -216,6 +230,8 @@ void probe_why_not(const struct probe_host *hosts, size_t host, size_t port,
 		snprintf(ret, size, "for mail between servers, never for submission");
 	else if (p->port == 2525)
 		snprintf(ret, size, "works; for networks that let neither 465 nor 587 through");
+	else if (usable(hosts, host, port, found, true) && is_tainted(hosts, host, port, found))
+		snprintf(ret, size, "good over this way, and not over another");
 	else if (usable(hosts, host, port, found, true))
 		snprintf(ret, size, "as good");
 	else

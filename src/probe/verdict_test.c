@@ -231,6 +231,10 @@ static const struct row {
 	/* Two ways to one host. */
 	{ "smtp.example.org 587:starttls 6/587:plain", 0, PROBE_USE, 587, 0,
 	  "587 no-starttls, 587 intercepted" },
+	{ "smtp.example.org 587:starttls 6/587:plain 465:tls", 0, PROBE_USE, 465, 0,
+	  "587 no-starttls, 587 intercepted" },
+	{ "smtp.example.org 587:starttls 6/587:plain 2525:starttls", 0, PROBE_USE, 2525, 0,
+	  "587 no-starttls, 587 intercepted" },
 	{ "smtp.example.org 587:starttls 6/587:filtered", 0, PROBE_USE, 587, 0,
 	  "587 filtered, all ipv6-broken" },
 	{ "smtp.example.org 587:starttls 6/587:masked", 0, PROBE_USE, 587, 0,

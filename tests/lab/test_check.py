@@ -30,7 +30,7 @@ from peer import Peer, tlsa
 from walls import Gate, rule
 from web import Web
 
-WEB = '192.0.2.80'
+WEB = '192.0.2.40'
 
 # ---- the four servers ----
 
@@ -186,6 +186,7 @@ WORDS = {  # of rows: what a finding says
 SHOWN = {  # of rows: what it prints for people
     '25 dropped for the four and one more': 'this network blocks outbound port 25',
     'IPv6 leads nowhere': 'cannot be reached by IPv6 from here, and can by IPv4',
+    'stripped at one address of three': 'Use mx.two.test, port 465, encryption "SSL/TLS", and log in.',
     'no IPv6': '25, 465, 587, 2525: this machine has no IPv6 that leads there (Network is unreachable): looked at by the other only',
     'dropped here': '465   held back',
     'no network': 'nothing can be reached from here, not even what has nothing to do with mail',
@@ -504,6 +505,8 @@ def test_row(world, seen, name):
     if ': ' in name:
         codes, answer = as_it_can(world, name.split(': ')[1], codes, answer)
     status, found = seen[name]()
+    taken = {port for port, code in codes if code == 'intercepted'}
+    assert not taken & {a['port'] for a in found['verdict']['also']}, found['verdict']
     assert codes <= said(found), (sorted(said(found), key=str), found['findings'])
     assert {c for _, c in said(found, 'alarm')} <= {c for _, c in codes}, found['findings']
     verdict = found['verdict']
@@ -556,6 +559,7 @@ def test_in_words(seen, name):
     """Several hosts, and findings that are of none of their ports, as people read them."""
     p = seen[name, 'text']()
     assert p.stderr == '' and p.returncode in (0, 1), p.stderr
+    assert not [line for line in p.stdout.splitlines() if 'filtered' in line and 'the one to use' in line], p.stdout
     assert SHOWN[name] in p.stdout or SHOWN[name] in ' '.join(p.stdout.split()), p.stdout
 
 
