@@ -19,7 +19,7 @@
 
 /* ---- how it may end ---- */
 
-static volatile sig_atomic_t under_way;
+static volatile sig_atomic_t under_way, told = -1; /* told: the status, once that is known */
 
 static void on_signal(int number)
 {
@@ -27,9 +27,12 @@ static void on_signal(int number)
 			  unknown[] =
 				  "postern sendmail: ended by a signal: it is not known whether the message "
 				  "was sent\n";
-	ssize_t n = under_way ? write(STDERR_FILENO, unknown, sizeof(unknown) - 1)
-			      : write(STDERR_FILENO, unsent, sizeof(unsent) - 1);
+	ssize_t n;
 
+	if (told >= 0)
+		_exit(told);
+	n = under_way ? write(STDERR_FILENO, unknown, sizeof(unknown) - 1)
+		      : write(STDERR_FILENO, unsent, sizeof(unsent) - 1);
 	(void)n;
 	signal(number, SIG_DFL);
 	raise(number);
@@ -87,6 +90,7 @@ int cli_sendmail_keep(struct cli_carrier *c, const struct draft *d, const struct
 		/* What lasts comes before what passes: then others were refused for good. */
 		status = status == EX_TEMPFAIL ? EX_OK : status;
 	}
+	told = status; /* what follows is about other messages */
 	if (r->reached && r->end == IPC_LANE_IN_ORDER) {
 		cli_outbox_also(&by, &others);
 		cli_outbox_hint("sendmail", &others);

@@ -243,8 +243,11 @@ def test_queue(server, call):
 def test_the_queue_is_not_for_all(server, call, names):
     if os.getuid() != 0:
         pytest.skip('needs root')
-    status, out, err = call(server.ways['local'], name='mailq', user=4242)
-    assert status == NO_PERM and out == '' and 'control_group' in err
+    env = {**server.ways['local'], 'HOME': '/nonexistent'}
+    for name, args in [('mailq', []), ('sendmail', ['-qRexample.net']), ('sendmail', ['-qI0NOSUCHMSG00'])]:
+        status, out, err = call(env, *args, name=name, user=4242)
+        assert status == NO_PERM and out == '' and 'control_group' in err
+    assert call(env, '-q', user=4242) == (OK, '', '')  # that is for his own
 
 
 def test_no_queue(server, call):
@@ -708,6 +711,29 @@ def test_a_signal_while_it_sends(names, local):
     p.send_signal(signal.SIGTERM)
     out, err = p.communicate(timeout=30)
     assert p.returncode == -signal.SIGTERM and b'it is not known whether the message was sent' in err
+
+
+def test_a_signal_when_the_answer_is_known(names, call, account, tmp_path):
+    """While another message goes out that waited: what is told is about this one."""
+    env = account('    queue: yes\n')
+    assert call(env, '-t', stdin=message('first'))[0] == OK
+    reached = threading.Event()
+
+    def answer(session, data):
+        if b'Subject: first' not in data:
+            return '250 2.0.0 taken'
+        reached.set()
+        return None
+    with Local(tmp_path) as peer:
+        peer.answer['final'] = answer
+        p = subprocess.Popen([str(names / 'sendmail'), '-t'], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+        p.stdin.write(message('second'))
+        p.stdin.close()
+        p.stdin = None
+        assert reached.wait(30)
+        p.send_signal(signal.SIGTERM)
+        out, err = p.communicate(timeout=30)
+        assert (p.returncode, err) == (OK, b'') and peer.taken == {('second', 'bob@example.org'): 1}
 
 
 def test_a_signal_that_the_caller_ignores(server, names, way):
