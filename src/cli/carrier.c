@@ -215,6 +215,19 @@ static int find_secret(struct cli_carrier *c)
 	return status;
 }
 
+int cli_carrier_secret(struct cli_carrier *c, struct slice *ret, bool *ret_token)
+{
+	const char *m = c->kept.mechanism ? c->kept.mechanism : "";
+	int status = cli_carrier_ready(c);
+
+	if (status != CLI_OK)
+		return status;
+	*ret = buf_slice(&c->secret);
+	*ret_token = (c->account && c->account->token_command) || !strcmp(m, "xoauth2") ||
+		     !strcmp(m, "oauthbearer") || !strcmp(m, "oauth");
+	return CLI_OK;
+}
+
 /* What the command says now; the same token again is no other one. */
 static void on_renewed(void *arg, struct slice line, const char *why)
 {
@@ -314,6 +327,8 @@ int cli_carrier_ready(struct cli_carrier *c)
 
 void cli_carrier_keep(struct cli_carrier *c)
 {
+	if (!c->keep)
+		end_last(c);
 	c->keep = true;
 }
 

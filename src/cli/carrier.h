@@ -37,7 +37,7 @@ const struct provider *cli_carrier_provider(const struct cli_carrier *c);
 const struct submit_account *cli_carrier_account(const struct cli_carrier *c);
 const char *cli_carrier_from(const struct cli_carrier *c); /* the address to send as when none is told; "" */
 /* More than one message will come: the connection stays open between them, and is opened anew where the
- * server closed it. */
+ * server closed it.  The result of a message before is gone. */
 void cli_carrier_keep(struct cli_carrier *c);
 /* Gets the secret, and what a connection needs of this machine.  CLI_OK, or the status to end with, said. */
 int cli_carrier_ready(struct cli_carrier *c);
@@ -48,6 +48,9 @@ int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct 
 /* Is told, from now on, each time before the server is given a message: see carry.h.  NULL: nobody. */
 void cli_carrier_before(struct cli_carrier *c, int (*before)(void *arg, const struct carry_result *so_far),
 			void *arg);
+/* Its secret, for another login of the same user at the same provider; valid until the next call.  CLI_OK, or
+ * the status to end with, said.  *ret_token: it is one of OAuth 2. */
+int cli_carrier_secret(struct cli_carrier *c, struct slice *ret, bool *ret_token);
 void cli_carrier_free(struct cli_carrier *c); /* secrets are wiped.  NULL is fine */
 
 #endif

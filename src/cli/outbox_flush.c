@@ -325,6 +325,7 @@ void cli_outbox_also(const struct cli_outbox_by *by, struct cli_outbox_count *re
 	if (f.o && outbox_lock(f.o, &way->way, &lock) == 0) {
 		b.way = &way->way;
 		if (outbox_list(f.o, &list, &n, &more) == 0) {
+			cli_carrier_keep(by->carrier);
 			send_each(&f, list, n, pick_beside, &b);
 			outbox_list_free(list, n);
 		}
@@ -388,12 +389,13 @@ static void flush_way(struct flush *f, const struct cli_outbox_ask *ask, const s
 		return;
 	}
 	status = cli_carrier_find(&f->carrier, &s);
-	if (status == CLI_OK)
+	if (status == CLI_OK) {
+		cli_carrier_keep(f->carrier);
 		send_each(f, list, n, pick_chosen, &c);
-	else
-		worse(f, CLI_FAILED);
-	if (status == CLI_OK)
 		cli_carrier_free(f->carrier);
+	} else {
+		worse(f, CLI_FAILED);
+	}
 	f->carrier = NULL;
 	outbox_unlock(f->o, lock);
 }

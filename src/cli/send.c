@@ -14,6 +14,7 @@
 #include "cli/send_accounts.h"
 #include "cli/send_outbox.h"
 #include "cli/send_merge.h"
+#include "cli/send_trial.h"
 #include "cli/text.h"
 #include "conf/file.h"
 
@@ -35,6 +36,7 @@ struct options {
 	bool dry_run, json, list_accounts;
 	struct cli_send_outbox outbox;
 	struct cli_merge merge;
+	struct cli_send_trial test;
 	/* Read. */
 	struct buf text_read, html_read, mailbox;
 };
@@ -96,6 +98,7 @@ static const struct option long_options[] = {
 	{ "verbose", no_argument, NULL, 'v' },
 	CLI_SEND_OUTBOX_OPTIONS,
 	CLI_MERGE_OPTIONS,
+	CLI_SEND_TRIAL_OPTIONS,
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -169,7 +172,8 @@ static bool take_option(struct options *o, int c)
 	struct buf *list = NULL;
 	bool ok;
 
-	if (cli_send_outbox_option(&o->outbox, c, optarg, &ok))
+	if (cli_send_outbox_option(&o->outbox, c, optarg, &ok) ||
+	    cli_send_trial_option(&o->test, c, optarg, &ok))
 		return ok;
 	if (c >= CLI_MERGE_FIRST)
 		return cli_merge_option(&o->merge, c, optarg);
@@ -290,12 +294,16 @@ static int check_options(const struct options *o)
 		    is_stdin(o->by.password_file) >
 	    1)
 		return cli_usage("send", "standard input can be only one of message, text and password");
+	if (o->test.on && (o->message || parts || o->dry_run || o->outbox.queue))
+		return cli_usage("send", "--test makes its message itself: only --from and --to go with it");
+	if (!o->test.on && (o->test.imap || o->test.imap_password_file || o->test.has_wait))
+		return cli_usage("send", "--imap, --imap-password-file and --wait belong to --test");
 	if (o->message && parts)
 		return cli_usage("send",
 				 "with --message the message is ready: only --from and --to go with it");
 	if (o->text && o->text_file)
 		return cli_usage("send", "--text and --text-file exclude each other");
-	if (!o->message && o->to.n + o->cc.n + o->bcc.n == 0)
+	if (!o->message && !o->test.on && o->to.n + o->cc.n + o->bcc.n == 0)
 		return cli_usage("send", "to whom? --to ADDRESS");
 	if (!o->message && !o->from && !*cli_carrier_from(o->carrier))
 		return cli_usage("send", "from whom? --from ADDRESS");
@@ -480,10 +488,29 @@ static int submit(struct options *o, const struct draft *d)
 	return status == CLI_OK ? cli_send_finish(queue, &by, &s, o->json) : status;
 }
 
+static int test(struct options *o)
+{
+	struct cli_send_trial_ask ask = { .t = &o->test,
+					  .carrier = o->carrier,
+					  .by = &o->by,
+					  .from = o->from ? o->from : cli_carrier_from(o->carrier),
+					  .verbose = o->verbose,
+					  .json = o->json };
+
+	buf_byte(&o->to, '\0');
+	if (!buf_ok(&o->to))
+		return cli_usage("send", "too many recipients");
+	ask.to = (const char *)buf_slice(&o->to).p;
+	return cli_send_trial(&ask);
+}
+
 static int make_and_send(struct options *o, struct draft *d)
 {
-	int status = make(o, d);
+	int status;
 
+	if (o->test.on)
+		return test(o);
+	status = make(o, d);
 	if (status != CLI_OK)
 		return status;
 	return o->dry_run ? cli_send_print_draft(d) : submit(o, d);

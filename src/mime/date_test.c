@@ -64,11 +64,69 @@ static void far_future(void **state)
 	buf_done(&b);
 }
 
+static const struct {
+	const char *text;
+	int64_t unix_s; /* -1: no date */
+} read_cases[] = {
+	{ "Thu, 1 Jan 1970 00:00:00 +0000", 0 },
+	{ "Sat, 21 Nov 2026 23:39:43 +0000", 1795304383 },
+	{ " 21 Nov 2026 23:39:43 +0000 (UTC)", 1795304383 },
+	{ "Sun, 22 Nov 2026 00:39:43 +0100 (CET)\r\n", 1795304383 },
+	{ "Sat, 21 Nov 2026 13:09:43 -1030", 1795304383 },
+	{ "Sat,21 Nov 2026\r\n\t23:39:43 GMT", 1795304383 },
+	{ "Sat, 21 Nov 26 15:39:43 PST", 1795304383 },
+	{ "sat, 21 nov 126 23:39:43 Z", 1795304383 },
+	{ "Sat, 21 Nov 2026 23:39 +0000", 1795304340 },
+	{ "(a (b\\) c) d) Sat, 21 (x) Nov 2026 23 : 39 : 43 +0000", 1795304383 },
+	{ "Thu, 29 Feb 2024 12:00:00 +0000", 1709208000 },
+	{ "Thu, 29 Feb 2023 12:00:00 +0000", -1 },
+	{ "31 Nov 2026 00:00:00 +0000", -1 },
+	{ "0 Nov 2026 00:00:00 +0000", -1 },
+	{ "21 Nov 2026 24:00:00 +0000", -1 },
+	{ "21 Nov 2026 23:39:43 +0060", -1 },
+	{ "21 Nov 2026 23:39:43 +0000 x", -1 },
+	{ "21 Nov 2026", -1 },
+	{ "21 Foo 2026 00:00:00 +0000", -1 },
+	{ "1 Jan 1970 00:00:00 +0100", -1 },
+	{ "1 Jan 1969 00:00:00 +0000", -1 },
+	{ "021 Nov 2026 00:00:00 +0000", -1 },
+	{ "", -1 },
+	{ "99999999999999999999", -1 },
+};
+
+static void dates_read(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(read_cases) / sizeof(read_cases[0]); i++) {
+		uint64_t ms = 7;
+		bool ok = mime_date_read(slice_str(read_cases[i].text), &ms);
+
+		if (ok != (read_cases[i].unix_s >= 0) ||
+		    (ok && ms != (uint64_t)read_cases[i].unix_s * 1000) || (!ok && ms != 7))
+			fail_msg("%s: %d %llu", read_cases[i].text, ok, (unsigned long long)ms);
+	}
+}
+
+/* What is written is read. */
+static void there_and_back(void **state)
+{
+	(void)state;
+	for (uint64_t s = 0; s < 253402300799; s += 86400 * 29 + 3671) {
+		uint64_t ms = 0;
+		struct buf b;
+
+		buf_init(&b, 64);
+		mime_date_put(s * 1000, &b);
+		assert_true(mime_date_read(buf_slice(&b), &ms) && ms == s * 1000);
+		buf_done(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(dates),
-		cmocka_unit_test(as_the_c_library),
+		cmocka_unit_test(dates),	  cmocka_unit_test(dates_read),
+		cmocka_unit_test(there_and_back), cmocka_unit_test(as_the_c_library),
 		cmocka_unit_test(far_future),
 	};
 

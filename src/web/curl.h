@@ -17,6 +17,7 @@
 	F(version_info)        \
 	F(easy_init)           \
 	F(easy_setopt)         \
+	F(easy_perform)        \
 	F(easy_getinfo)        \
 	F(easy_cleanup)        \
 	F(easy_strerror)       \

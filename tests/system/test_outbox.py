@@ -127,8 +127,10 @@ def test_flush(user, peer):
     peer.shut()
     subjects = [user.send('--queue')[0] for _ in range(5)]
     peer.back()
+    before = peer.connects
     status, out, err = user.run('--flush', status=OK)
     assert out.count(': sent') == 5 and user.list() == []
+    assert peer.connects == before + 1  # all over one connection
     assert peer.taken == {(s, 'them@x.test'): 1 for s in subjects}
     assert user.run('--flush', status=OK) == (OK, '', '')
 
