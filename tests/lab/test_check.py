@@ -169,7 +169,7 @@ FROM = {  # of rows: (host, where it comes from)
     'MX': ('mx.good.test', 'MX 10 of good.test'),
 }
 WORDS = {  # of rows: what a finding says
-    'slow to greet, slow after EHLO': {(587, 'slow'): 'greeting took 5.', (465, 'slow'): 'EHLO within TLS took 5.'},
+    'slow to greet, slow after EHLO': {(587, 'slow'): 'greeting took ', (465, 'slow'): 'EHLO within TLS took '},
     'IMAP and POP3': {(587, 'not-smtp'): 'is IMAP', (465, 'not-smtp'): 'is POP3'},
     'HTTP and SSH': {(587, 'not-smtp'): 'is HTTP', (465, 'not-smtp'): 'is SSH'},
     'there dropped': {(465, 'filtered'): 'what has left this machine'},
