@@ -97,10 +97,25 @@ static bool secret(enum advise_role role)
 	}
 }
 
+/* Of a URL only how it begins. */
+static struct slice shown(enum advise_role role, struct slice value)
+{
+	static const struct slice schemes[] = { SLICE_INIT("smtp://"), SLICE_INIT("smtps://"),
+						SLICE_INIT("smtp+tls://"), SLICE_INIT("smtp+ssl://") };
+
+	if (!secret(role))
+		return value;
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if ((role == ROLE_URL || role == ROLE_DJANGO_URL) && slice_starts_nocase(value, schemes[i]))
+			return slice_head(value, schemes[i].n);
+	return (struct slice){ 0 };
+}
+
 static void keep_set(struct reading *r, struct advise_local_server *s, size_t row,
 		     const struct advise_pair *p)
 {
 	struct advise_set *set;
+	struct slice value;
 	struct buf b;
 	size_t i = 0;
 
@@ -114,11 +129,13 @@ static void keep_set(struct reading *r, struct advise_local_server *s, size_t ro
 				    .line = p->line,
 				    .last = p->last,
 				    .beside = r->beside,
-				    .computed = !p->literal };
-	if (!p->literal || secret(advise_row(row)->role))
+				    .computed = !p->literal,
+				    .condition = p->condition };
+	value = shown(advise_row(row)->role, p->value);
+	if (!p->literal || value.n == 0)
 		return;
 	buf_init_in(&b, set->value, sizeof(set->value) - 1);
-	buf_put(&b, slice_head(p->value, sizeof(set->value) - 4));
+	buf_put(&b, slice_head(value, sizeof(set->value) - 4));
 	if (p->value.n > buf_slice(&b).n)
 		buf_str(&b, "...");
 	advise_printable(set->value);

@@ -117,6 +117,11 @@ enum advise_local_kind advise_local_kind_of(struct slice path);
 /* By what stands in it, for a file whose name tells nothing; the same. */
 enum advise_local_kind advise_local_kind_by(struct slice text);
 
+/* The setting that decides about encryption, as it stands there; "": none is set.  Returns its line; 0: none,
+ * or in the file beside. */
+unsigned advise_local_setting(const struct advise_local *l, const struct advise_local_server *s, char *to,
+			      size_t size);
+
 const char *advise_wrong_name(enum advise_wrong wrong);
 enum advise_level advise_wrong_level(enum advise_wrong wrong);
 /* A sentence about that server.  Returns to, cut to size. */

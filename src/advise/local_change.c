@@ -154,6 +154,8 @@ size_t advise_local_changes(const struct advise_local *l, const struct advise_lo
 {
 	size_t n = 0;
 
+	if (l->kind == ADVISE_LOCAL_EXIM_DEBIAN && target->implicit)
+		return 0; /* its transport knows nothing but STARTTLS */
 	for (size_t i = 0; i < advise_rows() && n < ADVISE_LOCAL_CHANGES; i++) {
 		const struct advise_row *row = advise_row(i);
 		const struct advise_set *set = advise_set_of(s, i);

@@ -24,8 +24,8 @@ static bool is_here(const char *host)
 	return ip_parse(slice_str(host), &ip) && ip_is_loopback(&ip);
 }
 
-/* A URL without a port: to Symfony TLS from the first octet on 465, to others what the scheme has. */
-static bool url_of(const struct advise_local_server *s, const char *key)
+/* .env, WordPress: are these the settings that begin so, or is it that URL? */
+static bool is_of(const struct advise_local_server *s, const char *key)
 {
 	return slice_eq_nocase(slice_str(s->name), slice_str(key));
 }
@@ -47,7 +47,7 @@ static enum advise_security security_of(enum advise_local_kind kind, const struc
 	if (starttls)
 		return ADVISE_SECURITY_STARTTLS;
 	if (kind == ADVISE_LOCAL_DOTENV && !d->port_computed) {
-		bool on_465 = s->port == 465 || (!s->port_set && url_of(s, "MAILER_DSN"));
+		bool on_465 = s->port == 465 || (!s->port_set && is_of(s, "MAILER_DSN"));
 
 		if (on_465 && (d->encrypted == ADVISE_YES || d->maybe == ADVISE_YES))
 			return ADVISE_SECURITY_IMPLICIT; /* Laravel, Symfony, nodemailer do so */
@@ -62,7 +62,7 @@ static enum advise_security security_of(enum advise_local_kind kind, const struc
 		return ADVISE_SECURITY_MAYBE; /* what their transport does by itself */
 	case ADVISE_LOCAL_WORDPRESS: /* so does PHPMailer, unless it is told not to; Global SMTP always does
 				      */
-		if (url_of(s, "GLOBAL") && d->implicit == ADVISE_UNSET)
+		if (is_of(s, "GLOBAL") && d->implicit == ADVISE_UNSET)
 			return ADVISE_SECURITY_STARTTLS;
 		return d->maybe == ADVISE_NO ? ADVISE_SECURITY_NONE : ADVISE_SECURITY_MAYBE;
 	case ADVISE_LOCAL_DOTENV: /* what the application does where nothing is said is its own */
@@ -91,11 +91,11 @@ static uint16_t usual_port(enum advise_local_kind kind, const struct advise_loca
 	case ADVISE_LOCAL_DJANGO:
 		return 25;
 	case ADVISE_LOCAL_WORDPRESS:
-		return url_of(s, "GLOBAL") ? 587 : 0;
+		return is_of(s, "GLOBAL") ? 587 : 0;
 	case ADVISE_LOCAL_DOTENV:
-		if (url_of(s, "MAILER_DSN"))
+		if (is_of(s, "MAILER_DSN"))
 			return 465;
-		if (url_of(s, "MAIL_URL") || url_of(s, "SMTP_URL")) /* nodemailer */
+		if (is_of(s, "MAIL_URL") || is_of(s, "SMTP_URL")) /* nodemailer */
 			return implicit ? 465 : 587;
 		return 0;
 	default:
@@ -181,7 +181,8 @@ void advise_local_judge(enum advise_local_kind kind, const struct advise_said *s
 		advise_wrong_add(s, ADVISE_WRONG_NO_LOGIN);
 }
 
-/* One line a server: its name, or the place as relayhost has it; a blank; name:password. */
+/* One line a server: its name, or the place as relayhost has it; a blank; name:password.  By whom mail is
+ * from it may be found, too, and without [ ] by the MX host's name, which is not known here. */
 bool advise_local_has_password(const struct advise_local_server *s, struct slice table)
 {
 	while (table.n > 0) {
@@ -195,8 +196,10 @@ bool advise_local_has_password(const struct advise_local_server *s, struct slice
 		}
 		key = slice_head(line, slice_find(line, ' '));
 		key = slice_head(key, slice_find(key, '\t'));
-		if (key.n == 0 || !advise_place(key, &host, &port, &brackets) ||
-		    !slice_eq_nocase(host, slice_str(s->host)))
+		if (key.n > 0 && key.p[0] != '#' && slice_find(key, '@') < key.n)
+			return true;
+		if (key.n == 0 || !advise_place(key, &host, &port, &brackets) || key.p[0] == '#' ||
+		    (!slice_eq_nocase(host, slice_str(s->host)) && (s->brackets || brackets || port > 0)))
 			continue;
 		if ((!brackets && port == 0) ||
 		    (brackets == s->brackets && port == (s->port_set ? s->port : 0)))

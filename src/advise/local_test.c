@@ -200,6 +200,9 @@ static const struct row rows[] = {
 	  " smtp.example.org:465 STARTTLS starttls-on-465 not-literal no-login", "4: EMAIL_USE_TLS = False; +4: EMAIL_USE_SSL = True", "" },
 	{ ADVISE_LOCAL_DJANGO, "EMAIL_HOST = 'smtp.example.org'\nEMAIL_PORT = 465\nif X:\n    EMAIL_HOST = 'other.example.org'\n",
 	  " smtp.example.org:465 none starttls-on-465 not-encrypted not-literal no-login", "+2: EMAIL_USE_SSL = True", "" },
+	{ ADVISE_LOCAL_DJANGO,
+	  "EMAIL_USE_SSL = True\nif X:\n    EMAIL_HOST = 'a.example.org'\nelse:\n    EMAIL_HOST = 'b.example.org'\nEMAIL_PORT = 465\n",
+	  " b.example.org:465 SSL/TLS not-literal no-login", NULL, "" },
 
 	{ ADVISE_LOCAL_DJANGO, "\xef\xbb\xbf" "EMAIL_HOST: str = 'smtp.example.org'\r\nEMAIL_PORT: int = 465\r\nEMAIL_USE_SSL = True\r\nEMAIL_HOST_USER='u'\r\n",
 	  " smtp.example.org:465 SSL/TLS login", NULL, "" },
@@ -412,6 +415,49 @@ static void test_words(void **state)
 	}
 }
 
+/* What the server has may be nothing that this file can say. */
+static void test_no_change(void **state)
+{
+	const struct advise_target tls = { .port = 465, .implicit = true }, starttls = { .port = 587 };
+	struct advise_change c[ADVISE_LOCAL_CHANGES];
+	struct advise_local l;
+
+	(void)state;
+	advise_local_read(ADVISE_LOCAL_EXIM_DEBIAN, SLICE_LIT("dc_smarthost='smtp.example.org::25'\n"),
+			  (struct slice){ 0 }, &l);
+	assert_int_equal(advise_local_changes(&l, &l.server[0], &tls, c), 0);
+	assert_int_equal(advise_local_changes(&l, &l.server[0], &starttls, c), 1);
+}
+
+/* What decides about encryption, as the file has it. */
+static void test_setting(void **state)
+{
+	static const struct {
+		enum advise_local_kind kind;
+		const char *text, *want;
+		unsigned line;
+	} cases[] = {
+		{ ADVISE_LOCAL_MSMTP, "host h.example\ntls on\ntls_starttls off\n", "tls_starttls off", 3 },
+		{ ADVISE_LOCAL_MSMTP, "host h.example\ntls off\ntls_starttls off\n", "tls off", 2 },
+		{ ADVISE_LOCAL_POSTFIX, "relayhost = h.example\nsmtp_tls_security_level=may\n",
+		  "smtp_tls_security_level = may", 2 },
+		{ ADVISE_LOCAL_DOTENV, "SMTP_HOST=h.example\nSMTP_SECURE=true\n", "SMTP_SECURE=true", 2 },
+		{ ADVISE_LOCAL_DOTENV, "MAILER_DSN=smtps://u:" SECRET "@h.example\n",
+		  "MAILER_DSN=smtps://...", 1 },
+		{ ADVISE_LOCAL_DJANGO, "EMAIL_HOST = 'h.example'\n", "", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct advise_local l;
+		char got[200];
+
+		advise_local_read(cases[i].kind, slice_str(cases[i].text), (struct slice){ 0 }, &l);
+		assert_int_equal(cases[i].line, advise_local_setting(&l, &l.server[0], got, sizeof(got)));
+		assert_string_equal(cases[i].want, got);
+	}
+}
+
 /* Each word that stands for a finding is once in the table, and there is room for a bit of it. */
 static void test_names(void **state)
 {
@@ -435,6 +481,10 @@ static void test_password_table(void **state)
 		{ "relayhost = [smtp.example.org]:587\n", "[smtp.example.org] ann:x\n", false },
 		{ "relayhost = smtp.example.org:587\n", "[smtp.example.org]:587 ann:x\n", false },
 		{ "relayhost = smtp.example.org\n", "smtp.example.org ann:x\n", true },
+		{ "relayhost = smtp.example.org\n", "mx1.example.org ann:x\n", true },
+		{ "relayhost = [smtp.example.org]\n", "mx1.example.org ann:x\n", false },
+		{ "relayhost = [smtp.example.org]\n", "#smtp.example.org ann:x\n# a@b\n", false },
+		{ "relayhost = [smtp.example.org]\n", "web@example.com ann:x\n", true },
 		{ "relayhost = smtp.example.org\n", "", false },
 	};
 
@@ -486,9 +536,10 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),	cmocka_unit_test(test_changes_mend),
-		cmocka_unit_test(test_kinds),	cmocka_unit_test(test_words),
-		cmocka_unit_test(test_names),	cmocka_unit_test(test_password_table),
+		cmocka_unit_test(test_rows),	  cmocka_unit_test(test_changes_mend),
+		cmocka_unit_test(test_kinds),	  cmocka_unit_test(test_words),
+		cmocka_unit_test(test_no_change), cmocka_unit_test(test_setting),
+		cmocka_unit_test(test_names),	  cmocka_unit_test(test_password_table),
 		cmocka_unit_test(test_hostile),
 	};
 

@@ -122,7 +122,15 @@ void advise_setting(struct buf *to, enum advise_local_kind kind, const char *key
 	}
 }
 
-/* The setting as it stands, or its name where its value is not to be shown. */
+/* As it stands, or its name where its value is not to be shown. */
+static void put_set(struct buf *to, const struct advise_local *l, const struct advise_set *set)
+{
+	if (set->value[0])
+		advise_setting(to, l->kind, advise_row(set->key)->key, slice_str(set->value));
+	else
+		buf_str(to, advise_row(set->key)->key);
+}
+
 static void put_now(struct buf *to, enum advise_wrong wrong, const struct advise_local *l,
 		    const struct advise_local_server *s)
 {
@@ -133,15 +141,28 @@ static void put_now(struct buf *to, enum advise_wrong wrong, const struct advise
 		return;
 	}
 	buf_byte(to, '`');
-	if (set->value[0])
-		advise_setting(to, l->kind, advise_row(set->key)->key, slice_str(set->value));
-	else
-		buf_str(to, advise_row(set->key)->key);
+	put_set(to, l, set);
 	buf_byte(to, '`');
 	if (set->computed)
 		buf_str(to, ", which is computed");
 	if (set->beside)
 		buf_fmt(to, " in %s", advise_local_kind_beside(l->kind));
+}
+
+unsigned advise_local_setting(const struct advise_local *l, const struct advise_local_server *s, char *to,
+			      size_t size)
+{
+	enum advise_wrong by = s->security == ADVISE_SECURITY_IMPLICIT ? ADVISE_WRONG_TLS_ON_587
+			       : s->security == ADVISE_SECURITY_NONE   ? ADVISE_WRONG_NO_TLS
+								       : ADVISE_WRONG_STARTTLS_ON_465;
+	const struct advise_set *set = advise_wrong_set(by, s);
+	struct buf b;
+
+	buf_init_in(&b, to, size - 1);
+	if (set)
+		put_set(&b, l, set);
+	to[buf_slice(&b).n] = '\0';
+	return set && !set->beside ? set->line : 0;
 }
 
 const char *advise_wrong_what(enum advise_wrong wrong, const struct advise_local *l,

@@ -252,6 +252,20 @@ out:
 	buf_wipe(&beside);
 }
 
+/* All that the pattern fits, below that folder. */
+static void take_all(struct local_files *files, const char *folder, struct slice pattern)
+{
+	char whole[PATH_MAX];
+	glob_t found;
+
+	if (snprintf(whole, sizeof(whole), "%s%.*s", folder, SLICE_ARG(pattern)) >= (int)sizeof(whole) ||
+	    glob(whole, 0, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		take(files, found.gl_pathv[i], false, true);
+	globfree(&found);
+}
+
 void local_find_usual(struct local_files *files)
 {
 	const char *home = getenv("HOME");
@@ -261,21 +275,16 @@ void local_find_usual(struct local_files *files)
 
 		while (rest.n > 0) {
 			struct slice word = slice_head(rest, slice_find(rest, ' '));
-			char pattern[PATH_MAX];
-			glob_t found;
 
 			rest = slice_tail(rest, word.n + 1);
-			if (word.p[0] == '~')
-				snprintf(pattern, sizeof(pattern), "%s%.*s",
-					 home && home[0] ? home : "/nonexistent",
-					 SLICE_ARG(slice_tail(word, 1)));
-			else
-				snprintf(pattern, sizeof(pattern), "%.*s", SLICE_ARG(word));
-			if (glob(pattern, 0, NULL, &found) != 0)
+			if (!cur_byte(&word, '~')) {
+				take_all(files, "", word);
 				continue;
-			for (size_t i = 0; i < found.gl_pathc; i++)
-				take(files, found.gl_pathv[i], false, true);
-			globfree(&found);
+			}
+			if (home && home[0])
+				take_all(files, home, word);
+			if (geteuid() == 0) /* whoever looks after the machine means everybody */
+				take_all(files, "/home/*", word);
 		}
 	}
 }
@@ -367,7 +376,7 @@ void local_find_named(struct local_files *files, const char *path)
 			return;
 		f->named = true;
 		f->error = access(path, R_OK | X_OK) < 0 ? -errno : -ENOMSG;
-		f->why = f->error == -ENOMSG ? "no configuration that is known lies in it"
+		f->why = f->error == -ENOMSG ? "nothing that is known in it names a server to submit mail to"
 					     : error_words(f->error);
 	}
 }

@@ -53,6 +53,8 @@ static json_t *answer_json(const struct advise_answer *a)
 static json_t *server_json(const struct local_file *f, size_t i, bool asked)
 {
 	const struct advise_local_server *s = &f->local.server[i];
+	char setting[ADVISE_LOCAL_VALUE + 64];
+	unsigned line = advise_local_setting(&f->local, s, setting, sizeof(setting));
 	struct advise_target target = { 0 };
 	bool aim = asked && f->answer[i].has_target;
 
@@ -60,10 +62,12 @@ static json_t *server_json(const struct local_file *f, size_t i, bool asked)
 		target = f->answer[i].target;
 	else
 		aim = advise_local_target(&f->local, s, &target);
-	return json_pack("{s:s, s:s?, s:o, s:b, s:s?, s:s, s:o, s:b, s:o, s:o, s:o}", "name", s->name, "host",
-			 s->host[0] ? s->host : NULL, "port", s->port ? json_integer(s->port) : json_null(),
-			 "port_set", s->port_set, "program", s->program[0] ? s->program : NULL, "encryption",
-			 advise_security_name(s->security), "login",
+	return json_pack("{s:s, s:s?, s:o, s:b, s:s?, s:s, s:s?, s:o, s:o, s:b, s:o, s:o, s:o}", "name",
+			 s->name, "host", s->host[0] ? s->host : NULL, "port",
+			 s->port ? json_integer(s->port) : json_null(), "port_set", s->port_set, "program",
+			 s->program[0] ? s->program : NULL, "encryption", advise_security_name(s->security),
+			 "setting", setting[0] ? setting : NULL, "setting_line",
+			 line ? json_integer(line) : json_null(), "login",
 			 s->login_known ? json_boolean(s->login) : json_null(), "password", s->password,
 			 "findings", findings_json(f, s), "changes",
 			 aim ? changes_json(f, s, &target) : json_array(), "asked",

@@ -33,29 +33,34 @@ static void label(enum colour c, const char *what)
 	printf("    %s%-*s%s", on(c), MARGIN - 4, what, off());
 }
 
-static void print_server(const struct advise_local_server *s)
+static void print_server(const struct local_file *f, const struct advise_local_server *s)
 {
-	char text[ADVISE_LOCAL_HOST + 400];
-	int n = 0;
+	char setting[ADVISE_LOCAL_VALUE + 64], place[ADVISE_LOCAL_HOST + 400];
+	struct buf b;
 
+	buf_init_in(&b, place, sizeof(place) - 1);
 	if (s->host[0] && !advise_wrong_has(s, ADVISE_WRONG_NOT_SMTP)) {
-		n = snprintf(text, sizeof(text), "%s, ", s->host);
-		n += s->port ? snprintf(text + n, sizeof(text) - (size_t)n, "port %u%s", s->port,
-					s->port_set ? "" : " (the default)")
-			     : snprintf(text + n, sizeof(text) - (size_t)n, "port not known");
-		n += snprintf(text + n, sizeof(text) - (size_t)n, ", encryption %s%s%s",
-			      s->security == ADVISE_SECURITY_UNKNOWN ? "" : "\"",
-			      advise_security_name(s->security),
-			      s->security == ADVISE_SECURITY_UNKNOWN ? "" : "\"");
-		snprintf(text + n, sizeof(text) - (size_t)n, ", %s",
-			 s->login ? "with a login" : "without a login");
+		buf_fmt(&b, "%s, port ", s->host);
+		if (s->port == 0)
+			buf_str(&b, "not known");
+		else
+			buf_fmt(&b, "%u%s", s->port, s->port_set ? "" : " (the default)");
+		buf_fmt(&b,
+			s->security == ADVISE_SECURITY_UNKNOWN ? ", encryption %s" : ", encryption \"%s\"",
+			advise_security_name(s->security));
+		(void)advise_local_setting(&f->local, s, setting, sizeof(setting));
+		if (setting[0])
+			buf_fmt(&b, " (%s)", setting);
+		if (s->login_known)
+			buf_str(&b, s->login ? ", with a login" : ", without a login");
 	} else if (s->program[0]) {
-		snprintf(text, sizeof(text), "the mail is given to %s", s->program);
+		buf_fmt(&b, "the mail is given to %s", s->program);
 	} else {
-		snprintf(text, sizeof(text), "the server is not known");
+		buf_str(&b, "the server is not known");
 	}
-	printf("  %s%s%s", on(BOLD), s->name[0] ? s->name : "", s->name[0] ? ": " : "");
-	cli_print_clean(text, false);
+	place[buf_slice(&b).n] = '\0';
+	printf("  %s%s%s", on(BOLD), s->name, s->name[0] ? ": " : "");
+	cli_print_clean(place, false);
 	printf("%s\n", off());
 }
 
@@ -166,7 +171,7 @@ static void print_file(const struct local_file *f, bool asked)
 	cli_print_clean(f->path, false);
 	printf("%s", off());
 	if (f->why) {
-		printf(": not read: %s\n", f->why);
+		printf(": %s\n", f->why);
 		return;
 	}
 	printf(" (%s)\n", advise_local_kind_title(f->kind));
@@ -175,7 +180,7 @@ static void print_file(const struct local_file *f, bool asked)
 	for (size_t i = 0; i < f->local.n; i++) {
 		const struct advise_local_server *s = &f->local.server[i];
 
-		print_server(s);
+		print_server(f, s);
 		print_wrongs(f, s, &exposed);
 		if (asked)
 			print_answer(f, i);
