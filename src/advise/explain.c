@@ -194,26 +194,21 @@ static enum smtp_client_step step_of(const struct advise_paste *t)
 	return SMTP_CLIENT_IDLE;
 }
 
-static void by_reply(const struct advise_paste *t, struct advise_explained *e, struct guesses *g)
+static void by_reply(const struct route_reply *r, struct advise_explained *e, struct guesses *g)
 {
-	struct route_reply r;
-	struct route_meaning m;
+	struct route_meaning m = route_classify(r, NULL, 0);
 
-	if (!advise_reply(t, &r))
-		return;
-	r.step = step_of(t);
-	m = route_classify(&r, NULL, 0);
-	e->code = r.code;
-	(void)slice_copy(r.enhanced, e->enhanced, sizeof(e->enhanced));
+	e->code = r->code;
+	(void)slice_copy(r->enhanced, e->enhanced, sizeof(e->enhanced));
 	e->class = m.name;
-	if (r.step == SMTP_CLIENT_AT_AUTH && r.code >= 500 && r.code <= 504) {
+	if (r->step == SMTP_CLIENT_AT_AUTH && r->code >= 500 && r->code <= 504) {
 		/* Programs that look first do not ask in vain: the server has AUTH, and not that mechanism.
 		 */
-		guess(g, ADVISE_AUTH_NOT_OFFERED, r.code == 502 || r.code == 503 ? 90 : 84);
+		guess(g, ADVISE_AUTH_NOT_OFFERED, r->code == 502 || r->code == 503 ? 90 : 84);
 		guess(g, ADVISE_AUTH_MECHANISM, 88);
 		return;
 	}
-	if (m.class == ROUTE_CLASS_AUTH && r.code == 530) {
+	if (m.class == ROUTE_CLASS_AUTH && r->code == 530) {
 		guess(g, ADVISE_AUTH_REQUIRED, 80);
 		return;
 	}
@@ -257,6 +252,7 @@ void advise_explain(struct slice text, struct advise_explained *ret)
 {
 	struct advise_explained e = { 0 };
 	struct guesses g = { 0 };
+	struct route_reply r;
 	struct advise_paste t;
 
 	if (text.n > ADVISE_TEXT_MAX) {
@@ -272,7 +268,39 @@ void advise_explain(struct slice text, struct advise_explained *ret)
 	if (e.host[0])
 		e.provider = route_provider_of_host(slice_str(e.host));
 	by_words(&t, e.port, &g);
-	by_reply(&t, &e, &g);
+	if (advise_reply(&t, &r)) {
+		r.step = step_of(&t);
+		by_reply(&r, &e, &g);
+	}
+	by_provider(&e, &g);
+	choose(&g, &e);
+	*ret = e;
+}
+
+void advise_explain_reply(const struct route_reply *r, const char *host, uint16_t port,
+			  enum advise_client client, struct advise_explained *ret)
+{
+	struct advise_explained e = { .client = client, .port = port };
+	struct guesses g = { 0 };
+	unsigned char room[ROUTE_TEXT_MAX + 64];
+	struct advise_paste t;
+	struct buf text;
+
+	(void)slice_copy(slice_str(host), e.host, sizeof(e.host));
+	e.provider = route_provider_of_host(slice_str(host));
+	buf_init_in(&text, room, sizeof(room));
+	if (r->code > 0)
+		buf_fmt(&text, "%d ", r->code);
+	if (r->enhanced.n > 0 && !slice_starts(r->text, r->enhanced))
+		buf_fmt(&text, "%.*s ", SLICE_ARG(r->enhanced));
+	buf_put(&text, slice_head(r->text, ROUTE_TEXT_MAX));
+	paste(buf_slice(&text), &t);
+	by_words(&t, port, &g);
+	if (r->code > 0)
+		by_reply(r, &e, &g);
+	if (r->step == SMTP_CLIENT_AT_MAIL &&
+	    r->code >= 550) /* whatever its words are: MAIL names only the sender */
+		guess(&g, ADVISE_SENDER_NOT_ALLOWED, 60);
 	by_provider(&e, &g);
 	choose(&g, &e);
 	*ret = e;
@@ -315,6 +343,26 @@ const char *advise_client_implicit(enum advise_client client)
 const char *advise_client_starttls(enum advise_client client)
 {
 	return clients[client < ADVISE_CLIENTS ? client : ADVISE_BY_UNKNOWN].starttls;
+}
+
+const char *advise_client_setting(enum advise_client client, bool implicit, uint16_t port, char *to,
+				  size_t size)
+{
+	const char *custom = implicit ? "465" : "587";
+	struct slice s =
+		slice_str(implicit ? advise_client_implicit(client) : advise_client_starttls(client));
+	struct buf out;
+
+	buf_init_in(&out, to, size - 1);
+	for (size_t i = 0; i < s.n; i++)
+		if (slice_starts(slice_tail(s, i), slice_str(custom))) {
+			buf_dec(&out, port, 1);
+			i += 2;
+		} else {
+			buf_byte(&out, s.p[i]);
+		}
+	to[out.n] = '\0';
+	return to;
 }
 
 /* What stands for {name} in a cause's text; of the unknown client where this one has no word for it. */

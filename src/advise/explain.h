@@ -64,6 +64,10 @@ struct advise_explained {
 };
 
 void advise_explain(struct slice text, struct advise_explained *ret);
+/* The same of a reply that we got ourselves from that host, so that nothing of it is guessed; code 0: our own
+ * words on what went wrong there.  client: who is told. */
+void advise_explain_reply(const struct route_reply *r, const char *host, uint16_t port,
+			  enum advise_client client, struct advise_explained *ret);
 
 const char *advise_cause_name(enum advise_cause cause);	   /* "tls-to-plain-port" */
 const char *advise_cause_what(enum advise_cause cause);	   /* what it means: sentences */
@@ -72,6 +76,9 @@ const char *advise_client_title(enum advise_client client);
 /* Its words for TLS from the first octet, and for STARTTLS, each with the port. */
 const char *advise_client_implicit(enum advise_client client);
 const char *advise_client_starttls(enum advise_client client);
+/* One of them as it is for that port.  Returns to, cut to size. */
+const char *advise_client_setting(enum advise_client client, bool implicit, uint16_t port, char *to,
+				  size_t size);
 /* How it is made to say more: a sentence. */
 const char *advise_client_debug(enum advise_client client);
 

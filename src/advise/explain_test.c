@@ -581,6 +581,68 @@ static void test_changes(void **state)
 	assert_non_null(strstr(to, "\"SSL/TLS\""));
 }
 
+/* Replies that we got ourselves: nothing is guessed of where they come from. */
+static void test_own_replies(void **state)
+{
+	static const struct {
+		const char *host, *enhanced, *text;
+		uint16_t port;
+		int code;
+		enum smtp_client_step step;
+		enum advise_cause cause;
+	} table[] = {
+		{ "smtp.gmail.com", "5.7.8", "Username and Password not accepted.", 587, 535,
+		  SMTP_CLIENT_AT_AUTH, ADVISE_PASSWORD_REFUSED },
+		{ "smtp.gmail.com", "5.7.9", "Application-specific password required.", 465, 534,
+		  SMTP_CLIENT_AT_AUTH, ADVISE_APP_PASSWORD },
+		{ "smtp.office365.com", "5.7.139",
+		  "Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.", 587,
+		  535, SMTP_CLIENT_AT_AUTH, ADVISE_SMTP_AUTH_OFF },
+		{ "mail.example.org", "5.0.0", "Incorrect authentication data", 587, 535, SMTP_CLIENT_AT_AUTH,
+		  ADVISE_PASSWORD_REFUSED },
+		{ "mail.example.org", "5.5.4", "", 587, 504, SMTP_CLIENT_AT_AUTH, ADVISE_AUTH_MECHANISM },
+		/* The same words say another thing at another step. */
+		{ "mail.example.org", "5.1.0", "no", 587, 550, SMTP_CLIENT_AT_MAIL,
+		  ADVISE_SENDER_NOT_ALLOWED },
+		{ "mail.example.org", "5.1.1", "no such user", 587, 550, SMTP_CLIENT_AT_RCPT,
+		  ADVISE_RECIPIENT_UNKNOWN },
+		/* Our own words. */
+		{ "mail.example.org", "4.7.5", "TLS failed: certificate has expired", 465, 0,
+		  SMTP_CLIENT_AT_GREETING, ADVISE_CERT_EXPIRED },
+	};
+	struct advise_explained e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct route_reply r = { table[i].code, slice_str(table[i].enhanced),
+					 slice_str(table[i].text), table[i].step };
+
+		advise_explain_reply(&r, table[i].host, table[i].port, ADVISE_BY_UNKNOWN, &e);
+		if (e.n == 0 || e.guess[0].cause != table[i].cause)
+			fail_msg("%d %s: %s", table[i].code, table[i].text,
+				 e.n ? advise_cause_name(e.guess[0].cause) : "nothing");
+		assert_string_equal(e.host, table[i].host);
+		assert_int_equal(e.port, table[i].port);
+	}
+}
+
+static void test_settings_of_a_port(void **state)
+{
+	char to[300];
+
+	(void)state;
+	assert_string_equal(advise_client_setting(ADVISE_BY_NODEMAILER, true, 465, to, sizeof(to)),
+			    "secure: true with port: 465");
+	assert_string_equal(advise_client_setting(ADVISE_BY_NODEMAILER, false, 2525, to, sizeof(to)),
+			    "secure: false and requireTLS: true with port: 2525");
+	assert_string_equal(advise_client_setting(ADVISE_BY_THUNDERBIRD, true, 8465, to, 30),
+			    "Connection security: SSL/TLS,");
+	for (unsigned c = 1; c < ADVISE_CLIENTS; c++) {
+		advise_client_setting((enum advise_client)c, false, 26, to, sizeof(to));
+		assert_null(strstr(to, "587"));
+	}
+}
+
 /* Names are unique: they are an interface. */
 static void test_names(void **state)
 {
@@ -616,10 +678,15 @@ static void test_long_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_texts),	  cmocka_unit_test(test_places),
-		cmocka_unit_test(test_replies),	  cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_names),	  cmocka_unit_test(test_secrets_are_noticed),
+		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_replies),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_secrets_are_noticed),
 		cmocka_unit_test(test_long_text),
+		cmocka_unit_test(test_own_replies),
+		cmocka_unit_test(test_settings_of_a_port),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
