@@ -26,6 +26,7 @@ struct options {
 	size_t n_expect;
 	const char *explain; /* --explain: no host is looked at */
 	struct check_config config;
+	struct check_logins logins;
 };
 
 struct run {
@@ -109,6 +110,11 @@ static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'C' },
 	{ "use", required_argument, NULL, 'U' },
 	{ "user", required_argument, NULL, 'u' },
+	{ "login", required_argument, NULL, 'L' },
+	{ "password-file", required_argument, NULL, 'P' },
+	{ "mechanism", required_argument, NULL, 'M' },
+	{ "from", required_argument, NULL, 'f' },
+	{ "pin", required_argument, NULL, 'i' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -124,6 +130,21 @@ static int ports_options(struct options *o)
 		for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 			add_port(o, all[i]);
 	}
+	return CLI_OK;
+}
+
+/* CLI_OK, or the status to end with. */
+static int login_options(const struct options *o)
+{
+	const char *wrong = check_logins_wrong(&o->logins);
+
+	if (wrong)
+		return cli_usage("check", "%s", wrong);
+	if (o->logins.user && (o->mx || o->explain || o->config.program || o->local))
+		return cli_usage("check", "--login goes without --mx, --explain, --config and --local");
+	for (size_t i = 0; i < o->n_expect; i++)
+		if (!o->logins.user && probe_expect_wants_login(&o->expect[i]))
+			return cli_usage("check", "that a login is expected needs --login USER");
 	return CLI_OK;
 }
 
@@ -238,14 +259,18 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'v':
 			o->verbose = true;
 			break;
-		default:
+		case '?':
 			return cli_usage_only("check");
+		default:
+			good = check_logins_option(c, optarg, &o->logins);
 		}
 		if (!good)
 			return cli_usage("check", "%s: not understood", optarg);
 	}
 	if (!o->ipv4 && !o->ipv6)
 		return cli_usage("check", "-4 and -6 exclude each other");
+	if (login_options(o) != CLI_OK)
+		return CLI_USAGE;
 	if (o->local)
 		return local_options(o);
 	if (o->explain)
@@ -345,6 +370,7 @@ static void judge(const struct check *c, const struct options *o, struct check_r
 {
 	struct probe_facts facts = { .now = time(NULL), .as_server = o->mx };
 
+	probe_findings_done(&r->found); /* of the time before the logins */
 	r->hosts = check_hosts(c, &r->n);
 	r->control = check_control(c);
 	r->now = facts.now;
@@ -391,7 +417,11 @@ static int show(const struct check_result *r, const struct options *o)
 		return unmet == 0 ? CLI_OK : CLI_FAILED;
 	if (o->mx) /* every host is to be as it should */
 		return worst_of(r) < PROBE_PROBLEM && r->n > 0 ? CLI_OK : CLI_FAILED;
-	return r->verdict.answer == PROBE_USE ? CLI_OK : CLI_FAILED;
+	if (r->logins && !check_logins_good(r))
+		return CLI_FAILED;
+	return r->verdict.answer == PROBE_USE || (r->logins && r->verdict.answer == PROBE_USE_PINNED)
+		       ? CLI_OK
+		       : CLI_FAILED;
 }
 
 /* What each argument stands for is asked of the DNS. */
@@ -470,6 +500,11 @@ static int run(struct cli_net *net, const struct options *o, char **hosts, size_
 	}
 	if (status == CLI_OK) {
 		judge(r.check, o, &result);
+		if (o->logins.user) {
+			result.logins = &o->logins;
+			check_logins_run(&o->logins, net, o->timeout_s, &result);
+			judge(r.check, o, &result);
+		}
 		result.took_ms = uv_hrtime() / 1000000 - began_ms;
 		for (size_t i = 0; i < r.n_notes; i++)
 			result.note[result.n_notes++] = r.note[i];
@@ -504,9 +539,15 @@ int cli_check(int argc, char **argv)
 		return check_config_list();
 	if (o.config.use)
 		return check_config_given(&o.config, o.json);
-	if (!cli_net_open(&net, "check", &o.net))
+	if (o.logins.user && !check_logins_read(&o.logins)) {
+		buf_wipe(&o.logins.secret);
 		return CLI_FAILED;
-	status = run(&net, &o, argv + optind, (size_t)(argc - optind));
-	cli_net_close(&net);
+	}
+	status = CLI_FAILED;
+	if (cli_net_open(&net, "check", &o.net)) {
+		status = run(&net, &o, argv + optind, (size_t)(argc - optind));
+		cli_net_close(&net);
+	}
+	buf_wipe(&o.logins.secret);
 	return status;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "advise/explain.h"
+#include "cli/advice.h"
 #include "cli/check.h"
 #include "cli/cli.h"
 #include "cli/text.h"
@@ -56,20 +57,6 @@ static const char *next_call(const struct advise_explained *e, char *to, size_t 
 
 /* ---- for programs ---- */
 
-static json_t *causes_json(const struct advise_explained *e)
-{
-	json_t *list = json_array();
-	char change[ADVISE_CHANGE_MAX];
-
-	for (size_t i = 0; i < e->n; i++)
-		json_array_append_new(
-			list, json_pack("{s:s, s:i, s:s, s:s}", "cause", advise_cause_name(e->guess[i].cause),
-					"weight", (int)e->guess[i].weight, "what",
-					advise_cause_what(e->guess[i].cause), "change",
-					advise_change(e->guess[i].cause, e->client, change, sizeof(change))));
-	return list;
-}
-
 static json_t *explained_json(const struct advise_explained *e)
 {
 	char call[ADVISE_HOST_MAX + 40];
@@ -82,7 +69,7 @@ static json_t *explained_json(const struct advise_explained *e)
 			 e->class ? json_pack("{s:i, s:s, s:s}", "code", e->code, "enhanced", e->enhanced,
 					      "class", e->class)
 				  : json_null(),
-			 "secret", e->secret, "cut", e->cut, "causes", causes_json(e), "check",
+			 "secret", e->secret, "cut", e->cut, "causes", cli_advice_json(e), "check",
 			 next_call(e, call, sizeof(call)), "debug", advise_client_debug(e->client));
 }
 

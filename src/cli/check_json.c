@@ -1,6 +1,7 @@
 /* What a check found, for programs: doc/check.md has the fields. */
 #include <string.h>
 
+#include "advise/explain.h"
 #include "cli/check.h"
 
 /* A server's words may be no UTF-8, and jansson takes nothing else: then without what is not ASCII. */
@@ -103,6 +104,19 @@ static json_t *relay_json(const struct probe_port *p)
 	return list;
 }
 
+static json_t *login_json(const struct probe_host *h, const struct probe_port *p)
+{
+	const struct probe_login *l = &p->login;
+
+	if (l->state == PROBE_LOGIN_NOT_ASKED)
+		return json_null();
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "state", probe_login_name(l->state),
+			 "mechanism", l->mech[0] ? json_string(l->mech) : json_null(), "why",
+			 l->why[0] ? text_json(l->why) : json_null(), "before",
+			 l->said[0] ? text_json(l->said) : json_null(), "reply", reply_json(&l->auth),
+			 "mail_from", reply_json(&l->mail), "causes", check_logins_causes(h, p));
+}
+
 static const char *reach_name(enum probe_reach reach)
 {
 	static const char *const names[] = { "not-asked",   "open",	  "refused", "filtered",
@@ -137,7 +151,7 @@ static json_t *port_json(const struct check_result *r, size_t host, size_t i)
 	json_object_set_new(j, "mail", reply_json(&p->mail));
 	json_object_set_new(j, "rcpt", reply_json(&p->rcpt));
 	json_object_set_new(j, "relay_test", relay_json(p));
-	json_object_set_new(j, "login", reply_json(&p->auth));
+	json_object_set_new(j, "login", login_json(&r->hosts[host], p));
 	return j;
 }
 
@@ -172,6 +186,20 @@ static json_t *pick_json(const struct check_result *r, struct probe_pick pick)
 			 "encryption", probe_encryption(&h->port[pick.port]));
 }
 
+/* How programs call it. */
+static json_t *words_of(const struct check_result *r)
+{
+	const struct probe_port *p = &r->hosts[r->verdict.best.host].port[r->verdict.best.port];
+	json_t *words = json_object();
+	char text[400];
+
+	for (unsigned c = 1; c < ADVISE_CLIENTS; c++)
+		json_object_set_new(words, advise_client_name((enum advise_client)c),
+				    json_string(advise_client_setting((enum advise_client)c, p->tls.implicit,
+								      p->port, text, sizeof(text))));
+	return words;
+}
+
 static json_t *verdict_json(const struct check_result *r)
 {
 	const struct probe_verdict *v = &r->verdict;
@@ -179,9 +207,10 @@ static json_t *verdict_json(const struct check_result *r)
 
 	for (size_t i = 0; i < v->n_also; i++)
 		json_array_append_new(also, pick_json(r, v->also[i]));
-	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "answer", probe_answer_name(v->answer), "use",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "answer", probe_answer_name(v->answer), "use",
 			 v->answer == PROBE_USE_NOTHING ? json_null() : pick_json(r, v->best), "also", also,
-			 "text", text_json(v->text), "todo", v->todo[0] ? text_json(v->todo) : json_null());
+			 "text", text_json(v->text), "todo", v->todo[0] ? text_json(v->todo) : json_null(),
+			 "words", v->answer == PROBE_USE_NOTHING ? json_null() : words_of(r));
 }
 
 static void add_unmet(void *arg, const struct probe_port *p, const char *why)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "advise/explain.h"
 #include "cli/check.h"
 #include "cli/text.h"
 
@@ -54,6 +55,43 @@ static void tls_text(const struct probe_port *p, char to[static 48])
 		snprintf(to, 48, "%s, %s", probe_encryption(p), p->tls.version);
 }
 
+/* The finding in a few words, for the table; NULL: its sentence is short enough. */
+static const char *short_of(enum probe_code code)
+{
+	static const char *const words[PROBE_CODES] = {
+		[PROBE_IS_REFUSED] = "nobody listens there",
+		[PROBE_IS_FILTERED] = "no answer at all",
+		[PROBE_IS_UNREACHABLE] = "no way there",
+		[PROBE_IS_PROHIBITED] = "forbidden on the way",
+		[PROBE_IS_LOCAL_RULE] = "this machine's own firewall",
+		[PROBE_IS_CLOSED] = "closes without a word",
+		[PROBE_IS_RESET] = "is cut off",
+		[PROBE_IS_SILENT] = "connects, then silence",
+		[PROBE_IS_BROKEN] = "breaks off",
+		[PROBE_IS_NOT_SMTP] = "another service",
+		[PROBE_IS_GREETING_REFUSED] = "turns this address away",
+		[PROBE_IS_NO_STARTTLS] = "no encryption",
+		[PROBE_IS_STARTTLS_MASKED] = "something between hides STARTTLS",
+		[PROBE_IS_STARTTLS_REFUSED] = "offers STARTTLS, and refuses it",
+		[PROBE_IS_TLS_FAILED] = "TLS fails",
+		[PROBE_IS_CERT_NAME] = "certificate of another name",
+		[PROBE_IS_CERT_EXPIRED] = "certificate expired",
+		[PROBE_IS_CERT_UNTRUSTED] = "certificate of nobody known",
+		[PROBE_IS_CERT_SELF_SIGNED] = "certificate signed by itself",
+		[PROBE_IS_TLS_ONLY_OLD] = "TLS too old",
+		[PROBE_IS_NO_AUTH] = "nobody can log in",
+		[PROBE_IS_AUTH_CLEAR] = "takes passwords in clear text",
+		[PROBE_IS_NO_AUTH_NEEDED] = "takes mail of strangers",
+		[PROBE_IS_OPEN_RELAY] = "relays for strangers",
+		[PROBE_IS_INTERCEPTED] = "something between looks in",
+		[PROBE_IS_LOGIN_FAILED] = "login refused",
+		[PROBE_IS_LOGIN_BROKEN] = "no answer to the login",
+		[PROBE_IS_LOGIN_SENDER] = "login good, sender refused",
+	};
+
+	return words[code] ? words[code] : probe_code_name(code);
+}
+
 /* A few words for the table; what is behind them stands below it. */
 static void short_why(const struct check_result *r, size_t host, size_t port, char *to, size_t size)
 {
@@ -64,7 +102,7 @@ static void short_why(const struct check_result *r, size_t host, size_t port, ch
 		    r->hosts[host].port[v->best.port].port == p->port && probe_speaks_smtp(p);
 
 	if (!best && worst && worst->level >= PROBE_PROBLEM)
-		snprintf(to, size, "%s", probe_code_name(worst->code));
+		snprintf(to, size, "%s", short_of(worst->code));
 	else
 		probe_why_not(r->hosts, host, port, &r->found, v, to, size);
 }
@@ -81,13 +119,14 @@ static void print_port(const struct check_result *r, size_t host, size_t port, b
 	printf("  %s%-5u %-10s%s%-20s ", on(c), p->port, state_of(p), off(), tls);
 	snprintf(text, sizeof(text), "%s%s%s", with_address ? ip_format(&p->ip, address) : "",
 		 with_address ? ": " : "", why);
-	cli_print_wrapped(text, 40);
+	cli_print_wrapped(text, 39);
 }
 
 static bool same(const struct probe_finding *f, const struct probe_finding *g)
 {
 	return f->host == g->host && f->code == g->code &&
-	       (f->port == PROBE_NOWHERE) == (g->port == PROBE_NOWHERE) && !strcmp(f->text, g->text);
+	       (f->port == PROBE_NOWHERE) == (g->port == PROBE_NOWHERE) && !strcmp(f->text, g->text) &&
+	       !strcmp(f->advice, g->advice);
 }
 
 /* "465, 587: ": of all ports of which it is true, each once. */
@@ -115,13 +154,29 @@ static size_t list_ports(const struct check_result *r, size_t i, char *to, size_
 	return n < size ? n : size - 1;
 }
 
+static bool all_refused(const struct probe_host *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->port[i].reach != PROBE_REFUSED || h->port[i].local)
+			return false;
+	return true;
+}
+
+/* What needs no sentence more: the table says where nobody listens, and logins stand below. */
+static bool is_told(const struct check_result *r, const struct probe_finding *f)
+{
+	return (f->code == PROBE_IS_REFUSED && !r->mx && !all_refused(&r->hosts[f->host])) ||
+	       f->code == PROBE_IS_LOGIN_FAILED || f->code == PROBE_IS_LOGIN_BROKEN ||
+	       f->code == PROBE_IS_LOGIN_SENDER;
+}
+
 static void print_finding(const struct check_result *r, size_t i, bool verbose)
 {
 	const struct probe_finding *f = &r->found.f[i];
 	char text[700] = "";
 	size_t n = 0;
 
-	if (f->level == PROBE_GOOD && !verbose)
+	if ((f->level == PROBE_GOOD || is_told(r, f)) && !verbose)
 		return;
 	for (size_t j = 0; j < i; j++)
 		if (same(f, &r->found.f[j]))
@@ -265,6 +320,29 @@ size_t check_expectations(const struct check_result *r,
 	return unmet;
 }
 
+/* The verdict as programs call it: those that most people have, or all. */
+static void print_words(const struct check_result *r, bool verbose)
+{
+	static const enum advise_client most[] = { ADVISE_BY_THUNDERBIRD, ADVISE_BY_OUTLOOK,
+						   ADVISE_BY_NODEMAILER,  ADVISE_BY_PHPMAILER,
+						   ADVISE_BY_PYTHON,	  ADVISE_BY_POSTFIX };
+	const struct probe_host *h = &r->hosts[r->verdict.best.host];
+	const struct probe_port *p = &h->port[r->verdict.best.port];
+	size_t n = verbose ? ADVISE_CLIENTS - 1 : sizeof(most) / sizeof(most[0]);
+	int width = verbose ? 30 : 12; /* of the longest name */
+	char text[400];
+
+	printf("\nAs programs call it%s:\n", verbose ? "" : " (-v: all that are known)");
+	for (size_t i = 0; i < n; i++) {
+		enum advise_client c = verbose ? (enum advise_client)(i + 1) : most[i];
+
+		printf("  %-*s ", width, advise_client_title(c));
+		cli_print_wrapped(advise_client_setting(c, p->tls.implicit, p->port, text, sizeof(text)),
+				  (unsigned)width + 3);
+	}
+	printf("All of a program's settings: postern check --config NAME %s\n", h->name);
+}
+
 void check_print(const struct check_result *r, bool colour, bool verbose)
 {
 	bool below = r->n_notes > 0; /* something stands below the hosts */
@@ -275,6 +353,8 @@ void check_print(const struct check_result *r, bool colour, bool verbose)
 	for (size_t h = 0; h < r->n; h++)
 		print_host(r, h, verbose);
 	print_findings(r, PROBE_NOWHERE, verbose);
+	if (r->logins)
+		check_logins_print(r->logins, r);
 	for (size_t i = 0; i < r->n_notes; i++) {
 		printf("  note     ");
 		cli_print_wrapped(r->note[i], 11);
@@ -291,7 +371,8 @@ void check_print(const struct check_result *r, bool colour, bool verbose)
 	printf("%s", on(r->verdict.answer == PROBE_USE ? GREEN : RED));
 	cli_print_wrapped(r->verdict.text, 0);
 	printf("%s", off());
-	if (r->verdict.todo[0]) {
+	if (r->verdict.todo[0])
 		cli_print_wrapped(r->verdict.todo, 0);
-	}
+	if (r->verdict.answer != PROBE_USE_NOTHING)
+		print_words(r, verbose);
 }

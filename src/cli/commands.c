@@ -104,7 +104,8 @@ const struct cli_command cli_commands[] = {
 	  "  --failures            only where something failed\n" CONTROL_MORE
 	  "Exit status: 0, 2 wrong usage, 3 no server answers.\n" },
 	{ "check", cli_check,
-	  "HOST[:PORT]|DOMAIN|ADDRESS... [OPTION]...\n--explain TEXT|- [--json] [-v]\n"
+	  "HOST[:PORT]|DOMAIN|ADDRESS... [OPTION]...\n--login USER HOST... [OPTION]...\n"
+	  "--explain TEXT|- [--json] [-v]\n"
 	  "--config NAME --use HOST:PORT:tls|starttls [--user USER] [--json]\n--config list\n"
 	  "--local [--ask] [--json] [PATH]...",
 	  "which ports of a host are open, what each offers, and which to use",
@@ -121,6 +122,18 @@ const struct cli_command cli_commands[] = {
 	  "  -e, --expect SPEC     for monitoring: 587:starttls,auth,cert>14d; may be given several times.\n"
 	  "                        Exit status 1 when something is not so\n"
 	  "  --relay-test          does it relay for strangers? Reserved domains, and never a message\n"
+	  "  --login USER          and log in there, over TLS with a right certificate only; then MAIL FROM "
+	  "is "
+	  "said,\n"
+	  "                        and no message sent. With:\n"
+	  "  --password-file FILE  the password's or token's line; - is standard input; else\n"
+	  "                        $POSTERN_PASSWORD_FILE, or it is asked for at the terminal\n"
+	  "  --mechanism NAME      plain, login, scram-sha-256, scram-sha-256-plus, xoauth2, oauthbearer or "
+	  "oauth; "
+	  "the\n"
+	  "                        strongest unless told\n"
+	  "  --from ADDRESS        the sender that is asked for, if it is not USER\n"
+	  "  --pin SHA256          log in where this certificate or key is shown, whoever issued it\n"
 	  "  --no-old-tls          do not try SSLv3, TLS 1.0 and 1.1\n"
 	  "  --timeout SECONDS     for a connection, and for each answer; 8 unless told\n"
 	  "  --control IP:PORT     what to connect to for telling \"blocked\" from \"no network\"\n"
@@ -143,9 +156,9 @@ const struct cli_command cli_commands[] = {
 	  "  --ask                 and ask these servers whether the settings work\n"
 	  "  -v, --verbose         what is good, too, and each address by itself\n"
 	  "  --json                for programs; doc/check.md has the fields\n\n"
-	  "Exit status: 0 there is a port to use (or all is as expected; the text is known; --local finds "
-	  "no\n"
-	  "problem), 1 there is none (or it is not), 2 wrong usage.\n" },
+	  "Exit status: 0 there is a port to use (and the login was accepted; or all is as expected; the text "
+	  "is\n"
+	  "known; --local finds no problem), 1 there is none (or it is not), 2 wrong usage.\n" },
 	{ "send", cli_send,
 	  "[--url URL|--account NAME] --from ADDRESS --to ADDRESS... [--subject TEXT] [--text TEXT] "
 	  "[OPTION]...\n"

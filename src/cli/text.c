@@ -127,6 +127,11 @@ static unsigned width(const char *s, size_t n)
 
 void cli_print_wrapped(const char *text, unsigned indent)
 {
+	cli_put_wrapped(stdout, text, indent);
+}
+
+void cli_put_wrapped(FILE *to, const char *text, unsigned indent)
+{
 	unsigned at = indent;
 	bool first = true;
 
@@ -136,21 +141,21 @@ void cli_print_wrapped(const char *text, unsigned indent)
 		char word[1024];
 
 		if (!first && at + 1 + w > COLUMNS) {
-			printf("\n%*s", (int)indent, "");
+			fprintf(to, "\n%*s", (int)indent, "");
 			at = indent;
 		} else if (!first) {
-			putchar(' ');
+			putc(' ', to);
 			at++;
 		}
 		for (size_t from = 0; from < n; from += sizeof(word) - 1) {
 			snprintf(word, sizeof(word), "%.*s",
 				 (int)(n - from < sizeof(word) - 1 ? n - from : sizeof(word) - 1),
 				 text + from);
-			cli_print_clean(word, false);
+			cli_put_clean(to, word, false);
 		}
 		at += w;
 		first = false;
 		text += n + strspn(text + n, " ");
 	}
-	putchar('\n');
+	putc('\n', to);
 }

@@ -30,5 +30,6 @@ const char *cli_status_unsaid(const json_t *object, const char *key);
 
 /* Text behind what stands on the line already, in lines of 79 columns, each further one indented. */
 void cli_print_wrapped(const char *text, unsigned indent);
+void cli_put_wrapped(FILE *to, const char *text, unsigned indent);
 
 #endif

@@ -23,6 +23,7 @@ enum kind {
 	NO_RELAY,
 	SIZE,
 	EXT,
+	LOGIN,
 	DANE,
 	STS,
 	WITHIN,
@@ -53,6 +54,7 @@ static const struct {
 	{ SLICE_INIT("no-relay"), NO_RELAY, NOTHING },
 	{ SLICE_INIT("size>="), SIZE, OCTETS },
 	{ SLICE_INIT("ext="), EXT, WORD },
+	{ SLICE_INIT("login"), LOGIN, NOTHING },
 	{ SLICE_INIT("dane"), DANE, NOTHING },
 	{ SLICE_INIT("sts"), STS, NOTHING },
 	{ SLICE_INIT("within<"), WITHIN, TIME },
@@ -114,7 +116,7 @@ static const char *read_condition(struct slice text, struct probe_condition *ret
 	}
 	return "a condition is none of: open closed refused filtered tls starttls no-starttls cert cert>14d "
 	       "tls>=1.2 "
-	       "auth auth=MECH no-auth no-clear-auth no-relay size>=25M ext=NAME dane sts within<2s";
+	       "auth auth=MECH no-auth no-clear-auth no-relay size>=25M ext=NAME login dane sts within<2s";
 }
 
 const char *probe_expect_parse(struct slice text, struct probe_expect *ret)
@@ -179,6 +181,21 @@ static bool takes_below(const struct probe_port *p, uint64_t minor)
 	return does;
 }
 
+static const char *login_lacks(const struct probe_login *l, char *room, size_t size)
+{
+	switch (l->state) {
+	case PROBE_LOGIN_ACCEPTED:
+		return NULL;
+	case PROBE_LOGIN_REFUSED:
+		snprintf(room, size, "%d %.180s", l->auth.code, l->auth.text);
+		return room;
+	case PROBE_LOGIN_NOT_ASKED:
+		return "it was not tried";
+	default:
+		return l->why;
+	}
+}
+
 /* NULL: it is so. */
 static const char *lacks(const struct probe_condition *c, const struct probe_port *p, int64_t now, char *room,
 			 size_t size)
@@ -241,6 +258,8 @@ static const char *lacks(const struct probe_condition *c, const struct probe_por
 		return !o->has_size || o->size == 0 || o->size >= c->n ? NULL : "its limit is smaller";
 	case EXT:
 		return has_word(o->extensions, c->word) ? NULL : "it is not offered";
+	case LOGIN:
+		return login_lacks(&p->login, room, size);
 	case DANE:
 		return p->dane == PROBE_MATCH_YES ? NULL
 		       : p->dane_words[0]	  ? p->dane_words
@@ -265,4 +284,12 @@ bool probe_expect_met(const struct probe_condition *c, const struct probe_port *
 	if (why)
 		snprintf(ret_why, size, "%s: %s", c->text, why);
 	return !why;
+}
+
+bool probe_expect_wants_login(const struct probe_expect *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (e->condition[i].kind == LOGIN)
+			return true;
+	return false;
 }

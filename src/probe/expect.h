@@ -19,6 +19,7 @@
  *	no-relay        a stranger's recipient is refused (RCPT before AUTH, and --relay-test)
  *	size>=25M       messages of that size are taken (k, M, G: powers of 1000)
  *	ext=NAME        that extension is offered
+ *	login           the login of --login was accepted
  *	dane, sts       the policy is there and matches
  *	within<2s       greeted within that time of the beginning (ms or s)
  *
@@ -46,6 +47,7 @@ struct probe_expect {
 
 /* NULL, or what is wrong with it in words (a literal). */
 const char *probe_expect_parse(struct slice text, struct probe_expect *ret);
+bool probe_expect_wants_login(const struct probe_expect *e);
 /* Does that look meet the condition?  If not, why: "cert>14d: the certificate expires in 3 days". */
 bool probe_expect_met(const struct probe_condition *c, const struct probe_port *p, int64_t now, char *ret_why,
 		      size_t size);

@@ -91,6 +91,7 @@ static void meeting(void **state)
 		{ "587:dane", false },
 		{ "587:sts", false },
 		{ "587:within<400ms", false },
+		{ "587:login", false }, /* not tried */
 	};
 	const struct probe_port p = good();
 
@@ -106,6 +107,26 @@ static void meeting(void **state)
 		if (!rows[i].met)
 			assert_true(strlen(why) > strlen(e.condition[0].text) + 3);
 	}
+}
+
+static void a_login(void **state)
+{
+	struct probe_port p = good();
+	struct probe_expect e;
+	char why[200] = "";
+
+	(void)state;
+	assert_null(probe_expect_parse(SLICE_LIT("587:starttls,login"), &e));
+	assert_true(probe_expect_wants_login(&e));
+	p.login.state = PROBE_LOGIN_ACCEPTED;
+	assert_true(probe_expect_met(&e.condition[1], &p, NOW, why, sizeof(why)));
+	p.login.state = PROBE_LOGIN_REFUSED;
+	p.login.auth.code = 535;
+	snprintf(p.login.auth.text, sizeof(p.login.auth.text), "no");
+	assert_false(probe_expect_met(&e.condition[1], &p, NOW, why, sizeof(why)));
+	assert_string_equal(why, "login: 535 no");
+	assert_null(probe_expect_parse(SLICE_LIT("587:starttls,auth=LOGIN"), &e));
+	assert_false(probe_expect_wants_login(&e));
 }
 
 static void what_is_not_there_meets_nothing(void **state)
@@ -126,6 +147,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reading),
 		cmocka_unit_test(meeting),
+		cmocka_unit_test(a_login),
 		cmocka_unit_test(what_is_not_there_meets_nothing),
 	};
 

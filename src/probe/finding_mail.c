@@ -4,6 +4,22 @@
 #include "probe/finding_private.h"
 #include "probe/talk.h"
 
+/* What a refusal means is more than probe/ knows: advise/. */
+static void judge_login(struct judge *j, const struct probe_login *l)
+{
+	if (l->state == PROBE_LOGIN_ACCEPTED)
+		judge_add(j, PROBE_IS_LOGIN_OK, "", "the login was accepted (%s)", l->mech);
+	else if (l->state == PROBE_LOGIN_REFUSED)
+		judge_add(j, PROBE_IS_LOGIN_FAILED, "", "the login was refused (%s): %d %s", l->mech,
+			  l->auth.code, l->auth.text);
+	else if (l->state == PROBE_LOGIN_FAILED)
+		judge_add(j, PROBE_IS_LOGIN_BROKEN, "", "the login came to no answer: %s", l->why);
+	if (l->state == PROBE_LOGIN_ACCEPTED && l->mail.code / 100 > 2)
+		judge_add(j, PROBE_IS_LOGIN_SENDER, "",
+			  "after the login it refused mail from that address: %d %s", l->mail.code,
+			  l->mail.text);
+}
+
 void judge_auth(struct judge *j, const struct probe_port *p)
 {
 	bool submission = p->port != 25;
@@ -27,11 +43,7 @@ void judge_auth(struct judge *j, const struct probe_port *p)
 			  "If strangers can reach it, spam will go out through it.",
 			  "it took a recipient of another domain from somebody who had not logged in (%d %s)",
 			  p->rcpt.code, p->rcpt.text);
-	if (p->auth.code / 100 == 2)
-		judge_add(j, PROBE_IS_LOGIN_OK, "", "logged in (%s)", p->auth_mech);
-	else if (p->auth.code)
-		judge_add(j, PROBE_IS_LOGIN_FAILED, "", "the login was refused (%s): %d %s", p->auth_mech,
-			  p->auth.code, p->auth.text);
+	judge_login(j, &p->login);
 }
 
 void judge_relay(struct judge *j, const struct probe_port *p)

@@ -41,3 +41,14 @@ const char *probe_version_name(enum probe_version version)
 
 	return (unsigned)version < PROBE_VERSIONS ? names[version] : "unknown";
 }
+
+const char *probe_login_name(enum probe_login_state state)
+{
+	static const char *const names[] = {
+		[PROBE_LOGIN_NOT_ASKED] = "not-asked", [PROBE_LOGIN_ACCEPTED] = "accepted",
+		[PROBE_LOGIN_REFUSED] = "refused",     [PROBE_LOGIN_FAILED] = "failed",
+		[PROBE_LOGIN_SPARED] = "spared",
+	};
+
+	return (unsigned)state <= PROBE_LOGIN_SPARED ? names[state] : "unknown";
+}

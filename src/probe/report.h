@@ -123,6 +123,25 @@ enum probe_old { PROBE_OLD_NOT_ASKED, PROBE_OLD_ACCEPTED, PROBE_OLD_REFUSED, PRO
 enum probe_version { PROBE_SSL3, PROBE_TLS10, PROBE_TLS11, PROBE_VERSIONS };
 const char *probe_version_name(enum probe_version version); /* "SSLv3" */
 
+/* What --login came to, over a connection of its own. */
+enum probe_login_state {
+	PROBE_LOGIN_NOT_ASKED,
+	PROBE_LOGIN_ACCEPTED,
+	PROBE_LOGIN_REFUSED, /* auth is the refusal */
+	PROBE_LOGIN_FAILED,  /* the server said neither: why */
+	PROBE_LOGIN_SPARED,  /* it was not tried: why */
+};
+const char *probe_login_name(enum probe_login_state state); /* "accepted" */
+
+struct probe_login {
+	enum probe_login_state state;
+	char mech[32]; /* "" where it did not come so far */
+	char why[240];
+	char said[200];		 /* of a token's refusal: what came before it */
+	struct probe_reply auth; /* of an acceptance only code and time */
+	struct probe_reply mail; /* MAIL FROM after it; code 0: not asked, or no answer */
+};
+
 /* A policy of the domain that was held against what TLS showed. */
 enum probe_match {
 	PROBE_MATCH_NONE, /* there is no such policy */
@@ -157,8 +176,7 @@ struct probe_port {
 	struct probe_offers in_tls;
 	struct probe_reply mail, rcpt;		   /* before AUTH, within TLS where there is; never a body */
 	struct probe_reply relay[PROBE_RELAYS][2]; /* MAIL and RCPT of each of probe_relays */
-	struct probe_reply auth;		   /* with --login: of a connection of its own */
-	char auth_mech[32];
+	struct probe_login login;
 	enum probe_step at; /* where it ended */
 	enum probe_end end;
 	char end_why[160];

@@ -327,6 +327,94 @@ static void every_row(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* "465=refused 587=accepted": what logins make of the verdict; and the port. */
+static void logins(void **state)
+{
+	static const struct {
+		enum probe_login_state at[2]; /* 465, 587 */
+		int code[2];
+		uint16_t port;
+	} table[] = {
+		{ { PROBE_LOGIN_ACCEPTED, PROBE_LOGIN_ACCEPTED }, { 235, 235 }, 465 },
+		{ { PROBE_LOGIN_REFUSED, PROBE_LOGIN_ACCEPTED }, { 504, 235 }, 587 },
+		{ { PROBE_LOGIN_FAILED, PROBE_LOGIN_ACCEPTED }, { 0, 235 }, 587 },
+		/* Then it is the password that is wrong. */
+		{ { PROBE_LOGIN_REFUSED, PROBE_LOGIN_SPARED }, { 535, 0 }, 465 },
+		{ { PROBE_LOGIN_REFUSED, PROBE_LOGIN_REFUSED }, { 535, 535 }, 465 },
+	};
+	const struct probe_facts facts = { .now = NOW };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct probe_findings found = { 0 };
+		struct probe_verdict v;
+
+		assert_int_equal(make_hosts("smtp.example.org 465:tls 587:starttls"), 1);
+		for (size_t p = 0; p < 2; p++) {
+			ports[0][p].login.state = table[i].at[p];
+			ports[0][p].login.auth.code = table[i].code[p];
+			probe_judge(&hosts[0], 0, p, &facts, &found);
+			assert_int_equal(probe_findings_has(&found, PROBE_IS_LOGIN_OK, 0, p),
+					 table[i].at[p] == PROBE_LOGIN_ACCEPTED);
+			assert_int_equal(probe_findings_has(&found, PROBE_IS_LOGIN_FAILED, 0, p),
+					 table[i].at[p] == PROBE_LOGIN_REFUSED);
+		}
+		probe_verdict(hosts, 1, &found, &v);
+		assert_int_equal(v.answer, PROBE_USE);
+		assert_int_equal(ports[0][v.best.port].port, table[i].port);
+		probe_findings_done(&found);
+	}
+}
+
+/* What stands at the end where there is something to mend: beginnings of text, and what todo must say. */
+static const struct {
+	const char *hosts, *text, *todo;
+} mends[] = {
+	{ "smtp.example.org 465:tls-expired",
+	  "Have the certificate mended first, then use smtp.example.org, port 465",
+	  "the certificate expired 3 days ago. Whoever runs the server must renew it" },
+	{ "smtp.example.org 587:starttls-name", "Have the certificate mended first",
+	  "Use a host name that stands in" },
+	{ "smtp.example.org 25:plain-clear 587:plain-clear",
+	  "No port here can be used to submit mail: at port 587 it does not offer STARTTLS.",
+	  "Do not log in here" },
+	{ "smtp.example.org 465:imap 587:refused",
+	  "No port here can be used to submit mail: at port 465 what answers here is IMAP, not SMTP.", "" },
+	/* One that speaks SMTP is nearer. */
+	{ "smtp.example.org 465:imap 587:starttls-noauth",
+	  "No port here can be used to submit mail: at port 587", "log in" },
+	{ "smtp.example.org 465:filtered 587:filtered", "No port here can be used to submit mail.",
+	  "from another network" },
+	{ "smtp.example.org 465:refused 587:filtered", "No port here can be used to submit mail.",
+	  "its outgoing server" },
+	{ "smtp.example.org 25:starttls 465:refused 587:refused", "No port here can be used to submit mail.",
+	  "takes mail from other servers" },
+	{ "smtp.example.org 465:local 587:local",
+	  "No port here can be used to submit mail: this machine itself does not let",
+	  "firewall of this machine" },
+};
+
+static void what_to_mend(void **state)
+{
+	const struct probe_facts facts = { .now = NOW };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(mends) / sizeof(mends[0]); i++) {
+		struct probe_findings found = { 0 };
+		struct probe_verdict v;
+		size_t n = make_hosts(mends[i].hosts);
+
+		for (size_t p = 0; p < hosts[0].n; p++)
+			probe_judge(&hosts[0], 0, p, &facts, &found);
+		probe_judge_across(hosts, n, PROBE_CONTROL_UP, &found);
+		probe_verdict(hosts, n, &found, &v);
+		if (strncmp(v.text, mends[i].text, strlen(mends[i].text)) != 0 ||
+		    !strstr(v.todo, mends[i].todo))
+			fail_msg("%s: %s %s", mends[i].hosts, v.text, v.todo);
+		probe_findings_done(&found);
+	}
+}
+
 /* What people read. */
 static void words(void **state)
 {
@@ -363,8 +451,8 @@ static void names_are_all_there(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_row),
-		cmocka_unit_test(words),
+		cmocka_unit_test(every_row),	       cmocka_unit_test(logins),
+		cmocka_unit_test(what_to_mend),	       cmocka_unit_test(words),
 		cmocka_unit_test(names_are_all_there),
 	};
 
