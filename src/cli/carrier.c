@@ -5,9 +5,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "cli/cli.h"
 #include "cli/login_secret.h"
 #include "cli/send_accounts.h"
+#include "route/providers.h"
 
 #define TIMEOUT_S 30
 #define FINAL_S	  600 /* for the answer to the whole message: RFC 5321 4.5.3.2.6 */
@@ -56,12 +58,43 @@ static bool find_socket(struct provider *p)
 	return n > 0 && (size_t)n < sizeof(p->path) && stat(p->path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/* --provider, or the provider of --user's domain. */
+static int find_known(struct cli_carrier *c)
+{
+	const char *program = c->kept.program, *user = c->kept.user ? c->kept.user : "";
+	const char *name = c->kept.provider ? c->kept.provider : user;
+	const char *why = provider_known(slice_str(name), slice_str(user), &c->provider);
+	const struct route_provider *known;
+
+	if (!why)
+		return CLI_OK;
+	known = route_provider(slice_str(name));
+	if (known && !*user)
+		return cli_usage(program, "%s: which user? --user: %s", known->title, known->user);
+	return cli_usage(program, "%s: %s", name, why);
+}
+
+/* --user beside --url, whose own place for it is in the URL. */
+static int set_user(struct cli_carrier *c)
+{
+	const char *user = c->kept.user;
+
+	if (!user)
+		return CLI_OK;
+	if (c->provider.user[0] || c->provider.path[0] || !*user)
+		return cli_usage(c->kept.program,
+				 "--user: the URL names one already, or the server wants none");
+	return slice_copy(slice_str(user), c->provider.user, sizeof(c->provider.user))
+		       ? CLI_OK
+		       : cli_usage(c->kept.program, "--user: too long");
+}
+
 /* What is wrong may be a password in it: it is not said again. */
 static int take_url(struct cli_carrier *c, const char *url)
 {
 	const char *why = provider_url(slice_str(url), &c->provider);
 
-	return why ? cli_usage(c->kept.program, "the URL: %s", why) : CLI_OK;
+	return why ? cli_usage(c->kept.program, "the URL: %s", why) : set_user(c);
 }
 
 static void take_account(struct cli_carrier *c, const struct submit_account *a)
@@ -138,6 +171,12 @@ static int find_provider(struct cli_carrier *c)
 
 	if (c->kept.url && c->kept.account)
 		return cli_usage(c->kept.program, "--url and --account exclude each other");
+	if (c->kept.provider && (c->kept.url || c->kept.account))
+		return cli_usage(c->kept.program, "--provider goes without --url and --account");
+	if (c->kept.user && c->kept.account)
+		return cli_usage(c->kept.program, "--user: the account names one");
+	if (c->kept.provider || (c->kept.user && !c->kept.url))
+		return find_known(c);
 	if (c->kept.url)
 		return take_url(c, c->kept.url);
 	if (c->kept.account)
@@ -318,6 +357,7 @@ static void end_last(struct cli_carrier *c)
 
 int cli_carrier_ready(struct cli_carrier *c)
 {
+	log_level(LOG_CRIT); /* what lanes log is for who runs a server: here the result tells it */
 	c->kept.net.no_tls = c->provider.path[0] != '\0';
 	if (!c->net_open && !cli_net_open(&c->net, c->kept.program, &c->kept.net))
 		return CLI_FAILED;

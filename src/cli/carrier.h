@@ -12,8 +12,9 @@
 #include "submit/carry.h"
 
 struct cli_carrier_setup {
-	const char *program;	   /* "send", "sendmail": begins what is said on standard error */
-	const char *account, *url; /* as options gave them; NULL: found */
+	const char *program;	     /* "send", "sendmail": begins what is said on standard error */
+	const char *account, *url;   /* as options gave them; NULL: found */
+	const char *provider, *user; /* as submit/provider.h has them; user alone: its domain's provider */
 	/* In place of the account's; NULL: that, else $POSTERN_PASSWORD_FILE, else asked at the terminal. */
 	const char *password_file;
 	const char *mechanism; /* as routes.NAME.mechanism; NULL: the account's, else the strongest */

@@ -156,7 +156,8 @@ const struct cli_command cli_commands[] = {
 	  "  --ask                 and ask these servers whether the settings work\n"
 	  "  -v, --verbose         what is good, too, and each address by itself\n"
 	  "  --json                for programs; doc/check.md has the fields\n\n"
-	  "Exit status: 0 there is a port to use (and the login was accepted; or all is as expected; the text "
+	  "Exit status: 0 there is a port to use (and the login was accepted; or all is as expected; the "
+	  "text "
 	  "is\n"
 	  "known; --local finds no problem), 1 there is none (or it is not), 2 wrong usage.\n" },
 	{ "send", cli_send,
@@ -176,6 +177,10 @@ const struct cli_command cli_commands[] = {
 	  "  --account NAME        of ~/.config/postern/send.yaml, or /etc/postern/send.yaml. Without both: "
 	  "$POSTERN_URL,\n"
 	  "                        $POSTERN_ACCOUNT, the Postern on this machine, or the file's default\n"
+	  "  --provider NAME       a known provider (gmail), or a domain of its users (gmail.com); `postern "
+	  "route\n"
+	  "                        --providers` lists them\n"
+	  "  --user USER           as whom to log in; alone: at the provider of that address\n"
 	  "  --accounts            list the accounts, and where their passwords are kept\n"
 	  "  --password-file FILE  its first line; - is standard input; else what the account says, "
 	  "$POSTERN_PASSWORD_FILE,\n"

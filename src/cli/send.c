@@ -47,6 +47,8 @@ enum {
 	O_URL = 256,
 	O_ACCOUNT,
 	O_ACCOUNTS,
+	O_PROVIDER,
+	O_USER,
 	O_PASSWORD,
 	O_FROM,
 	O_TO,
@@ -74,6 +76,8 @@ static const struct option long_options[] = {
 	{ "url", required_argument, NULL, O_URL },
 	{ "account", required_argument, NULL, O_ACCOUNT },
 	{ "accounts", no_argument, NULL, O_ACCOUNTS },
+	{ "provider", required_argument, NULL, O_PROVIDER },
+	{ "user", required_argument, NULL, O_USER },
 	{ "password-file", required_argument, NULL, O_PASSWORD },
 	{ "from", required_argument, NULL, O_FROM },
 	{ "to", required_argument, NULL, O_TO },
@@ -219,6 +223,12 @@ static bool take_option(struct options *o, int c)
 		break;
 	case O_ACCOUNT:
 		text = &o->by.account;
+		break;
+	case O_PROVIDER:
+		text = &o->by.provider;
+		break;
+	case O_USER:
+		text = &o->by.user;
 		break;
 	case O_PASSWORD:
 		text = &o->by.password_file;

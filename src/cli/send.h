@@ -16,8 +16,13 @@ struct cli_sent {
 int cli_send_status(const struct cli_sent *s); /* the exit status */
 void cli_send_print(const struct cli_sent *s);
 void cli_send_print_tries(const struct cli_sent *s); /* and what was said, with verbose 2 */
-void cli_send_advise(const struct cli_sent *s);	     /* what to do, where no server took it */
-json_t *cli_send_json(const struct cli_sent *s);     /* NULL: out of memory */
+/* Below it, on standard error: what a failure means, what to change, and which call tells more; nothing if
+ * all went well. */
+void cli_send_advise(const struct cli_sent *s);
+/* A list, as of check --explain, for a recipient, or NULL: for what ended the connection. */
+json_t *cli_send_causes(const struct cli_sent *s, const struct carry_rcpt *t);
+json_t *cli_send_call(const struct cli_sent *s); /* of postern check; null at a socket */
+json_t *cli_send_json(const struct cli_sent *s); /* NULL: out of memory */
 
 /* The message to standard output, its envelope to standard error. */
 int cli_send_print_draft(const struct draft *d);

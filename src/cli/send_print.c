@@ -3,7 +3,6 @@
 #include "cli/cli.h"
 #include "cli/send.h"
 #include "cli/text.h"
-#include "route/providers.h"
 
 static const char *const securities[] = { "clear", "encrypted", "verified", "dane" };
 
@@ -95,65 +94,6 @@ void cli_send_print_tries(const struct cli_sent *s)
 	}
 }
 
-static void put_check(const struct cli_sent *s)
-{
-	const struct provider *p = s->provider;
-
-	if (p->path[0])
-		return;
-	fprintf(stderr, "To see which ports and settings work from here: postern check %s%s", p->host,
-		p->port ? " -p " : "");
-	if (p->port)
-		fprintf(stderr, "%u", p->port);
-	fputc('\n', stderr);
-}
-
-static void advise_login(const struct cli_sent *s)
-{
-	const struct route_provider *known = route_provider_of_host(slice_str(s->provider->host));
-
-	if (!known) {
-		fputs("Correct the user in the URL, or the password: the server took no login of them, and "
-		      "they were sent to no other.\n",
-		      stderr);
-		return;
-	}
-	fprintf(stderr, "%s wants as user %s, and %s.\n", known->title, known->user,
-		route_password_text(known->password));
-	if (known->note[0])
-		fprintf(stderr, "%s\n", known->note);
-}
-
-void cli_send_advise(const struct cli_sent *s)
-{
-	switch (s->r->end) {
-	case IPC_LANE_DNS:
-		fputs("Correct the name of the server, or mend this machine's name servers.\n", stderr);
-		break;
-	case IPC_LANE_REFUSED:
-	case IPC_LANE_UNREACHABLE:
-	case IPC_LANE_TIMED_OUT:
-		if (s->provider->path[0])
-			fputs("Start the Postern of this machine, or name a server with --url.\n", stderr);
-		else
-			fputs("Nothing was sent: correct host and port, or open the way there.\n", stderr);
-		break;
-	case IPC_LANE_TLS:
-		fputs("Nothing was sent, and no password said: the connection is not one to trust.  Use the "
-		      "name that is in the certificate; or, for a server of your own whose certificate no "
-		      "authority has signed, --pin its fingerprint, or --ca-file.\n",
-		      stderr);
-		break;
-	case IPC_LANE_AUTH:
-		advise_login(s);
-		break;
-	default:
-		fputs("Try again later.\n", stderr);
-		break;
-	}
-	put_check(s);
-}
-
 static void print_where(const struct carry_result *r, FILE *to)
 {
 	cli_put_clean(to, r->host, false);
@@ -199,11 +139,12 @@ void cli_send_print(const struct cli_sent *s)
 		print_where(r, stdout);
 		putchar('\n');
 	}
-	if (r->end == IPC_LANE_IN_ORDER)
-		return;
-	fputs("postern send: ", stderr);
-	cli_put_clean(stderr, r->text, false);
-	fputc('\n', stderr);
+	if (r->end != IPC_LANE_IN_ORDER) {
+		fputs("postern send: ", stderr);
+		cli_put_clean(stderr, r->text, false);
+		fputc('\n', stderr);
+	}
+	fflush(stdout);
 	cli_send_advise(s);
 }
 
@@ -228,11 +169,12 @@ static json_t *rcpt_json(const struct cli_sent *s, size_t i)
 {
 	const struct carry_rcpt *t = &s->r->rcpt[i];
 
-	return json_pack("{s:o, s:s, s:b, s:i, s:o, s:o, s:s}", "address",
+	return json_pack("{s:o, s:s, s:b, s:i, s:o, s:o, s:s, s:o}", "address",
 			 text(s->draft->envelope.recipient[i]->address), "result", result_text(t, s->r),
 			 "possibly_twice", t->in_doubt, "code", t->code, "status",
 			 text(t->tried ? t->enhanced : s->r->enhanced), "text",
-			 text(t->tried ? t->text : s->r->text), "step", t->step ? t->step : "");
+			 text(t->tried ? t->text : s->r->text), "step", t->step ? t->step : "", "causes",
+			 cli_send_causes(s, t));
 }
 
 static json_t *try_json(const struct carry_try *t, bool transcript)
@@ -257,12 +199,12 @@ json_t *cli_send_json(const struct cli_sent *s)
 		json_array_append_new(rcpts, rcpt_json(s, i));
 	for (size_t i = 0; i < r->n_tries; i++)
 		json_array_append_new(tries, try_json(&r->tries[i], s->verbose > 1));
-	j = json_pack("{s:b, s:i, s:I, s:o, s:b, s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o}", "sent",
+	j = json_pack("{s:b, s:i, s:I, s:o, s:b, s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "sent",
 		      status == CLI_OK, "exit", status, "octets", (json_int_t)s->draft->octets, "from",
 		      text(s->draft->envelope.sender), "reached", r->reached, "host", text(r->host), "ip",
 		      r->ip, "port", r->port, "tls", r->tls, "security",
 		      r->reached ? security_text(r->security) : "", "failure",
 		      r->end == IPC_LANE_IN_ORDER ? json_null() : text(r->text), "recipients", rcpts, "tries",
-		      tries);
+		      tries, "causes", cli_send_causes(s, NULL), "check", cli_send_call(s));
 	return j;
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "route/providers.h"
+
 static int hex(unsigned char c)
 {
 	if (c >= '0' && c <= '9')
@@ -131,4 +133,56 @@ const char *provider_url(struct slice url, struct provider *ret)
 		*ret = p;
 	explicit_bzero(&p, sizeof(p));
 	return why;
+}
+
+/* ---- by name ---- */
+
+/* What its users log in with, of an address: all of it, or what is before the @; "" where that is no address.
+ */
+static struct slice user_of(const struct route_provider *known, struct slice address)
+{
+	struct slice wants = slice_str(known->user);
+	size_t at = slice_rfind(address, '@');
+
+	if (cur_word(&wants, SLICE_LIT("the word "))) /* the same for everybody */
+		return wants;
+	if (at == 0 || at >= address.n)
+		return SLICE_LIT("");
+	if (slice_eq(wants, SLICE_LIT("the part before the @")))
+		return slice_head(address, at);
+	return slice_eq(wants, SLICE_LIT("the whole address")) ? address : SLICE_LIT("");
+}
+
+static bool has_control(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return true;
+	return false;
+}
+
+const char *provider_known(struct slice name, struct slice user, struct provider *ret)
+{
+	struct provider p = { 0 };
+	size_t at = slice_rfind(name, '@');
+	const struct route_provider *known = at < name.n ? NULL : route_provider(name);
+
+	if (!known)
+		known = route_provider_of_domain(at < name.n ? slice_tail(name, at + 1) : name);
+	if (!known)
+		return "no such provider is known; `postern route --providers` lists those that are, and any "
+		       "other "
+		       "server is named by --url smtp://HOST";
+	if (user.n == 0)
+		user = user_of(known, name);
+	if (user.n == 0)
+		return "as which user? --user USER";
+	if (user.n > PROVIDER_USER_MAX || has_control(user))
+		return "the user is too long, or has a control character in it";
+	(void)slice_copy(slice_str(known->host), p.host, sizeof(p.host));
+	(void)slice_copy(user, p.user, sizeof(p.user));
+	p.known = known->name;
+	*ret = p;
+	explicit_bzero(&p, sizeof(p));
+	return NULL;
 }

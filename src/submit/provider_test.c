@@ -96,6 +96,50 @@ static void test_bad(void **state)
 	}
 }
 
+static void test_known(void **state)
+{
+	static const struct {
+		const char *name, *user, *host,
+			*gets; /* host NULL: refused, with words that begin as in gets */
+	} table[] = {
+		{ "gmail", "me@example.org", "smtp.gmail.com", "me@example.org" },
+		{ "GMail", "me@gmail.com", "smtp.gmail.com", "me@gmail.com" },
+		{ "googlemail.com", "me@googlemail.com", "smtp.gmail.com", "me@googlemail.com" },
+		{ "me@gmx.de", "", "mail.gmx.net", "me@gmx.de" },
+		{ "me@Web.DE", "other", "smtp.web.de", "other" },
+		{ "me@comcast.net", "", "smtp.comcast.net", "me" },
+		{ "sendgrid", "", "smtp.sendgrid.net", "apikey" },
+		{ "gmail", "", NULL, "as which user?" },
+		{ "@gmail.com", "", NULL, "as which user?" },
+		{ "mailjet", "", NULL, "as which user?" },
+		{ "gmial", "me", NULL, "no such provider" },
+		{ "me@example.org", "", NULL, "no such provider" },
+		{ "me@gmail", "", NULL, "no such provider" },
+		{ "", "me", NULL, "no such provider" },
+		{ "gmail", "me\r\nQUIT", NULL, "the user is too long" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct provider p = { .port = 7 };
+		const char *why = provider_known(slice_str(table[i].name), slice_str(table[i].user), &p);
+
+		if (!table[i].host) {
+			if (!why || strncmp(why, table[i].gets, strlen(table[i].gets)) != 0)
+				fail_msg("%s: %s", table[i].name, why ? why : p.user);
+			assert_int_equal(p.port, 7); /* untouched */
+			continue;
+		}
+		if (why)
+			fail_msg("%s: %s", table[i].name, why);
+		assert_string_equal(p.host, table[i].host);
+		assert_string_equal(p.user, table[i].gets);
+		assert_non_null(p.known);
+		assert_int_equal(p.port, 0);
+		assert_string_equal(p.path, "");
+	}
+}
+
 static void test_ceilings(void **state)
 {
 	char url[1200];
@@ -121,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_ceilings),
 	};
 
