@@ -2,6 +2,8 @@
  * should. */
 #include "secret/secret.h"
 
+#include "base/test_torture.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -217,6 +219,37 @@ static void dropped(void **state)
 	secret_command_drop(NULL);
 }
 
+/* Whatever is lacking: it could not be begun, or its end is told, once; and a line that is told is whole. */
+static void without_memory(void **state)
+{
+	char *argv[] = { (char *)"/bin/sh", (char *)"-c", (char *)"echo token; echo why >&2", NULL };
+	struct secret_command_setup s = {
+		.loop = &loop, .argv = argv, .limit_ms = 20000, .max = 4096, .keep_said = true
+	};
+
+	(void)state;
+	if (!torture_works())
+		skip();
+	for (struct torture t = torture(7); torture_goes_on(&t);) {
+		struct secret_command *c = NULL;
+		char why[SECRET_WHY_MAX] = "";
+		int r;
+
+		answers = 0;
+		torture_in();
+		r = secret_command(&s, on_answer, &loop, &c, why);
+		if (r == 0)
+			uv_run(&loop, UV_RUN_DEFAULT);
+		torture_out();
+		if (r < 0)
+			uv_run(&loop, UV_RUN_DEFAULT);
+		if (r < 0 ? !why[0] || answers > 0 : answers != 1)
+			fail_msg("TORTURE_AT=%u%s: %d, %u answers", t.nth, t.rest ? "+" : "", r, answers);
+		if (r == 0 && strcmp(got, "token") != 0 && !(torture_hit() && got_why[0]))
+			fail_msg("TORTURE_AT=%u%s: '%s', '%s'", t.nth, t.rest ? "+" : "", got, got_why);
+	}
+}
+
 static int set_up(void **state)
 {
 	int fd = mkstemp(path);
@@ -236,9 +269,10 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(modes),    cmocka_unit_test(files),	    cmocka_unit_test(files_of_others),
-		cmocka_unit_test(commands), cmocka_unit_test(much_is_said), cmocka_unit_test(no_such_program),
-		cmocka_unit_test(dropped),
+		cmocka_unit_test(modes),	   cmocka_unit_test(files),
+		cmocka_unit_test(files_of_others), cmocka_unit_test(commands),
+		cmocka_unit_test(much_is_said),	   cmocka_unit_test(no_such_program),
+		cmocka_unit_test(dropped),	   cmocka_unit_test(without_memory),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,5 +1,6 @@
 /* submit_torture_test.c - memory is refused at each request in turn: a draft is made whole or not at all, and
  * whoever asked is told that memory was lacking, not that his message is wrong. */
+#include "submit/account.h"
 #include "submit/draft.h"
 
 #include <setjmp.h>
@@ -12,6 +13,7 @@
 
 #include "base/test_torture.h"
 
+#define DIGITS "0000000000000000000000000000000000000000000000000000000000000000"
 #define LETTER                                                                            \
 	"From: root (Cron Daemon)\nTo: root, J\xc3\xb6rg <j@b\xc3\xbc.example>\n"         \
 	"Cc: \"a b\"@example.org, group: x@example.org, y@example.org;\nBcc: z@x.org\n\n" \
@@ -124,9 +126,58 @@ static void composed(void **state)
 	}
 }
 
+/* Two accounts or none: never one that lacks what stood in the file. */
+static void accounts(void **state)
+{
+	static const struct slice text = SLICE_INIT(
+		"default: b\naccounts:\n  a:\n    provider: gmail\n    user: a@x.org\n"
+		"    token_command: [x, ~/y, \"z z\"]\n    fingerprints: [" DIGITS ", " DIGITS "]\n"
+		"  b:\n    url: smtps://u@h.x.org\n    password_command: pass show ~/b\n    name: N\n");
+	static const struct slice wrong = SLICE_INIT("accounts:\n  a:\n    usr: x\n    port: 99999\n");
+
+	(void)state;
+	if (!torture_works())
+		skip();
+	for (struct torture t = torture(7); torture_goes_on(&t);) {
+		struct submit_accounts *all = NULL;
+		struct conf_finding *findings = NULL;
+		int r;
+
+		torture_in();
+		r = submit_accounts_parse(text, "/home/ann", &all, &findings);
+		torture_out();
+		if (r == 0) {
+			assert_int_equal(all->n, 2);
+			assert_string_equal(all->account[0].token_command[2], "z z");
+			assert_null(all->account[0].token_command[3]);
+			assert_int_equal(all->account[0].n_fingerprints, 2);
+			assert_string_equal(all->account[1].password_command[2], "/home/ann/b");
+			assert_string_equal(submit_account_standard(all)->name, "b");
+		} else if (r != -ENOMEM || !torture_hit()) {
+			fail_msg("TORTURE_AT=%u%s: %d, %s", t.nth, t.rest ? "+" : "", r,
+				 findings ? findings->text : "");
+		}
+		submit_accounts_free(all);
+		conf_findings_free(findings);
+	}
+	for (struct torture t = torture(7); torture_goes_on(&t);) {
+		struct submit_accounts *all = NULL;
+		struct conf_finding *findings = NULL;
+		int r;
+
+		torture_in();
+		r = submit_accounts_parse(wrong, "/home/ann", &all, &findings);
+		torture_out();
+		if (r != -EINVAL && (r != -ENOMEM || !torture_hit()))
+			fail_msg("TORTURE_AT=%u%s: %d", t.nth, t.rest ? "+" : "", r);
+		conf_findings_free(findings);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(letters), cmocka_unit_test(composed) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(letters), cmocka_unit_test(composed),
+					    cmocka_unit_test(accounts) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
