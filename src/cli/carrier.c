@@ -27,6 +27,7 @@ struct cli_carrier {
 	struct secret_command *renewal; /* runs */
 	struct carry *carry;		/* of the last message */
 	const struct carry_result *result;
+	struct carry_result none; /* no server was asked */
 	int (*before)(void *arg, const struct carry_result *so_far);
 	void *before_arg;
 };
@@ -387,6 +388,25 @@ static int go_on(struct cli_carrier *c, const struct draft *d)
 	return carry_next(c->carry, d);
 }
 
+/* Its command failed, which was said, and may do better later: where there is no network no token is to be
+ * had. For who wants to keep the message, it is as if no server could be reached. */
+static int not_now(struct cli_carrier *c, const struct draft *d, const struct carry_result **ret)
+{
+	static const char text[] = "there is no password to log in with, for now";
+	size_t n = d->envelope.recipients;
+
+	free(c->none.rcpt);
+	c->none = (struct carry_result){ .rcpt = calloc(n ? n : 1, sizeof(*c->none.rcpt)),
+					 .n = n,
+					 .end = IPC_LANE_LOCAL };
+	if (!c->none.rcpt)
+		return CLI_LATER;
+	(void)slice_copy(SLICE_LIT("4.7.0"), c->none.enhanced, sizeof(c->none.enhanced));
+	(void)slice_copy(slice_str(text), c->none.text, sizeof(c->none.text));
+	*ret = &c->none;
+	return CLI_OK;
+}
+
 int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct carry_result **ret)
 {
 	int r;
@@ -394,6 +414,8 @@ int cli_carrier_send(struct cli_carrier *c, const struct draft *d, const struct 
 	if (!c->keep)
 		end_last(c);
 	r = cli_carrier_ready(c);
+	if (r == CLI_LATER)
+		return not_now(c, d, ret);
 	if (r != CLI_OK)
 		return r;
 	c->renewed = false;
@@ -418,6 +440,7 @@ void cli_carrier_free(struct cli_carrier *c)
 	if (c->net_open)
 		cli_net_close(&c->net);
 	buf_wipe(&c->secret);
+	free(c->none.rcpt);
 	cli_accounts_done(&c->accounts);
 	free(c);
 }

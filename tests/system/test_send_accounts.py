@@ -474,6 +474,21 @@ home
     assert j['accounts'][0]['default'] and not j['accounts'][1]['default'] and j['file'] == str(home.file)
 
 
+def test_kept_until_there_is_a_token(home, serve):
+    """Without a network no token is to be had: the message is kept all the same."""
+    server = serve(Tokens)
+    home.account(server, 'user: us', 'token_command: ~/secret-of', 'queue: yes')
+    home.program('echo offline >&2; exit 1')
+    state = {'XDG_STATE_HOME': str(home.folder / 'state')}
+    status, out, err = home.message(**state)
+    assert status == OK and 'failed with status 1: offline' in err, err
+    status, out, err = home.send('--flush', **state)
+    assert status in (NO_SERVER, LATER) and server.came == [], err
+    home.program(f'echo {TOKEN}')
+    status, out, err = home.send('--flush', **state)
+    assert status == OK and server.tokens() == [('OAUTHBEARER', TOKEN)], err
+
+
 def test_queue_yes(home):
     """What cannot be submitted now is kept by itself, and knows its account; nobody else's settings are kept with it."""
     home.accounts("""
