@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -50,6 +51,16 @@ static void hear_signals(void)
 	signal(SIGXFSZ, SIG_IGN); /* then the write fails, and that is said */
 }
 
+/* The accounts, and commands that say a password, want one; cron does not always give it. */
+static void have_home(void)
+{
+	struct passwd entry, *found;
+	char room[4096];
+
+	if (!getenv("HOME") && getpwuid_r(getuid(), &entry, room, sizeof(room), &found) == 0 && found)
+		setenv("HOME", found->pw_dir, 0);
+}
+
 /* Whatever is opened later must not be taken for one of them. */
 static bool open_streams(bool *ret_input)
 {
@@ -66,8 +77,10 @@ static const struct cli_carrier_setup any_server = { .program = "sendmail" };
 
 int cli_sendmail_carrier(struct cli_carrier **ret)
 {
-	int status = cli_carrier_find(ret, &any_server);
+	int status;
 
+	cli_sendmail_await();
+	status = cli_carrier_find(ret, &any_server);
 	return status == CLI_OK ? EX_OK : status == CLI_LATER ? EX_TEMPFAIL : EX_CONFIG;
 }
 
@@ -183,15 +196,27 @@ static int read_message(const struct cli_sendmail *m, const struct cli_carrier *
 	return r;
 }
 
+/* Nobody listens at the socket of this machine, and nothing will keep the message. */
+static bool is_away(const struct cli_carrier *c, const struct carry_result *r)
+{
+	const struct submit_account *account = cli_carrier_account(c);
+
+	return cli_carrier_provider(c)->path[0] && !r->reached && (!account || !account->queue) &&
+	       (r->end == IPC_LANE_REFUSED || r->end == IPC_LANE_UNREACHABLE);
+}
+
 static int submit(const struct cli_sendmail *m, struct cli_carrier *c, const struct draft *d)
 {
 	const struct carry_result *r;
+	unsigned times = 0;
 	struct id id;
 	int status;
 
-	under_way = true;
-	status = cli_carrier_send(c, d, &r);
-	under_way = false;
+	do {
+		under_way = true;
+		status = cli_carrier_send(c, d, &r);
+		under_way = false;
+	} while (status == CLI_OK && is_away(c, r) && cli_sendmail_pause(&times));
 	if (status == CLI_OK) {
 		cli_sendmail_say(cli_carrier_provider(c), d, r, m->s.verbose);
 		return cli_sendmail_keep(c, d, r, cli_sendmail_status(r), &id);
@@ -261,6 +286,7 @@ int cli_sendmail(int argc, char **argv)
 
 	if (!open_streams(&has_input))
 		return EX_OSERR;
+	have_home();
 	if (argc == 2 && !strcmp(argv[1], "--help")) {
 		char *ask[] = { (char *)"help", (char *)"sendmail", NULL };
 

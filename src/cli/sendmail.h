@@ -23,6 +23,10 @@ int cli_sendmail_flush(const struct cli_sendmail *m);
 
 /* ---- what sending and -bs share ---- */
 
+/* Waits some seconds for the socket of a Postern that is being started anew, if mail is to go that way. */
+void cli_sendmail_await(void);
+/* Whether to try again, after a pause: *times begins with 0. */
+bool cli_sendmail_pause(unsigned *times);
 /* As cli_carrier_find(); EX_OK, or the exit status, said. */
 int cli_sendmail_carrier(struct cli_carrier **ret);
 /* How a message is read that goes out by c; NULL: one that nobody will take, which is read all the same. */

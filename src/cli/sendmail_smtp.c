@@ -401,6 +401,7 @@ static bool is_network(int fd)
 int cli_sendmail_smtp(struct cli_sendmail *m)
 {
 	struct cli_carrier *c = NULL;
+	unsigned times = 0;
 	const char *path;
 	int status, fd;
 
@@ -415,7 +416,13 @@ int cli_sendmail_smtp(struct cli_sendmail *m)
 	path = status == EX_OK ? cli_carrier_provider(c)->path : "";
 	if (!*path) {
 		status = answer_ourselves(m, c, status);
-	} else if ((fd = connect_local(path)) >= 0) {
+		cli_carrier_free(c);
+		return status;
+	}
+	do
+		fd = connect_local(path);
+	while ((fd == -ECONNREFUSED || fd == -ENOENT) && cli_sendmail_pause(&times));
+	if (fd >= 0) {
 		status = pass(fd);
 		close(fd);
 	} else {

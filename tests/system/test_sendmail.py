@@ -322,6 +322,21 @@ def test_an_account_says_who(call, account, tmp_path):
         assert status == CONFIG and 'send.yaml' in err and 'the message was not sent' in err
 
 
+def test_a_home_that_nobody_told(names, account, tmp_path):
+    """Cron's environment is not always a whole one."""
+    if os.getuid() != 0:
+        pytest.skip('needs root')
+    account()
+    (tmp_path / 'etc').mkdir()
+    (tmp_path / 'etc/passwd').write_text(f'root:x:0:0:root:{tmp_path}:/bin/sh\n')
+    with Local(tmp_path) as peer:
+        script = f'mount -t overlay overlay -o lowerdir={tmp_path}/etc:/etc /etc; exec env -i "$1" -t'
+        p = subprocess.run(['unshare', '--mount', 'sh', '-ec', script, 'sh', str(names / 'sendmail')], input=message('x'),
+                           capture_output=True, timeout=60)
+        assert (p.returncode, p.stderr) == (OK, b'')
+        assert peer.heard[1].startswith('MAIL FROM:<ann@home.test>')
+
+
 def test_an_account_that_keeps(call, account, tmp_path):
     """queue: yes.  The program is told that it was taken, and it goes out with the next one."""
     assert call(account(), '-t', stdin=message('x'))[0] == LATER  # without
@@ -591,6 +606,46 @@ def test_nobody_is_there(call, tmp_path):
         url = f'smtp://127.0.0.1:{s.getsockname()[1]}'
         status, out, err = call({'POSTERN_URL': url}, '-f', 'a@b.test', 'bob@example.org', stdin=message('x'))
         assert status == LATER and 'the message was not sent' in err and 'postern check 127.0.0.1' in err
+
+
+@pytest.mark.parametrize('left', ['nothing', 'a socket'])
+@pytest.mark.parametrize('mode', ['send', '-bs'])
+def test_a_server_that_restarts(names, tmp_path, left, mode):
+    """Its folder is there, and the socket not yet; or one of before, at which nobody listens."""
+    env = {'POSTERN_RUNTIME_DIR': str(tmp_path), 'HOME': '/nonexistent'}
+    said = b'EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n'
+    if left == 'a socket':
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(str(tmp_path / 'submit.sock'))
+    p = subprocess.Popen([str(names / 'sendmail'), *(['-t'] if mode == 'send' else ['-bs'])], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    p.stdin.write(message('x') if mode == 'send' else said)
+    p.stdin.close()
+    p.stdin = None
+    time.sleep(2)
+    assert p.poll() is None
+    if left == 'a socket':
+        os.unlink(tmp_path / 'submit.sock')
+    with Local(tmp_path) as peer:
+        out, err = p.communicate(timeout=30)
+        assert (p.returncode, err) == (OK, b'') and peer.taken == {('x', 'bob@example.org'): 1}
+
+
+def test_a_restart(make_server, names):
+    subject = tag()
+    with make_server() as s:
+        s.cli('domain', 'add', 'example.org')
+        s.account('bob@example.org', PASSWORD)
+        s.stop()
+        p = subprocess.Popen([str(names / 'sendmail'), '-t'], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env={'POSTERN_RUNTIME_DIR': s.config['runtime_dir'], 'HOME': '/nonexistent'})
+        p.stdin.write(message(subject))
+        p.stdin.close()
+        p.stdin = None
+        time.sleep(0.5)
+        s.start()
+        assert (p.communicate(timeout=30)[1], p.returncode) == (b'', OK)
+        received(s, subject)
 
 
 def test_a_wrong_password(server, call, tmp_path):
