@@ -1,5 +1,6 @@
 """Postfix and Exim, as Debian has them, with what `postern check --config` prints for them: mail submitted there
-goes by a Postern as smart host, logged in and verified."""
+goes by a Postern as smart host, logged in and verified.  And the same where somebody made the usual mistakes, and then wrote
+the lines into the file that `postern check --local` says."""
 import json
 import os
 import subprocess
@@ -49,7 +50,50 @@ class SmartExim(Exim):
         self.write('exim4/exim4.conf', text)
 
 
-KINDS = {'postfix': SmartPostfix, 'exim': SmartExim}
+def mend(binary, path, mistakes, codes):
+    """The mistakes made in that file, and the lines written that are said."""
+    with open(path) as f:
+        text = f.read()
+    for right, wrong in mistakes:
+        assert right in text
+        text = text.replace(right, wrong)
+    with open(path, 'w') as f:
+        f.write(text)
+    p = subprocess.run([binary, 'check', '--local', '--json', path], capture_output=True, text=True, timeout=30)
+    server = next(s for s in json.loads(p.stdout)['configurations'][0]['servers'] if s['host'] == 'mx.ours.test')
+    assert codes <= {f['code'] for f in server['findings']}, server
+    lines = []
+    for i, line in enumerate(text.split('\n'), 1):
+        if not any(not c['add'] and c['line'] <= i <= c['last'] for c in server['changes']):
+            lines.append(line)
+        lines += [c['text'].replace('/etc/ssl/certs/ca-certificates.crt', '/etc/authority.pem') for c in server['changes'] if c['line'] == i]
+    with open(path, 'w') as f:
+        f.write('\n'.join(lines))
+    p = subprocess.run([binary, 'check', '--local', path], capture_output=True, text=True, timeout=30)
+    assert p.returncode == 0, p.stdout
+
+
+class MendedPostfix(SmartPostfix):
+    def configure(self):
+        super().configure()
+        wrapper = 'smtp_tls_wrappermode = '
+        mistakes = {'465': [(wrapper + 'yes\n', ''), ('smtp_tls_security_level = secure', 'smtp_use_tls = yes')],
+                    '587': [(wrapper + 'no', wrapper + 'yes'), ('smtp_tls_security_level = secure', 'smtp_tls_security_level =\n  encrypt'),
+                            ('smtp_tls_CAfile = /etc/authority.pem\n', '')]}
+        mend(self.binary, os.path.join(self.etc, 'postfix/main.cf'), mistakes[self.use[:3]],
+             {'465': {'starttls-on-465', 'encryption-optional'}, '587': {'tls-on-587', 'certificate-unchecked'}}[self.use[:3]])
+
+
+class MendedExim(SmartExim):
+    def configure(self):
+        super().configure()
+        mistakes = {'465': [('  protocol = smtps\n', '')],
+                    '587': [('  hosts_require_tls = *\n', '  protocol = smtps\n'), ('  tls_verify_hosts = *\n', '')]}
+        mend(self.binary, os.path.join(self.etc, 'exim4/exim4.conf'), mistakes[self.use[:3]],
+             {'465': {'starttls-on-465'}, '587': {'tls-on-587', 'certificate-unchecked'}}[self.use[:3]])
+
+
+KINDS = {'postfix': SmartPostfix, 'exim': SmartExim, 'mended-postfix': MendedPostfix, 'mended-exim': MendedExim}
 USES = ['465:tls', '587:starttls']
 
 
@@ -61,7 +105,8 @@ def world(lab, binary):
         host = lab.net.host(f's{i}', f'192.0.2.{31 + i}', f'2001:db8::{31 + i}')
         lab.zone(domain, [host])
         d = KINDS[program](host, domain, lab.certificate('mx.' + domain), nameserver='192.0.2.53')
-        d.parts = printed(binary, program, f'mx.ours.test:{use}')
+        d.parts = printed(binary, program.removeprefix('mended-'), f'mx.ours.test:{use}')
+        d.binary, d.use = binary, use
         with open(lab.ca) as f:
             d.authority = f.read()
         lab.senders[program, use] = d

@@ -314,6 +314,18 @@ def test_others_files(local, tmp_path):
     assert '.msmtprc: it may not be read by you' in text
 
 
+def test_json_is_documented(local, copied):
+    """Each field is in doc/check.md."""
+    section = (pathlib.Path(__file__).parents[2] / 'doc/check.md').read_text().split('## `--local`')[1].split('\n## ')[0]
+
+    def fields(value):
+        if isinstance(value, list):
+            return set().union(*(fields(v) for v in value))
+        return set(value).union(*(fields(v) for v in value.values())) if isinstance(value, dict) else set()
+
+    assert {f for f in fields(local(copied('wrong'))[1]) if f'`{f}`' not in section} == set()
+
+
 @pytest.mark.parametrize('args, words', [
     (['--local', '--mx'], '--local looks at files'),
     (['--local', '-p', '25'], '--local looks at files'),
