@@ -129,9 +129,16 @@ static void print_wrong(const struct local_file *f, const struct advise_local_se
 static void print_answer(const struct local_file *f, size_t i)
 {
 	const struct advise_answer *a = &f->answer[i];
+	const struct advise_local_server *s = &f->local.server[i];
 
-	if (a->asked == ADVISE_ASKED_NOT)
+	if (a->asked == ADVISE_ASKED_NOT) {
+		if (s->host[0] && !advise_wrong_has(s, ADVISE_WRONG_NOT_SMTP)) {
+			label(PLAIN, "note");
+			printf("It was not asked: %s.\n",
+			       s->port == 0 ? "its port is not known" : "there are too many servers");
+		}
 		return;
+	}
 	label(a->asked == ADVISE_ASKED_WORKS ? GREEN : colour_of(a->level),
 	      a->asked == ADVISE_ASKED_WORKS ? "asked" : advise_level_name(a->level));
 	cli_print_wrapped(a->text, MARGIN);

@@ -392,5 +392,13 @@ def test_servers_that_are_not_there(local, tmp_path):
             path.write_text(f'MAIL_HOST={host}\nMAIL_PORT={port}\nMAIL_ENCRYPTION={encryption}\nMAIL_USERNAME=x\n')
             status, found, _ = local('--ask', '--timeout', '3', '-4', path)
             assert (status, server_of(found)['asked']['result']) == (1, result)
+    # more servers than are asked, and one whose port is not known
+    (tmp_path / 'msmtprc').write_text(''.join(f'account a{i}\nhost h{i}.invalid\nport 587\ntls on\nauth on\n' for i in range(31)))
+    for name in ('x', 'y'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / '.env').write_text(f'SMTP_HOST=h{name}.invalid\n' + 'SMTP_PORT=587\n' * (name == 'y'))
+    _, found, text = local('--ask', '--timeout', '1', '-4', tmp_path / 'msmtprc', tmp_path / 'x', tmp_path / 'y')
+    assert [s['asked'] and s['asked']['result'] for c in found['configurations'] for s in c['servers']] == ['no-address'] * 31 + [None] * 2
+    assert 'its port is not known' in text and 'there are too many servers' in text
     # without --ask nobody is asked
     assert local(path)[1]['asked'] is False and server_of(local(path)[1])['asked'] is None
