@@ -128,6 +128,17 @@ bool cli_outbox_way(const struct cli_outbox_by *by, struct cli_outbox_way *ret)
 	return true;
 }
 
+bool cli_outbox_url(const char *program, const char *url, struct cli_outbox_way *ret)
+{
+	struct provider p;
+	const char *why = provider_url(slice_str(url), &p);
+
+	if (!why && put_url(&p, ret->url, sizeof(ret->url)))
+		return true;
+	(void)cli_usage(program, "the URL: %s", why ? why : "it is too long");
+	return false;
+}
+
 static bool same(const char *a, const char *b)
 {
 	return a && b ? !strcmp(a, b) : a == b;

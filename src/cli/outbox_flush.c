@@ -447,7 +447,7 @@ static int told_json(struct flush *f, const char *path, const struct cli_outbox_
 	return status == CLI_OK ? f->status : status;
 }
 
-int cli_outbox_flush(const struct cli_outbox_ask *ask)
+static int flush_asked(const struct cli_outbox_ask *ask)
 {
 	struct flush f = { .program = ask->program, .verbose = ask->verbose };
 	struct cli_outbox_count c = { 0 };
@@ -479,4 +479,22 @@ int cli_outbox_flush(const struct cli_outbox_ask *ask)
 	json_decref(f.told);
 	outbox_close(f.o);
 	return f.status;
+}
+
+int cli_outbox_flush(const struct cli_outbox_ask *ask)
+{
+	struct cli_outbox_way *way = calloc(1, sizeof(*way));
+	struct cli_outbox_ask same = *ask;
+	int status = CLI_USAGE;
+
+	if (!way) {
+		fprintf(stderr, "postern %s: out of memory\n", ask->program);
+		return CLI_LATER;
+	}
+	if (!ask->by.url || cli_outbox_url(ask->program, ask->by.url, way)) {
+		same.by.url = ask->by.url ? way->url : NULL;
+		status = flush_asked(&same);
+	}
+	free(way);
+	return status;
 }

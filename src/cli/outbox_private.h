@@ -14,6 +14,8 @@ struct cli_outbox_way {
 };
 /* How this carrier's server is found again. */
 bool cli_outbox_way(const struct cli_outbox_by *by, struct cli_outbox_way *ret);
+/* As the URL is kept.  False: it is none, which is said. */
+bool cli_outbox_url(const char *program, const char *url, struct cli_outbox_way *ret);
 bool cli_outbox_same_server(const struct outbox_way *a, const struct outbox_way *b);
 
 /* What ended a connection is not the server's or the network's passing trouble. */

@@ -1,5 +1,6 @@
 #include "submit/outbox_file.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/crc32c.h"
@@ -54,8 +55,9 @@ static json_t *read_line(struct slice line, enum outbox_read *ret)
 	*ret = OUTBOX_READ_BAD;
 	if (!take_line(line, &text))
 		return NULL;
+	errno = 0; /* jansson says of the lack of memory what it says of wrong syntax */
 	j = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &e);
-	if (!j && json_error_code(&e) == json_error_out_of_memory)
+	if (!j && errno == ENOMEM)
 		*ret = OUTBOX_READ_NO_MEMORY;
 	if (j && !json_is_object(j)) {
 		json_decref(j);

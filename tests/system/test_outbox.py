@@ -135,6 +135,24 @@ def test_flush(user, peer):
     assert user.run('--flush', status=OK) == (OK, '', '')
 
 
+def test_only_what_is_for_one_server(user, peer, tmp_path):
+    """Whatever form its URL has."""
+    other = TlsPeer(tmp_path)
+    with other:
+        peer.shut()
+        other.shut()
+        mine, _ = user.send('--queue')
+        user.url, port = f'smtps://127.0.0.1:{other.port}', peer.port
+        user.send('--queue', '--pin', other.pin)
+        peer.back()
+        other.back()
+        user.run('--flush', '--url', f'smtps://127.0.0.1:{port}/', status=OK)
+        assert peer.taken == {(mine, 'them@x.test'): 1} and not other.taken and len(user.list()) == 1
+        assert user.run('--flush', '--url', 'http://x', status=USAGE)[2]
+        user.run('--flush', status=OK)
+        assert sum(other.taken.values()) == 1
+
+
 def test_without_queue_nothing_is_kept(user, peer):
     peer.shut()
     _, said = user.send(status=NO_SERVER)
