@@ -132,7 +132,8 @@ static void slow_down(struct cli_merge_run *r, struct pace *p, const struct merg
 		return;
 	}
 	p->next_us = clock_us() + pause;
-	cli_merge_say(r, "%s; waiting for %llu s", l->text, (unsigned long long)(pause + 999999) / 1000000);
+	cli_merge_say(r, "line %u, not now: %s; waiting for %llu s", l->line, l->text,
+		      (unsigned long long)(pause + 999999) / 1000000);
 }
 
 /* ---- one row ---- */
@@ -314,7 +315,8 @@ static void take_result(struct sending *s, const struct draft *d, const struct c
 		return;
 	if (s->r->plan->o->verbose > 1 || v == CLI_MERGE_ENDED || v == CLI_MERGE_NO_SERVER)
 		show_tries(s, d, res, v);
-	cli_merge_print_row(s->r, &s->line);
+	if (v != CLI_MERGE_SLOW) /* which is told with how long it waits then */
+		cli_merge_print_row(s->r, &s->line);
 	obey(s, v, m.class);
 }
 
