@@ -10,6 +10,7 @@ import time
 from bench import machine
 from bench.figures import Figure
 from bench.machine import Unavailable
+from bench.merge import merge
 from bench.postfix import Postfix, Sink, TlsSink, source
 from server import Server
 
@@ -495,4 +496,4 @@ def long_queue(b):
 
 
 SCENARIOS = {'accepted': accepted, 'slow-disk': slow_disk, 'delivered': delivered, 'relayed': relayed, 'starttls': starttls, 'logins': logins,
-             'idle': idle, 'drip': drip, 'large': large, 'long-queue': long_queue}
+             'idle': idle, 'drip': drip, 'large': large, 'long-queue': long_queue, 'merge': merge}

@@ -138,7 +138,8 @@ def figures(binary, tmp_path_factory):
     ('delivered-1', 'Postern'), ('delivered-5', 'Postern'), ('starttls', 'Postern'), ('logins', 'first'),
     ('logins', 'remembered'), ('idle', 'Postern, 200 plain'), ('idle', 'Postern, 200 TLS 1.3'),
     ('drip', 'messages a second, beside 100'), ('large', 'messages of 4 MB, one recipient'),
-    ('relayed-1', 'Postern'), ('relayed-5', 'Postern'), ('relayed-1-tls', 'Postern'), ('long-queue', 'all are loaded after (s)')])
+    ('relayed-1', 'Postern'), ('relayed-5', 'Postern'), ('relayed-1-tls', 'Postern'), ('long-queue', 'all are loaded after (s)'),
+    ('merge', 'to a Postern, TLS and a login')])
 def test_every_scenario_gives_its_figure(figures, name, series):
     by_name, out, _ = figures
     if name not in by_name:
