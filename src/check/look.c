@@ -87,7 +87,7 @@ static void lost(struct look *l, enum probe_end how, const char *why)
  * is as slow as that may call it rude; it is given up in any case. */
 static bool prod(struct look *l)
 {
-	if (l->prodded || l->implicit || l->stage > LOOK_SECOND ||
+	if (l->prodded || (l->implicit && !l->talk.port->tls.up) || l->stage > LOOK_SECOND ||
 	    probe_talk_at(&l->talk) != PROBE_AT_GREETING || conn_input(l->conn).n > 0 ||
 	    conn_write(l->conn, SLICE_LIT("EHLO localhost\r\n")) < 0)
 		return false;

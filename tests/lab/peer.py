@@ -7,7 +7,6 @@
 """
 import base64
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -22,6 +21,17 @@ def tlsa(certificate):
     der = subprocess.run(['openssl', 'pkey', '-pubin', '-outform', 'der'], input=public, check=True, capture_output=True).stdout
     digest = subprocess.run(['openssl', 'sha256', '-binary'], input=der, check=True, capture_output=True).stdout
     return 'TLSA 3 1 1 ' + digest.hex()
+
+
+def context_of(certificate):
+    """For a server that shows this certificate: (PEM, PEM of its key)."""
+    with tempfile.TemporaryDirectory(prefix='peer-') as folder:
+        for name, text in zip(('c', 'k'), certificate):
+            with open(os.path.join(folder, name), 'w') as f:
+                f.write(text)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(folder, 'c'), os.path.join(folder, 'k'))
+    return context
 
 
 class Gone(Exception):
@@ -208,16 +218,7 @@ class Peer:
         """From now on it shows this certificate."""
         if not certificate:
             return
-        folder = tempfile.mkdtemp(prefix='peer-')
-        try:
-            for name, text in zip(('c', 'k'), certificate):
-                with open(os.path.join(folder, name), 'w') as f:
-                    f.write(text)
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(os.path.join(folder, 'c'), os.path.join(folder, 'k'))
-        finally:
-            shutil.rmtree(folder)
-        self.context = context
+        self.context = context_of(certificate)
 
     def said(self, session, verb, line):
         answer = self.answers.get(verb)

@@ -26,7 +26,7 @@ import pytest
 
 import submission
 from conftest import DNS
-from peer import Peer, tlsa
+from peer import Peer, context_of, tlsa
 from walls import Gate, rule
 from web import Web
 
@@ -55,7 +55,7 @@ FOUR = [
 # ---- hosts that do as they are told ----
 
 # What stands at which port: "tls" and "starttls" with a right certificate, "clear"; more words make it otherwise; behind
-# a bar what it answers to a verb.  "says" is no mail server: it says that; "answers" says it to whatever it is sent.
+# a bar what it answers to a verb.  "says" is no mail server: it says that; "answers" says it to whatever it is sent; "-tls": in TLS.
 PLAIN = {25: 'starttls', 465: 'tls', 587: 'starttls'}
 HOSTS = {
     'good': {**PLAIN, 2525: 'starttls'},
@@ -80,6 +80,8 @@ HOSTS = {
     'imap': {587: 'says * OK [CAPABILITY IMAP4rev1] ready\r\n', 465: 'says +OK POP3 ready\r\n'},
     'http': {587: 'answers HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', 465: 'says SSH-2.0-OpenSSH_9.2p1\r\n'},
     'two': PLAIN,
+    'tlsother': {465: 'answers-tls HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', 993: 'says-tls * OK IMAP4rev1 ready\r\n',
+                 995: 'says-tls +OK POP3 ready\r\n', 443: 'answers-tls HTTP/1.1 400 Bad Request\r\n\r\n'},
     # Of others, elsewhere.
     'far': {25: 'starttls', 465: 'tls', 587: 'starttls'},
     'away': {25: 'starttls', 465: 'tls', 587: 'starttls'},
@@ -109,6 +111,7 @@ ROWS = [
     ('slow to greet, slow after EHLO', 'mx.slow.test --timeout 9 -4', '', '587 slow, 465 slow', 'use 465'),
     ('IMAP and POP3', 'mx.imap.test', '', '587 not-smtp, 465 not-smtp', 'nothing'),
     ('HTTP and SSH', 'mx.http.test', '', '587 not-smtp, 465 not-smtp', 'nothing'),
+    ('in TLS: HTTP, IMAP and POP3', 'mx.tlsother.test -p 465,993,995,443', '', '465 not-smtp, 993 not-smtp, 995 not-smtp, 443 not-smtp', 'nothing'),
     # The server's own firewall, and one on the way.
     ('there dropped', 'mx.good.test', 'there 465 drop', '465 filtered', 'use 587'),
     ('there reset', 'mx.good.test', 'there 465 reset', '465 refused', 'use 587'),
@@ -172,6 +175,8 @@ WORDS = {  # of rows: what a finding says
     'slow to greet, slow after EHLO': {(587, 'slow'): 'greeting took ', (465, 'slow'): 'EHLO within TLS took '},
     'IMAP and POP3': {(587, 'not-smtp'): 'is IMAP', (465, 'not-smtp'): 'is POP3'},
     'HTTP and SSH': {(587, 'not-smtp'): 'is HTTP', (465, 'not-smtp'): 'is SSH'},
+    'in TLS: HTTP, IMAP and POP3': {(465, 'not-smtp'): 'is HTTP', (993, 'not-smtp'): 'is IMAP', (995, 'not-smtp'): 'is POP3',
+                                    (443, 'not-smtp'): 'is HTTP'},
     'there dropped': {(465, 'filtered'): 'what has left this machine'},
     'forbidden on the way': {(465, 'prohibited'): 'says 192.0.2.254 (ICMP)'},
     'cut at the first octet of TLS': {(465, 'reset-after-connect'): 'at the TLS handshake'},
@@ -205,17 +210,23 @@ class Says(socketserver.ThreadingTCPServer):
     """No mail server at all: what it says, at once or when it is spoken to."""
     allow_reuse_address, daemon_threads = True, True
 
-    def __init__(self, host, port, text, first):
+    def __init__(self, host, port, text, first, certificate):
         text = text.encode()
+        context = context_of(certificate) if certificate else None
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self):
-                self.request.settimeout(10)
+                s = self.request
+                s.settimeout(10)
                 try:
+                    if context:
+                        s = context.wrap_socket(s, server_side=True)
                     if first:
-                        self.request.sendall(text)
-                    if self.request.recv(4096) and not first:
-                        self.request.sendall(text)
+                        s.sendall(text)
+                    if s.recv(4096) and not first:
+                        s.sendall(text)
+                    if context:
+                        s.unwrap()
                 except OSError:
                     pass
         self.address_family = socket.AF_INET6
@@ -275,8 +286,8 @@ class World:
         """A server at a port of a host."""
         words, _, answers = what.partition(' | ')
         kind, *more = words.split(' ')
-        if kind in ('says', 'answers'):
-            self.enter(Says(host, port, what.partition(' ')[2], kind == 'says'))
+        if kind.split('-')[0] in ('says', 'answers'):
+            self.enter(Says(host, port, what.partition(' ')[2], kind.startswith('says'), certificates['right'] if kind.endswith('-tls') else None))
             return
         bad = [w for w in more if w in certificates]
         peer = self.enter(Peer(host, port, certificates[bad[0] if bad else 'right'], implicit=kind == 'tls', starttls=kind == 'starttls',
@@ -502,7 +513,7 @@ def as_it_can(world, server, codes, answer):
 def test_row(world, seen, name):
     row = all_rows()[name]
     codes, answer = expected(row[3]), row[4]
-    if ': ' in name:
+    if name.split(': ')[-1] in SERVERS:
         codes, answer = as_it_can(world, name.split(': ')[1], codes, answer)
     status, found = seen[name]()
     taken = {port for port, code in codes if code == 'intercepted'}
