@@ -138,12 +138,17 @@ static void judge_icmp(struct judge *j, const struct probe_port *p, enum probe_c
 			"%s: on this machine's own network nobody answers for it, neither the host nor a "
 			"router",
 			what);
+	else if (p->icmp_from.family && ip_eq(&p->icmp_from, &p->ip))
+		judge_add(j, code, "Whoever runs that host must let the port through in its firewall.",
+			  "the host itself says so (ICMP): %s",
+			  code == PROBE_IS_PROHIBITED ? "forbidden" : "no way");
 	else if (p->icmp_from.family)
 		judge_add(j, code, "Ask whoever runs that router or firewall to let the port through.",
 			  "%s, says %s (ICMP), after %u ms", what, ip_format(&p->icmp_from, from),
 			  p->connect_ms);
 	else
-		judge_add(j, code, "", "%s: %s", what, strerror(-p->error));
+		judge_add(j, code, p->no_route ? "Is the network of this machine up (ip route)?" : "",
+			  "%s: %s", what, strerror(-p->error));
 }
 
 static void judge_reach(struct judge *j, const struct probe_port *p)

@@ -129,7 +129,9 @@ void judge_tls(struct judge *j, const struct probe_port *p)
 	}
 	judge_add(j, PROBE_IS_TLS, "", "%s with %s%s", t->implicit ? "implicit TLS" : "STARTTLS", t->version,
 		  t->verified ? ", certificate verified" : "");
-	if (t->implicit != probe_is_implicit(p->port))
+	/* Other ports have no custom. */
+	if (t->implicit != probe_is_implicit(p->port) && (p->port == 25 || probe_is_submission(p->port)) &&
+	    p->other == PROBE_OTHER_NONE)
 		judge_add(j, PROBE_IS_TLS_UNUSUAL, "",
 			  t->implicit ? "TLS from the first octet, where STARTTLS is the custom: choose "
 					"\"SSL/TLS\" for "

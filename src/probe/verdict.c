@@ -189,13 +189,26 @@ static const struct probe_finding *blocking(const struct probe_findings *found, 
 	return NULL;
 }
 
-/* Of all findings the one that nothing else helps against. */
-static const struct probe_finding *find_everywhere(const struct probe_findings *found)
+/* A finding of a port on which mail could be submitted. */
+static const struct probe_finding *find_code(const struct probe_host *hosts,
+					     const struct probe_findings *found, enum probe_code code)
 {
-	for (size_t i = 0; i < found->n; i++)
-		if (found->f[i].code == PROBE_IS_NO_NETWORK || found->f[i].code == PROBE_IS_LOCAL_RULE)
-			return &found->f[i];
+	for (size_t i = 0; i < found->n; i++) {
+		const struct probe_finding *f = &found->f[i];
+
+		if (f->code == code && (f->port == PROBE_NOWHERE || hosts[f->host].port[f->port].port != 25))
+			return f;
+	}
 	return NULL;
+}
+
+/* Of all findings the one that nothing else helps against. */
+static const struct probe_finding *find_everywhere(const struct probe_host *hosts,
+						   const struct probe_findings *found)
+{
+	const struct probe_finding *f = find_code(hosts, found, PROBE_IS_LOCAL_RULE);
+
+	return f ? f : find_code(hosts, found, PROBE_IS_NO_NETWORK);
 }
 
 /* At the port that is nearest to being of use: one that speaks SMTP before one where something else is. */
@@ -254,14 +267,17 @@ static void say_not_reached(const struct probe_host *hosts, size_t n, struct pro
 static void say_nothing(const struct probe_host *hosts, size_t n, const struct probe_findings *found,
 			struct probe_verdict *v)
 {
-	const struct probe_finding *f = find_everywhere(found);
+	const struct probe_finding *f = find_everywhere(hosts, found);
 	char at[32] = "";
 
 	if (!f)
 		f = find_nearest(hosts, n, found);
-	for (size_t i = 0; i < found->n && !f; i++)
-		if (found->f[i].code == PROBE_IS_NO_ADDRESS)
-			f = &found->f[i];
+	if (!f)
+		f = find_code(hosts, found, PROBE_IS_PROHIBITED);
+	if (!f)
+		f = find_code(hosts, found, PROBE_IS_UNREACHABLE);
+	if (!f)
+		f = find_code(hosts, found, PROBE_IS_NO_ADDRESS);
 	if (f && f->host != PROBE_NOWHERE && f->port != PROBE_NOWHERE && f->code != PROBE_IS_LOCAL_RULE)
 		snprintf(at, sizeof(at), "at port %u ", hosts[f->host].port[f->port].port);
 	snprintf(v->text, sizeof(v->text), "No port here can be used to submit mail%s%s%s.", f ? ": " : "",

@@ -227,6 +227,7 @@ static const struct row {
 	{ "smtp.example.org 587:starttls-relays", 0, PROBE_USE, 587, 0, "587 takes-mail-without-auth" },
 	{ "smtp.example.org 465:local 587:local", 0, PROBE_USE_NOTHING, 0, 0,
 	  "465 local-rule, 587 local-rule" },
+	{ "smtp.example.org 10465:tls 993:tls", 0, PROBE_USE, 10465, 993, "" },
 	{ "smtp.example.org 465:prohibited", 0, PROBE_USE_NOTHING, 0, 0, "465 prohibited" },
 	/* Two ways to one host. */
 	{ "smtp.example.org 587:starttls 6/587:plain", 0, PROBE_USE, 587, 0,

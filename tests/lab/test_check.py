@@ -178,6 +178,7 @@ WORDS = {  # of rows: what a finding says
     'in TLS: HTTP, IMAP and POP3': {(465, 'not-smtp'): 'is HTTP', (993, 'not-smtp'): 'is IMAP', (995, 'not-smtp'): 'is POP3',
                                     (443, 'not-smtp'): 'is HTTP'},
     'there dropped': {(465, 'filtered'): 'what has left this machine'},
+    'there forbidden': {(465, 'prohibited'): 'the host itself says so (ICMP): forbidden'},
     'forbidden on the way': {(465, 'prohibited'): 'says 192.0.2.254 (ICMP)'},
     'cut at the first octet of TLS': {(465, 'reset-after-connect'): 'at the TLS handshake'},
     'stripped at one address of three': {(587, 'intercepted'): f'and not at {TWO}'},
@@ -190,6 +191,7 @@ WORDS = {  # of rows: what a finding says
 }
 SHOWN = {  # of rows: what it prints for people
     '25 dropped for the four and one more': 'this network blocks outbound port 25',
+    'nobody has the address': 'at port 465 no way there: on this machine\'s own network nobody answers for it',
     'IPv6 leads nowhere': 'cannot be reached by IPv6 from here, and can by IPv4',
     'stripped at one address of three': 'Use mx.two.test, port 465, encryption "SSL/TLS", and log in.',
     'no IPv6': '25, 465, 587, 2525: this machine has no IPv6 that leads there (Network is unreachable): looked at by the other only',
