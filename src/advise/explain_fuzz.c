@@ -1,6 +1,7 @@
 /* explain_fuzz.c - whatever is pasted: guesses are sorted, each cause once, known by its name; capitals, line
  * ends and typographic quotes change nothing; host and port stand in the text; and of a secret in a URL, a
- * setting or a dialogue nothing comes out. */
+ * setting or a dialogue nothing comes out.  The same as a reply that we got ourselves: place and client are
+ * those that we know, whatever the text says. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,31 @@ static void hidden(struct slice in, struct buf *text)
 	}
 }
 
+/* As an answer to AUTH at a server of ours. */
+static void explain_own(struct slice text, struct advise_explained *ret)
+{
+	const struct route_reply r = { 535, SLICE_LIT("5.7.8"), text, SMTP_CLIENT_AT_AUTH };
+
+	advise_explain_reply(&r, "smtp.gmail.com", 587, ADVISE_BY_POSTERN, ret);
+	sound(ret);
+	CHECK(ret->n > 0 && ret->code == 535 && strcmp(ret->enhanced, "5.7.8") == 0);
+	CHECK(strcmp(ret->host, "smtp.gmail.com") == 0 && ret->port == 587);
+	CHECK(ret->provider && ret->client == ADVISE_BY_POSTERN);
+}
+
+static void own(struct slice in, struct buf *text)
+{
+	struct advise_explained e, again;
+
+	explain_own(in, &e);
+	if (in.n > ROUTE_TEXT_MAX / 3) /* retyped it may be longer, and is cut elsewhere */
+		return;
+	buf_reset(text);
+	retyped(in, text);
+	explain_own(buf_slice(text), &again);
+	CHECK(same(&e, &again));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -102,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	retyped(in, &text);
 	advise_explain(buf_slice(&text), &again);
 	CHECK(buf_ok(&text) && same(&e, &again));
+	own(in, &text);
 	/* The input must not hold it, or its parts, itself. */
 	if (!memmem(data, size, "4711", 4) && !memmem(data, size, LEFT, 5) && !memmem(data, size, RIGHT, 5) &&
 	    !strstr(e.host, LEFT))

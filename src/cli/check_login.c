@@ -276,7 +276,7 @@ json_t *check_logins_causes(const struct probe_host *h, const struct probe_port 
 
 static void print_login(const struct check_logins *o, const struct probe_host *h, const struct probe_port *p)
 {
-	static const char *const words[] = { "", "accepted", "refused", "no answer", "not tried" };
+	static const char *const words[] = { "", "accepted", "refused", "failed", "skipped" };
 	const struct probe_login *l = &p->login;
 	const char *from = o->from ? o->from : o->user;
 	struct advise_explained e;
@@ -294,7 +294,7 @@ static void print_login(const struct check_logins *o, const struct probe_host *h
 	else
 		snprintf(text, sizeof(text), "%s; but mail from %s is not: %d %s %s", l->mech, from,
 			 l->mail.code, l->mail.enhanced, l->mail.text);
-	printf("  %-5u %-10s", p->port, words[l->state]);
+	printf("  %-6u %-9s", p->port, words[l->state]);
 	cli_print_wrapped(text, 18);
 	if (explain(h, p, &e))
 		cli_advice_put(stdout, &e, 9);
