@@ -165,34 +165,41 @@ static void leave_out(const struct cli_merge_run *r, uint32_t row, struct submit
 	}
 }
 
-/* What was known of the row's recipients, and what is known now. */
+static json_t *recipient_json(const char *address, const struct carry_rcpt *t, const char *text)
+{
+	struct route_meaning m = cli_merge_meaning(t);
+	const char *state = merge_state_name(cli_merge_state(t, &m));
+	json_t *one = json_pack("{s:s, s:s, s:i, s:s, s:s}", "address", address, "result", state, "code",
+				t->code, "status", t->enhanced, "text", text);
+
+	/* Servers say what they like; JSON is UTF-8. */
+	return one ? one : json_pack("{s:s, s:s, s:i}", "address", address, "result", state, "code", t->code);
+}
+
+/* What was known of the row's recipients, and what is known now.  NULL: out of memory. */
 static json_t *recipients_of(const struct cli_merge_run *r, uint32_t row, const struct draft *d,
 			     const struct carry_result *res)
 {
 	const json_t *before = merge_journal_recipients(r->journal, row);
 	json_t *list = before ? json_deep_copy(before) : json_array();
+	int bad = list ? 0 : -1;
 
-	for (size_t i = 0; i < res->n; i++) {
+	for (size_t i = 0; i < res->n && bad == 0; i++) {
 		const struct carry_rcpt *t = &res->rcpt[i];
-		struct route_meaning m = cli_merge_meaning(t);
 		const char *address = d->envelope.recipient[i]->address;
-		json_t *one = json_pack("{s:s, s:s, s:i, s:s, s:s?}", "address", address, "result",
-					merge_state_name(cli_merge_state(t, &m)), "code", t->code, "status",
-					t->enhanced, "text", t->tried ? t->text : res->text);
+		json_t *one = recipient_json(address, t, t->tried ? t->text : res->text);
 		size_t k = 0;
 
-		if (!one)
-			one = json_pack("{s:s, s:s, s:i}", "address", address, "result",
-					merge_state_name(cli_merge_state(t, &m)), "code", t->code);
 		while (k < json_array_size(list) &&
 		       strcmp(cli_member_text(json_array_get(list, k), "address"), address) != 0)
 			k++;
-		if (k < json_array_size(list))
-			json_array_set_new(list, k, one);
-		else
-			json_array_append_new(list, one);
+		bad = k < json_array_size(list) ? json_array_set_new(list, k, one)
+						: json_array_append_new(list, one);
 	}
-	return list;
+	if (bad == 0)
+		return list;
+	json_decref(list);
+	return NULL;
 }
 
 /* The worst state among all recipients of the row. */
@@ -307,7 +314,9 @@ static void take_result(struct sending *s, const struct draft *d, const struct c
 	if (s->line.to->recipients > 1) {
 		s->recipients = recipients_of(s->r, s->row, d, res);
 		s->line.recipients = s->recipients;
-		if (v != CLI_MERGE_US)
+		if (!s->recipients) /* who has it cannot be told any more: nobody gets it unasked */
+			s->line.state = MERGE_DOUBTFUL;
+		else if (v != CLI_MERGE_US)
 			s->line.state = worst_of(s->recipients);
 	}
 	s->r->done += tried;

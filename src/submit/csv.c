@@ -132,7 +132,7 @@ static enum csv_result take_row(struct csv *c, struct buf *to, size_t *ret)
 		if (r != CSV_ROW)
 			return r;
 		if (!buf_ok(to))
-			return buf_room(to) == 0 ? bad_row(c, CSV_LONG) : CSV_NO_MEMORY;
+			return buf_slice(to).n == CSV_ROW_MAX ? bad_row(c, CSV_LONG) : CSV_NO_MEMORY;
 		if (n < CSV_COLUMNS_MAX)
 			c->end[n] = buf_slice(to).n;
 		n++;

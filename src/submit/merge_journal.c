@@ -231,11 +231,16 @@ static int take_head(const struct merge_journal_setup *s, const json_t *o, char 
 static int take_line(struct merge_journal *j, const struct merge_journal_setup *s, struct slice line,
 		     uint64_t number, char last[static MERGE_HASH], struct buf *words)
 {
-	json_t *o = json_loadb((const char *)line.p, line.n, 0, NULL);
+	json_error_t why = { 0 };
+	json_t *o = json_loadb((const char *)line.p, line.n, 0, &why);
 	json_int_t row = json_integer_value(json_object_get(o, "row"));
 	enum merge_state state;
 	int r;
 
+	/* What is wrong with a text, it names; memory it leaves unsaid at times. */
+	if (!o && (json_error_code(&why) == json_error_out_of_memory ||
+		   json_error_code(&why) == json_error_unknown))
+		return -ENOMEM;
 	if (json_object_get(o, "postern_merge")) {
 		r = take_head(s, o, last, words);
 	} else if (number == 1) {

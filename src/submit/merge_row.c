@@ -22,7 +22,7 @@ static int fill(struct merge_filled *f, const struct slice *cells, const char *f
 	buf_reset(&f->value);
 	if (template_put(f->t, cells, &f->value, &p) == TEMPLATE_FINE)
 		return 0;
-	if (p.fault == TEMPLATE_NO_MEMORY && buf_room(&f->value) == 0) {
+	if (p.fault == TEMPLATE_NO_MEMORY && template_most(f->t, cells) > f->value.max) {
 		merge_put_said(words, p.name);
 		buf_str(words, ": what it makes is too long");
 		return -EBADMSG;

@@ -197,9 +197,37 @@ static void what_it_knows(void **state)
 	}
 }
 
+static void too_long(void **state)
+{
+	size_t n = 1U << 20;
+	char *cell = malloc(n);
+	struct slice long_[COLUMNS];
+	struct merge_setup setup = { .text = SLICE_LIT("To: {{email}}\nSubject: {{name}}\n\n"),
+				     .columns = columns,
+				     .n = COLUMNS,
+				     .from = "me@x.test",
+				     .folder = "" };
+	struct draft_parts parts;
+	struct merge *m;
+	struct buf words;
+
+	(void)state;
+	memset(cell, 'x', n);
+	memcpy(long_, cells, sizeof(cells));
+	long_[0] = slice_of(cell, n);
+	buf_init(&words, 1024);
+	assert_int_equal(merge_new(&m, &setup, &words), 0);
+	assert_int_equal(merge_make(m, long_, &parts, &words), -EBADMSG);
+	assert_true(slice_eq(buf_slice(&words), SLICE_LIT("'name': what it makes is too long")));
+	merge_free(m);
+	buf_done(&words);
+	free(cell);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(made), cmocka_unit_test(what_it_knows) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(made), cmocka_unit_test(what_it_knows),
+					    cmocka_unit_test(too_long) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -512,6 +512,20 @@ static enum template_fault put_place(const struct piece *p, const struct slice *
 	return put_cell(p->write, cell, to);
 }
 
+size_t template_most(const struct template *t, const struct slice *cells)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct piece *p = &t->piece[i];
+		size_t n = p->place ? cells[p->cell].n : 0;
+
+		n = n > p->otherwise.n ? n : p->otherwise.n;
+		most += p->before.n + 6 * n + 2; /* "&quot;", and two quotation marks */
+	}
+	return most;
+}
+
 enum template_fault template_put(const struct template *t, const struct slice *cells, struct buf *to,
 				 struct template_problem *problem)
 {

@@ -69,6 +69,8 @@ void template_free(struct template *t); /* NULL is fine */
 /* Appends it with these cells, which are UTF-8 without NUL.  Past a fault what was appended is of no use. */
 enum template_fault template_put(const struct template *t, const struct slice *cells, struct buf *to,
 				 struct template_problem *problem);
+/* Octets that it may come to at most. */
+size_t template_most(const struct template *t, const struct slice *cells);
 /* How many {{...}} are in it. */
 size_t template_places(const struct template *t);
 
