@@ -304,7 +304,11 @@ static int change_all(const struct cli_outbox_ask *ask, bool drop)
 
 int cli_outbox_drop(const struct cli_outbox_ask *ask)
 {
-	return change_all(ask, true);
+	int status = change_all(ask, true), printed = CLI_OK;
+
+	if (ask->json)
+		printed = cli_outbox_print_json(ask->program, json_pack("{s:i}", "exit", status));
+	return status == CLI_OK ? printed : status;
 }
 
 int cli_outbox_retry(const struct cli_outbox_ask *ask)

@@ -63,6 +63,14 @@ static bool was_refused(const struct carry_result *r)
 	return false;
 }
 
+static bool was_tried(const struct carry_result *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->rcpt[i].tried)
+			return true;
+	return false;
+}
+
 static bool is_unsure(const struct carry_result *r)
 {
 	for (size_t i = 0; i < r->n; i++)
@@ -84,6 +92,20 @@ static void say_kept(const char *program, const struct id *id, const struct carr
 			"postern %s: kept in the outbox as %s: it goes with the next `postern send` by that "
 			"server, or with `postern send --flush`\n",
 			program, id->text);
+}
+
+/* Why it is kept is one line: there is nothing to do, and cron sends every word. */
+static void say(const char *program, const struct cli_sent *s, const struct id *kept)
+{
+	if (kept && s->verbose == 0 && !was_tried(s->r)) {
+		fprintf(stderr, "postern %s: ", program);
+		cli_put_clean(stderr, s->r->text, false);
+		fputc('\n', stderr);
+	} else {
+		cli_send_print(s);
+	}
+	if (kept)
+		say_kept(program, kept, s->r);
 }
 
 static int print(const struct cli_outbox_by *by, json_t *j, int status, const struct id *kept,
@@ -110,14 +132,13 @@ int cli_send_finish(bool queue, const struct cli_outbox_by *by, const struct cli
 	json_t *j = json ? cli_send_json(s) : NULL;
 	struct cli_outbox_count c = { 0 };
 	struct id kept = { "" };
+	bool keeps;
 
-	if (!json)
-		cli_send_print(s);
-	if (queue && cli_outbox_wants(s->r) && cli_outbox_keep(by, s->draft, s->r, &kept) == CLI_OK) {
-		if (!json)
-			say_kept(by->program, &kept, s->r);
+	keeps = queue && cli_outbox_wants(s->r) && cli_outbox_keep(by, s->draft, s->r, &kept) == CLI_OK;
+	if (keeps)
 		status = was_refused(s->r) ? CLI_FAILED : CLI_OK;
-	}
+	if (!json)
+		say(by->program, s, keeps ? &kept : NULL);
 	if (s->r->reached && s->r->end == IPC_LANE_IN_ORDER)
 		cli_outbox_also(by, &c); /* the answer is gone with that */
 	if (json) {

@@ -48,10 +48,12 @@ bool imap_list_read(struct slice line, struct imap_folder *ret)
 	if (!cur_word(&line, SLICE_LIT("* LIST (")) || !cur_until(&line, ')', &flags) ||
 	    !cur_byte(&line, ' '))
 		return false;
-	if (!take_quoted(&line, delimiter, sizeof(delimiter)) && !cur_word(&line, SLICE_LIT("NIL")))
+	if (!cur_word(&line, SLICE_LIT("NIL")) && !take_quoted(&line, delimiter, sizeof(delimiter)))
 		return false;
-	if (!cur_byte(&line, ' ') ||
-	    !(take_quoted(&line, f.name, sizeof(f.name)) || take_atom(&line, f.name, sizeof(f.name))))
+	if (!cur_byte(&line, ' ') || line.n == 0)
+		return false;
+	if (line.p[0] == '"' ? !take_quoted(&line, f.name, sizeof(f.name))
+			     : !take_atom(&line, f.name, sizeof(f.name)))
 		return false;
 	while (flags.n > 0) {
 		struct slice flag = slice_head(flags, slice_find(flags, ' '));

@@ -29,6 +29,7 @@ static const struct {
 	{ "* LIST (\\Noselect \\HasChildren) \"/\" \"[Gmail]\"", false, { .name = "" } },
 	{ "* LIST (\\HasNoChildren) \"/\" {5}", false, { .name = "" } },
 	{ "* LIST (\\HasNoChildren) \"/\" \"never closed", false, { .name = "" } },
+	{ "* LIST () NIL \"a\x01 b\"", false, { .name = "" } },
 	{ "* LIST (\\HasNoChildren", false, { .name = "" } },
 	{ "* LIST () \"/\"", false, { .name = "" } },
 	{ "* LSUB () \"/\" INBOX", false, { .name = "" } },
