@@ -331,6 +331,22 @@ static void to_nobody(void **state)
 	end();
 }
 
+/* By its name in route/providers.h. There is no resolver here. */
+static void to_a_provider(void **state)
+{
+	struct carry_setup s = setup_of();
+
+	(void)state;
+	fill_draft(1);
+	provider = (struct provider){ .host = "smtp.gmail.com", .user = "u", .known = "gmail" };
+	assert_int_equal(submit("provider", &s), 0);
+	assert_int_equal(result->end, IPC_LANE_DNS);
+	assert_false(result->reached);
+	end();
+	provider.known = "nobody-knows";
+	assert_int_equal(submit("unknown", &s), -EINVAL);
+}
+
 /* Script, how it ends, and what is told of the recipient. */
 static void ends_badly(void **state)
 {
@@ -602,6 +618,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(in_parts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(to_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(to_a_provider, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ends_badly, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(renewed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(never_in_a_loop, set_up, tear_down),
