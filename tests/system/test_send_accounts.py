@@ -17,7 +17,7 @@ SECRET, TOKEN, OLD = 'the secret of work', 'ya29.new-token', 'ya29.old-token'
 
 class Tokens(Server):
     """It takes a token by XOAUTH2, and what is no good it refuses as such servers do; it has PLAIN, too."""
-    good, talks = TOKEN, 0
+    good, after = TOKEN, 0  # after: so many messages it hangs up, once
 
     def talk(self, c, port, tls, greets=True):
         file = c.makefile('rwb')
@@ -49,6 +49,9 @@ class Tokens(Server):
                 while file.readline() not in (b'.\r\n', b''):
                     pass
                 say('250 2.0.0 taken')
+                self.after -= 1
+                if self.after == 0:
+                    return
             elif words[0].upper() == b'QUIT':
                 say('221 bye')
                 return
@@ -306,6 +309,26 @@ def test_never_in_a_loop(home, serve, second, tried):
     assert '535 5.7.8' in err
     assert ('failed with status 1: offline' in err) == ('offline' in second)
     assert ('wrote the same token again' in err) == (second == f'echo {OLD}')
+
+
+def test_a_token_that_expires_between_messages(home, serve):
+    """Of many messages: the server hangs up behind one, and takes another token from then on."""
+    server = serve(Tokens)
+    server.good = OLD
+    talk = server.talk
+
+    def then_expired(*args):
+        talk(*args)
+        server.good = TOKEN
+    server.talk = then_expired
+    home.account(server, 'user: us', 'token_command: ~/secret-of')
+    home.program(f'[ $(wc -l < {home.folder}/runs) = 1 ] && echo {OLD} || echo {TOKEN}')
+    home.write('list.csv', 'email\n' + ''.join(f'p{i}@server.test\n' for i in range(3)))
+    home.write('template', 'From: us@server.test\nTo: <{{email}}>\nSubject: x\n\nx\n')
+    server.after = 1
+    status, out, err = home.send('--merge', str(home.folder / 'list.csv'), '--template', str(home.folder / 'template'))
+    assert status == OK, err
+    assert [t for _, t in server.tokens()] == [OLD, OLD, TOKEN] and home.runs() == 2 and len(server.came) == 2
 
 
 def test_a_password_is_not_asked_for_anew(home, serve):
