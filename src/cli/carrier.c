@@ -213,6 +213,11 @@ int cli_carrier_find(struct cli_carrier **ret, const struct cli_carrier_setup *s
 	return status;
 }
 
+const struct cli_carrier_setup *cli_carrier_by(const struct cli_carrier *c)
+{
+	return &c->kept;
+}
+
 const struct provider *cli_carrier_provider(const struct cli_carrier *c)
 {
 	return &c->provider;

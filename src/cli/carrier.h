@@ -34,6 +34,8 @@ bool cli_carrier_pin_ok(const char *text);
  * or the status to end with, said.  The setup's strings outlive it. */
 int cli_carrier_find(struct cli_carrier **ret, const struct cli_carrier_setup *s);
 const struct provider *cli_carrier_provider(const struct cli_carrier *c);
+/* As it is found: with the account's pins, authorities and mechanism in it. */
+const struct cli_carrier_setup *cli_carrier_by(const struct cli_carrier *c);
 /* NULL: none, but a URL or the socket.  Lives as long as the carrier. */
 const struct submit_account *cli_carrier_account(const struct cli_carrier *c);
 const char *cli_carrier_from(const struct cli_carrier *c); /* the address to send as when none is told; "" */

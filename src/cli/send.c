@@ -490,7 +490,8 @@ int cli_send_print_draft(const struct draft *d)
 static int submit(struct options *o, const struct draft *d)
 {
 	struct cli_outbox_by by = { "send", o->carrier, &o->by };
-	struct cli_sent s = { cli_carrier_provider(o->carrier), d, NULL, o->verbose };
+	struct cli_sent s = { cli_carrier_provider(o->carrier), d, NULL, o->verbose,
+			      cli_carrier_by(o->carrier) };
 	const struct submit_account *a = cli_carrier_account(o->carrier);
 	bool queue = o->outbox.queue || (a && a->queue);
 	int status = cli_carrier_send(o->carrier, d, &s.r);

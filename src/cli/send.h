@@ -4,13 +4,15 @@
 
 #include <jansson.h>
 
+#include "cli/carrier.h"
 #include "submit/carry.h"
 
 struct cli_sent {
 	const struct provider *provider;
 	const struct draft *draft;
 	const struct carry_result *r;
-	unsigned verbose; /* 1: what was tried, 2: and what was said */
+	unsigned verbose;		    /* 1: what was tried, 2: and what was said */
+	const struct cli_carrier_setup *by; /* what else told how; NULL: nothing */
 };
 
 int cli_send_status(const struct cli_sent *s); /* the exit status */

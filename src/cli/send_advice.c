@@ -76,7 +76,7 @@ static bool explain_rcpt(const struct cli_sent *s, const struct carry_rcpt *t, s
 
 static void put_quoted(struct buf *to, const char *word)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@._+-=";
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@._+-=/";
 
 	if (*word && word[strspn(word, plain)] == '\0' && *word != '-') {
 		buf_str(to, word);
@@ -89,6 +89,19 @@ static void put_quoted(struct buf *to, const char *word)
 		else
 			buf_byte(to, (unsigned char)*word);
 	buf_byte(to, '\'');
+}
+
+/* What makes the look believe the same server; pins and mechanisms are a login's. */
+static void put_trust(const struct cli_carrier_setup *by, bool login, struct buf *to)
+{
+	if (by->net.ca_file) {
+		buf_str(to, " --ca-file ");
+		put_quoted(to, by->net.ca_file);
+	}
+	for (size_t i = 0; login && i < by->pins; i++)
+		buf_fmt(to, " --pin %s", by->pin[i]);
+	if (login && by->mechanism)
+		buf_fmt(to, " --mechanism %s", by->mechanism);
 }
 
 /* To sender or login only where it came so far; "" at a socket. */
@@ -107,6 +120,8 @@ static void put_call(const struct cli_sent *s, struct buf *to)
 		buf_str(to, " --login ");
 		put_quoted(to, p->user);
 	}
+	if (s->by)
+		put_trust(s->by, login, to);
 }
 
 /* ---- for people ---- */

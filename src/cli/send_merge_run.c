@@ -286,7 +286,8 @@ static void show_tries(const struct sending *s, const struct draft *d, const str
 		       enum cli_merge_verdict v)
 {
 	const struct cli_merge *o = s->r->plan->o;
-	struct cli_sent sent = { cli_carrier_provider(o->carrier), d, res, o->verbose };
+	struct cli_sent sent = { cli_carrier_provider(o->carrier), d, res, o->verbose,
+				 cli_carrier_by(o->carrier) };
 
 	if (o->verbose > 0)
 		cli_send_print_tries(&sent);

@@ -400,7 +400,8 @@ static int run(struct test *t)
 	struct cli_send_trialed r = {
 		.token = t->token, .subject = t->subject, .to = t->to, .sent_ms = cli_now_ms()
 	};
-	struct cli_sent s = { cli_carrier_provider(ask->carrier), &t->draft, NULL, ask->verbose };
+	struct cli_sent s = { cli_carrier_provider(ask->carrier), &t->draft, NULL, ask->verbose,
+			      cli_carrier_by(ask->carrier) };
 	int status = journey ? cli_carrier_send(ask->carrier, &t->draft, &s.r) : CLI_LATER;
 
 	if (status != CLI_OK) {

@@ -116,7 +116,7 @@ static void say_connection(const struct provider *p, const struct carry_result *
 void cli_sendmail_say(const struct provider *p, const struct draft *d, const struct carry_result *r,
 		      unsigned verbose)
 {
-	struct cli_sent tries = { p, d, r, verbose };
+	struct cli_sent tries = { p, d, r, verbose, NULL };
 	struct count n = count(r);
 
 	if (verbose > 0)

@@ -64,7 +64,7 @@ def test_certificates(serve, send, certs, implicit, certificate, options, right,
         assert status == OK and server.auths() == [(True, b'PLAIN')], err
         return
     assert status == REFUSED and words in err, err
-    assert server.auths() == [] and 'no password said' in ' '.join(err.split()) and f'postern check localhost -p {wire.port}\n' in err
+    assert server.auths() == [] and 'no password said' in ' '.join(err.split()) and f'postern check localhost -p {wire.port}' + (f' --ca-file {args[1]}\n' if '--ca-file' in args else '\n') in err
 
 
 # ---- mechanisms ----
@@ -103,21 +103,21 @@ def test_a_refusal_is_explained(serve, send, certs, refusal, words):
     status, out, err = send(url(wire), '--ca-file', certs['localhost'][0])
     assert status == REFUSED and refusal.split(' ', 2)[2] in err
     assert words in ' '.join(err.split()), err
-    assert f'postern check localhost -p {wire.port} --login {USER}\n' in err
-    assert all(len(line) <= 80 for line in err.splitlines()[1:]), err
+    assert f'postern check localhost -p {wire.port} --login {USER} --ca-file {certs["localhost"][0]}\n' in err
+    assert all(len(line) <= 80 for line in err.splitlines()[1:-1]), err  # the call stands on one line
 
 
 def test_a_sender_that_is_not_taken(serve, send, certs):
     _, wire = serve(sender='553 5.7.1 Sender address rejected: not owned by user')
     status, out, err = send(url(wire), '--ca-file', certs['localhost'][0])
     assert status == REFUSED and 'bob@example.net was refused: 553 5.7.1' in err
-    assert "Send from the account's own address" in err and f'postern check localhost -p {wire.port} --login {USER}\n' in err
+    assert "Send from the account's own address" in err and f'postern check localhost -p {wire.port} --login {USER} --ca-file {certs["localhost"][0]}\n' in err
 
 
 def test_a_user_that_needs_quotes(serve, send, certs):
     _, wire = serve()
     status, out, err = send(url(wire, user="o'neill%20$HOME"), '--from', USER, '--ca-file', certs['localhost'][0])
-    assert status == REFUSED and "--login 'o'\\''neill $HOME'\n" in err, err
+    assert status == REFUSED and "--login 'o'\\''neill $HOME' --ca-file " in err, err
 
 
 def test_tls_at_the_wrong_port(serve, send, certs):
@@ -143,7 +143,7 @@ def test_as_json(serve, send, certs):
     status, out, err = send(url(wire), '--ca-file', certs['localhost'][0], '--json')
     told = json.loads(out)
     assert (status, told['causes'][0]['cause']) == (REFUSED, 'app-password')
-    assert told['check'] == f'postern check localhost -p {wire.port} --login {USER}'
+    assert told['check'] == f'postern check localhost -p {wire.port} --login {USER} --ca-file {certs["localhost"][0]}'
     assert told['recipients'][0]['causes'] == told['causes']
 
 
@@ -195,8 +195,18 @@ def test_a_provider(send, tmp_path, args, host, ports, used):
         assert status == OK and f'port {used}' in out, err
         assert {p: len(s.auths()) for p, s in servers.items()} == {p: int(p == used) for p in ports}
         status, out, err = send(None, *args, '--ca-file', cert[0], program=inside, secret='wrong horse')
-        assert status == REFUSED and f'postern check {host} --login {USER}\n' in err
+        assert status == REFUSED and f'postern check {host} --login {USER} --ca-file {cert[0]}\n' in err
         assert 'password made for programs' in ' '.join(err.split()), err  # the provider's rule
     finally:
         for s in servers.values():
             s.close()
+
+
+def test_the_call_does_what_it_says(serve, send, certs, binary):
+    """Copied, it looks at the same server, believes it as much, and logs in the same way."""
+    _, wire = serve('other.test', mechs='PLAIN LOGIN', refusal='535 5.7.8 wrong', users={})
+    status, out, err = send(url(wire), '--pin', fingerprint(certs['other.test'][0]), '--mechanism', 'login')
+    call = next(line for line in err.splitlines() if 'sure?' in line).split()[1:]
+    p = subprocess.run([binary, *call[1:], '--password-file', '/dev/stdin', '--no-old-tls', '-4'], input=SECRET + '\n', capture_output=True, text=True,
+                       timeout=60)
+    assert 'refused  LOGIN: 535 5.7.8 wrong' in p.stdout, p.stdout + p.stderr
