@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "cli/check_local.h"
+#include "base/json_text.h"
 
 static json_t *changes_json(const struct local_file *f, const struct advise_local_server *s,
 			    const struct advise_target *target)
@@ -75,28 +76,13 @@ static json_t *server_json(const struct local_file *f, size_t i, bool asked)
 									 : json_null());
 }
 
-/* A path may be no UTF-8: then as JSON can have it. */
-static json_t *path_json(const char *path)
-{
-	json_t *j = json_string(path);
-	char clean[4200];
-	size_t n = 0;
-
-	if (j)
-		return j;
-	for (; path[n] && n + 1 < sizeof(clean); n++)
-		clean[n] = (char)(path[n] >= ' ' && path[n] <= '~' ? path[n] : '?');
-	clean[n] = '\0';
-	return json_string(clean);
-}
-
 static json_t *file_json(const struct local_file *f, bool asked)
 {
 	json_t *servers = json_array();
 
 	for (size_t i = 0; i < f->local.n; i++)
 		json_array_append_new(servers, server_json(f, i, asked));
-	return json_pack("{s:o, s:s?, s:s?, s:s?, s:b, s:o}", "path", path_json(f->path), "kind",
+	return json_pack("{s:o, s:s?, s:s?, s:s?, s:b, s:o}", "path", json_text(slice_str(f->path)), "kind",
 			 f->kind < ADVISE_LOCAL_KINDS ? advise_local_kind_name(f->kind) : NULL, "title",
 			 f->kind < ADVISE_LOCAL_KINDS ? advise_local_kind_title(f->kind) : NULL, "error",
 			 f->why, "cut", f->local.cut, "servers", servers);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "cli/cli.h"
 #include "cli/outbox_private.h"
 #include "cli/text.h"
@@ -38,35 +39,22 @@ void cli_outbox_put_people(const struct outbox_message *m, bool waiting, FILE *t
 
 /* ---- for programs ---- */
 
-json_t *cli_outbox_text(const char *s)
-{
-	json_t *j = json_string(s);
-	char clean[OUTBOX_TEXT_MAX + 1];
-	size_t n = 0;
-
-	if (j)
-		return j;
-	for (; *s && n + 1 < sizeof(clean); s++)
-		clean[n++] = (unsigned char)*s < 0x80 ? *s : '?';
-	clean[n] = '\0';
-	return json_string(clean);
-}
-
 json_t *cli_outbox_json(const struct outbox_message *m)
 {
 	const struct outbox_way *w = &m->way;
 	json_t *to = json_array();
 
 	for (size_t i = 0; i < m->n; i++)
-		json_array_append_new(to,
-				      json_pack("{s:s, s:s, s:o*}", "address", m->rcpt[i].address, "state",
-						rcpt_states[m->rcpt[i].state], "text",
-						m->rcpt[i].text ? cli_outbox_text(m->rcpt[i].text) : NULL));
+		json_array_append_new(to, json_pack("{s:s, s:s, s:o*}", "address", m->rcpt[i].address,
+						    "state", rcpt_states[m->rcpt[i].state], "text",
+						    m->rcpt[i].text ? json_text(slice_str(m->rcpt[i].text))
+								    : NULL));
 	return json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:o, s:I, s:I, s:I, s:I, s:b, s:o}", "id", m->id,
 			 "state", states[outbox_message_state(m)], "account", w->account, "url", w->url,
 			 "from", m->sender, "to", to, "octets", (json_int_t)m->octets, "taken",
 			 (json_int_t)m->taken_ms, "tries", (json_int_t)m->tries, "last",
-			 (json_int_t)m->last_ms, "reached", m->answered, "text", cli_outbox_text(m->text));
+			 (json_int_t)m->last_ms, "reached", m->answered, "text",
+			 json_text(slice_str(m->text)));
 }
 
 int cli_outbox_print_json(const char *program, json_t *j)
@@ -95,9 +83,9 @@ static int list_json(const struct cli_outbox_ask *ask, const struct outbox *o, c
 
 	for (size_t i = 0; i < n; i++)
 		if (list[i].kind != OUTBOX_MESSAGE)
-			json_array_append_new(others,
-					      json_pack("{s:o, s:s}", "file", cli_outbox_text(list[i].name),
-							"what", kind_text(&list[i])));
+			json_array_append_new(others, json_pack("{s:o, s:s}", "file",
+								json_text(slice_str(list[i].name)), "what",
+								kind_text(&list[i])));
 		else if (outbox_message_state(&list[i].m) != OUTBOX_DONE)
 			json_array_append_new(messages, cli_outbox_json(&list[i].m));
 	j = json_pack("{s:s?, s:o, s:o, s:b}", "outbox", o ? outbox_path(o) : NULL, "messages", messages,

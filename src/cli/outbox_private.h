@@ -23,7 +23,6 @@ bool cli_outbox_is_final(uint8_t end);
 /* "bob@example.org", "bob@example.org and 3 others"; those in any state, or those that wait. */
 void cli_outbox_put_people(const struct outbox_message *m, bool waiting, FILE *to);
 const char *cli_outbox_way_text(const struct outbox_way *w);
-json_t *cli_outbox_text(const char *s); /* as a JSON string, whatever it is */
 json_t *cli_outbox_json(const struct outbox_message *m);
 bool cli_outbox_wanted(const struct cli_outbox_ask *ask, const char *id);
 int cli_outbox_print_json(const char *program, json_t *j); /* CLI_OK or not; j is used up */

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/json_text.h"
 #include "cli/cli.h"
 #include "cli/send.h"
 #include "cli/text.h"
@@ -150,39 +151,24 @@ void cli_send_print(const struct cli_sent *s)
 
 /* ---- for programs ---- */
 
-/* Peers say what they like; JSON is UTF-8. */
-static json_t *text(const char *s)
-{
-	json_t *j = json_string(s);
-	char clean[600];
-	size_t n = 0;
-
-	if (j)
-		return j;
-	for (; *s && n + 1 < sizeof(clean); s++)
-		clean[n++] = (unsigned char)*s < 0x80 ? *s : '?';
-	clean[n] = '\0';
-	return json_string(clean);
-}
-
 static json_t *rcpt_json(const struct cli_sent *s, size_t i)
 {
 	const struct carry_rcpt *t = &s->r->rcpt[i];
 
 	return json_pack("{s:o, s:s, s:b, s:i, s:o, s:o, s:s, s:o}", "address",
-			 text(s->draft->envelope.recipient[i]->address), "result", result_text(t, s->r),
-			 "possibly_twice", t->in_doubt, "code", t->code, "status",
-			 text(t->tried ? t->enhanced : s->r->enhanced), "text",
-			 text(t->tried ? t->text : s->r->text), "step", t->step ? t->step : "", "causes",
-			 cli_send_causes(s, t));
+			 json_text(slice_str(s->draft->envelope.recipient[i]->address)), "result",
+			 result_text(t, s->r), "possibly_twice", t->in_doubt, "code", t->code, "status",
+			 json_text(slice_str(t->tried ? t->enhanced : s->r->enhanced)), "text",
+			 json_text(slice_str(t->tried ? t->text : s->r->text)), "step",
+			 t->step ? t->step : "", "causes", cli_send_causes(s, t));
 }
 
 static json_t *try_json(const struct carry_try *t, bool transcript)
 {
-	json_t *j =
-		json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:s, s:s, s:s, s:i}", "host", text(t->host), "ip",
-			  t->ip, "port", t->port, "what", t->what, "step", t->step, "reason", text(t->reason),
-			  "tls", t->tls, "cipher", t->cipher, "security", t->security, "ms", t->ms);
+	json_t *j = json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:s, s:s, s:s, s:i}", "host",
+			      json_text(slice_str(t->host)), "ip", t->ip, "port", t->port, "what", t->what,
+			      "step", t->step, "reason", json_text(slice_str(t->reason)), "tls", t->tls,
+			      "cipher", t->cipher, "security", t->security, "ms", t->ms);
 
 	if (j && transcript && t->transcript)
 		json_object_set_new(j, "transcript", json_string(t->transcript));
@@ -201,10 +187,10 @@ json_t *cli_send_json(const struct cli_sent *s)
 		json_array_append_new(tries, try_json(&r->tries[i], s->verbose > 1));
 	j = json_pack("{s:b, s:i, s:I, s:o, s:b, s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "sent",
 		      status == CLI_OK, "exit", status, "octets", (json_int_t)s->draft->octets, "from",
-		      text(s->draft->envelope.sender), "reached", r->reached, "host", text(r->host), "ip",
-		      r->ip, "port", r->port, "tls", r->tls, "security",
+		      json_text(slice_str(s->draft->envelope.sender)), "reached", r->reached, "host",
+		      json_text(slice_str(r->host)), "ip", r->ip, "port", r->port, "tls", r->tls, "security",
 		      r->reached ? security_text(r->security) : "", "failure",
-		      r->end == IPC_LANE_IN_ORDER ? json_null() : text(r->text), "recipients", rcpts, "tries",
-		      tries, "causes", cli_send_causes(s, NULL), "check", cli_send_call(s));
+		      r->end == IPC_LANE_IN_ORDER ? json_null() : json_text(slice_str(r->text)), "recipients",
+		      rcpts, "tries", tries, "causes", cli_send_causes(s, NULL), "check", cli_send_call(s));
 	return j;
 }

@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "base/json_text.h"
 #include "cli/cli.h"
 #include "cli/outbox_private.h"
 #include "cli/send_trial.h"
@@ -202,9 +203,9 @@ static json_t *checks_json(const struct mime_journey *j)
 json_t *cli_send_trial_json(const struct cli_send_trialed *t)
 {
 	json_t *j = json_pack("{s:s, s:s, s:o, s:b, s:b, s:o, s:b}", "mark", t->token, "subject", t->subject,
-			      "to", cli_outbox_text(t->to), "looked", t->host != NULL, "arrived",
+			      "to", json_text(slice_str(t->to)), "looked", t->host != NULL, "arrived",
 			      t->folder != NULL, "folder",
-			      t->folder ? cli_outbox_text(t->folder) : json_null(), "junk", t->junk);
+			      t->folder ? json_text(slice_str(t->folder)) : json_null(), "junk", t->junk);
 
 	if (j && t->folder)
 		json_object_set_new(j, "after_ms", json_integer((json_int_t)(t->found_ms - t->sent_ms)));

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/json_text.h"
 #include "ipc/message.h"
 #include "queue/port25.h"
 
@@ -38,21 +39,6 @@ const char *describe_state(const struct describe *d)
 	return d->info.damaged || !d->readable ? "damaged" : "loading";
 }
 
-json_t *describe_text(struct slice s)
-{
-	json_t *j = json_stringn(s.n ? (const char *)s.p : "", s.n);
-	unsigned char *clean;
-
-	if (j)
-		return j;
-	clean = malloc(s.n);
-	for (size_t i = 0; clean && i < s.n; i++)
-		clean[i] = s.p[i] < 0x80 ? s.p[i] : '?';
-	j = clean ? json_stringn((const char *)clean, s.n) : NULL;
-	free(clean);
-	return j;
-}
-
 static const char *rcpt_state(const struct describe *d, uint32_t number)
 {
 	static const char *const names[SCHEDULE_RCPTS] = {
@@ -81,8 +67,8 @@ static bool add_trouble(const struct describe *d, uint32_t number, json_t *to)
 	if (v.blocked) {
 		json_object_set_new(to, "reason", json_string(PORT25_TEXT));
 	} else {
-		json_object_set_new(to, "status", describe_text(v.status));
-		json_object_set_new(to, "reason", describe_text(v.heard.n > 0 ? v.heard : v.text));
+		json_object_set_new(to, "status", json_text(v.status));
+		json_object_set_new(to, "reason", json_text(v.heard.n > 0 ? v.heard : v.text));
 	}
 	if (v.waits_until_ms > 0)
 		json_object_set_new(to, "next", json_integer((json_int_t)v.waits_until_ms));
@@ -97,9 +83,9 @@ static void add_route(const struct describe *d, uint32_t number, json_t *to)
 	    v.state == SCHEDULE_DONE)
 		return;
 	if (v.destination.n > 0)
-		json_object_set_new(to, "destination", describe_text(v.destination));
+		json_object_set_new(to, "destination", json_text(v.destination));
 	if (v.site.n > 0)
-		json_object_set_new(to, "site", describe_text(v.site));
+		json_object_set_new(to, "site", json_text(v.site));
 }
 
 /* Why it is where it is, as far as anybody said so. */
@@ -115,8 +101,8 @@ static void add_reason(const struct describe *d, uint32_t number, json_t *to)
 		;
 	} else if (spool_recipient(d->sp, &d->info.id, number, &known, &detail) == 0 && !known.done &&
 		   envelope_get_reason(buf_slice(&detail), &why)) {
-		json_object_set_new(to, "status", describe_text(why.status));
-		json_object_set_new(to, "reason", describe_text(why.text));
+		json_object_set_new(to, "status", json_text(why.status));
+		json_object_set_new(to, "reason", json_text(why.text));
 		if (why.text.n > 0)
 			json_object_set_new(to, "class",
 					    json_string(meanings_of_reason(d->meanings, &why).name));
@@ -143,15 +129,15 @@ json_t *describe_rcpt(const struct describe *d, uint32_t number, const struct en
 	if (!j)
 		return NULL;
 	json_object_set_new(j, "number", json_integer(number));
-	json_object_set_new(j, "address", describe_text(r->address));
-	json_object_set_new(j, "original", describe_text(r->original));
+	json_object_set_new(j, "address", json_text(r->address));
+	json_object_set_new(j, "original", json_text(r->original));
 	json_object_set_new(j, "kind", json_string(r->kind == IPC_TARGET_REMOTE ? "remote" : "mailbox"));
 	if (r->mailbox.n > 0)
-		json_object_set_new(j, "mailbox", describe_text(r->mailbox));
+		json_object_set_new(j, "mailbox", json_text(r->mailbox));
 	if (r->orcpt.n > 0)
-		json_object_set_new(j, "orcpt", describe_text(r->orcpt));
+		json_object_set_new(j, "orcpt", json_text(r->orcpt));
 	if (r->sender.n > 0)
-		json_object_set_new(j, "sender", describe_text(r->sender));
+		json_object_set_new(j, "sender", json_text(r->sender));
 	json_object_set_new(j, "notify", json_integer(r->notify));
 	json_object_set_new(j, "state", json_string(rcpt_state(d, number)));
 	add_route(d, number, j);
@@ -174,7 +160,7 @@ static json_t *common(const struct describe *d)
 	json_object_set_new(j, "open", json_integer(d->info.open));
 	json_object_set_new(j, "held", json_boolean(d->info.held));
 	if (d->readable)
-		json_object_set_new(j, "sender", describe_text(d->envelope.sender));
+		json_object_set_new(j, "sender", json_text(d->envelope.sender));
 	if (d->scheduled) {
 		json_object_set_new(j, "attempts", json_integer(d->view.attempts));
 		if (d->view.due_ms > 0)
@@ -201,7 +187,7 @@ json_t *describe_brief(const struct describe *d)
 			break;
 		if (d->scheduled && schedule_look_rcpt(d->schedule, &d->info.id, i) == SCHEDULE_DONE)
 			continue;
-		json_array_append_new(to, describe_text(r.address));
+		json_array_append_new(to, json_text(r.address));
 		if (!json_object_get(why, "reason"))
 			add_reason(d, i, why);
 	}
@@ -218,10 +204,10 @@ json_t *describe_full(const struct describe *d)
 
 	if (!j || !d->readable)
 		return j;
-	json_object_set_new(j, "listener", describe_text(d->envelope.listener));
+	json_object_set_new(j, "listener", json_text(d->envelope.listener));
 	json_object_set_new(j, "account", json_integer((json_int_t)d->envelope.account));
-	json_object_set_new(j, "account_name", describe_text(d->envelope.account_name));
-	json_object_set_new(j, "message_id", describe_text(d->envelope.message_id));
+	json_object_set_new(j, "account_name", json_text(d->envelope.account_name));
+	json_object_set_new(j, "message_id", json_text(d->envelope.message_id));
 	if (d->envelope.hold_until_ms > 0)
 		json_object_set_new(j, "hold_until", json_integer((json_int_t)d->envelope.hold_until_ms));
 	json_object_set_new(j, "requiretls", json_boolean(d->envelope.requiretls));
@@ -231,7 +217,7 @@ json_t *describe_full(const struct describe *d)
 	json_object_set_new(j, "eightbit", json_boolean(d->envelope.eightbit));
 	json_object_set_new(j, "ret", json_integer(d->envelope.ret));
 	if (d->envelope.envid.n > 0)
-		json_object_set_new(j, "envid", describe_text(d->envelope.envid));
+		json_object_set_new(j, "envid", json_text(d->envelope.envid));
 	return j;
 }
 
@@ -258,11 +244,11 @@ json_t *describe_headers(const struct describe *d)
 			break;
 		}
 	/* Control characters grow sixfold as JSON, and the answer is one message. */
-	j = describe_text(all);
+	j = json_text(all);
 	while (j && json_dumpb(j, NULL, 0, JSON_ENCODE_ANY) > HEADERS_JSON_MAX) {
 		json_decref(j);
 		all.n /= 2;
-		j = describe_text(all);
+		j = json_text(all);
 	}
 	buf_done(&text);
 	return j;

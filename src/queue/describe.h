@@ -40,9 +40,6 @@ json_t *describe_rcpt(const struct describe *d, uint32_t number, const struct en
 /* The header, computed and the message's own, up to 32 KiB. */
 json_t *describe_headers(const struct describe *d);
 
-/* Text that came from outside: what is not UTF-8 becomes '?'. */
-json_t *describe_text(struct slice s);
-
 /* What `queue list` and the others are asked to look at; an empty field means any. */
 struct describe_filter {
 	const char *state, *sender, *recipient, *domain, *id; /* id: how it begins */

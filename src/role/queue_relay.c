@@ -1,5 +1,6 @@
 #include "role/queue_relay.h"
 
+#include "base/json_text.h"
 #include "queue/describe.h"
 
 static void put(json_t *to, const char *key, uint64_t v)
@@ -29,7 +30,7 @@ static json_t *site_json(const struct schedule_site_view *v)
 
 	if (!j)
 		return NULL;
-	json_object_set_new(j, "name", describe_text(v->name));
+	json_object_set_new(j, "name", json_text(v->name));
 	json_object_set_new(j, "known", json_boolean(v->key != NULL));
 	put(j, "messages", v->parts);
 	put(j, "ready", v->ready);
@@ -40,12 +41,12 @@ static json_t *site_json(const struct schedule_site_view *v)
 	if (v->blocked)
 		json_object_set_new(j, "reason", json_string(PORT25_TEXT));
 	else if (v->until_ms > 0)
-		json_object_set_new(j, "reason", describe_text(v->text));
+		json_object_set_new(j, "reason", json_text(v->text));
 	if (v->until_ms > 0)
 		put(j, "next", v->until_ms);
 	if (v->text.n > 0) {
-		json_object_set_new(j, "status", describe_text(v->status));
-		json_object_set_new(j, "last", describe_text(v->text));
+		json_object_set_new(j, "status", json_text(v->status));
+		json_object_set_new(j, "last", json_text(v->text));
 	}
 	return j;
 }
@@ -65,7 +66,7 @@ static void put_lmtp(const struct schedule *s, const struct ways *ways, uint64_t
 		      (json_int_t)ways->conf->delivery_connections, "lanes", (json_int_t)v.lanes, "busy",
 		      (json_int_t)(v.active < v.lanes ? v.active : v.lanes));
 	if (j && v.until_ms > 0) {
-		json_object_set_new(j, "trouble", describe_text(v.text));
+		json_object_set_new(j, "trouble", json_text(v.text));
 		put(j, "next_s", v.until_ms > now_ms ? (v.until_ms - now_ms) / 1000 : 0);
 	}
 	json_object_set_new(to, "site", j);
@@ -147,7 +148,7 @@ void queue_relay_ask(const struct schedule *s, struct handout *h, struct role_re
 			role_answer_error(req, "not an address, or no route for it", NULL);
 			return;
 		}
-		json_object_set_new(j, "destination", describe_text(buf_slice(&name)));
+		json_object_set_new(j, "destination", json_text(buf_slice(&name)));
 		ways_find(handout_ways(h), buf_slice(&name), &way);
 		if (way.route)
 			json_object_set_new(j, "route", route_json(handout_ways(h), &way));

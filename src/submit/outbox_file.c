@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/json_text.h"
 #include "submit/envelope.h"
 
 #define VERSION	 1
@@ -79,21 +80,6 @@ static bool get_number(const json_t *j, const char *key, uint64_t *ret)
 static const char *get_text(const json_t *j, const char *key)
 {
 	return json_string_value(json_object_get(j, key));
-}
-
-/* What servers say is not always UTF-8. */
-static json_t *text_json(const char *s)
-{
-	json_t *j = json_string(s);
-	char clean[OUTBOX_TEXT_MAX + 1];
-	size_t n = 0;
-
-	if (j)
-		return j;
-	for (; *s && n + 1 < sizeof(clean); s++)
-		clean[n++] = (unsigned char)*s < 0x80 ? *s : '?';
-	clean[n] = '\0';
-	return json_string(clean);
 }
 
 static void set_text(struct outbox_message *m, const char *text)
@@ -428,7 +414,7 @@ bool outbox_put_waits(const struct outbox_message *m, bool answered, const char 
 {
 	return put_line(json_pack("{s:I, s:s, s:I, s:b, s:o}", "at", (json_int_t)now_ms, "what", "waits",
 				  "tries", (json_int_t)m->tries + 1, "answered", answered, "text",
-				  text_json(text)),
+				  json_text(slice_str(text))),
 			to);
 }
 
@@ -443,7 +429,7 @@ bool outbox_put_sending(const struct outbox_message *m, uint64_t now_ms, struct 
 bool outbox_put_expired(const char *text, uint64_t now_ms, struct buf *to)
 {
 	return put_line(json_pack("{s:I, s:s, s:o}", "at", (json_int_t)now_ms, "what", "expired", "text",
-				  text_json(text)),
+				  json_text(slice_str(text))),
 			to);
 }
 
@@ -464,7 +450,7 @@ bool outbox_put_outcomes(const struct outbox_message *m, const struct outbox_out
 		else if (o[i].state == OUTBOX_REFUSED)
 			bad |= json_array_append_new(refused,
 						     json_pack("{s:I, s:o}", "rcpt", (json_int_t)o[i].rcpt,
-							       "text", text_json(o[i].text)));
+							       "text", json_text(slice_str(o[i].text))));
 	if (bad) {
 		json_decref(taken);
 		json_decref(refused);
@@ -473,7 +459,7 @@ bool outbox_put_outcomes(const struct outbox_message *m, const struct outbox_out
 	return put_line(json_pack("{s:I, s:s, s:I, s:o, s:o, s:b, s:b, s:o}", "at", (json_int_t)now_ms,
 				  "what", "outcomes", "tries", (json_int_t)m->tries + 1, "taken", taken,
 				  "refused", refused, "unsure", unsure, "answered", answered, "text",
-				  text_json(text)),
+				  json_text(slice_str(text))),
 			to);
 }
 
