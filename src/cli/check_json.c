@@ -2,29 +2,15 @@
 #include <string.h>
 
 #include "advise/explain.h"
+#include "base/json_text.h"
 #include "cli/check.h"
-
-/* A server's words may be no UTF-8, and jansson takes nothing else: then without what is not ASCII. */
-static json_t *text_json(const char *text)
-{
-	json_t *j = json_string(text);
-	char ascii[PROBE_OFFERS_MAX + 1];
-	size_t n = 0;
-
-	if (j)
-		return j;
-	for (; text[n] && n < sizeof(ascii) - 1; n++)
-		ascii[n] = text[n] & 0x80 ? '?' : text[n];
-	ascii[n] = '\0';
-	return json_string(ascii);
-}
 
 static json_t *reply_json(const struct probe_reply *r)
 {
 	if (!r->code)
 		return json_null();
 	return json_pack("{s:i, s:s, s:o, s:i}", "code", r->code, "enhanced", r->enhanced, "text",
-			 text_json(r->text), "ms", (int)r->ms);
+			 json_text(slice_str(r->text)), "ms", (int)r->ms);
 }
 
 static json_t *words_json(const char *words)
@@ -36,7 +22,7 @@ static json_t *words_json(const char *words)
 		struct slice w = slice_head(s, slice_find(s, ' '));
 
 		if (w.n > 0 && slice_copy(w, word, sizeof(word)))
-			json_array_append_new(list, text_json(word));
+			json_array_append_new(list, json_text(slice_str(word)));
 		s = slice_tail(s, w.n + 1);
 	}
 	return list;
@@ -112,9 +98,10 @@ static json_t *login_json(const struct probe_host *h, const struct probe_port *p
 		return json_null();
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "state", probe_login_name(l->state),
 			 "mechanism", l->mech[0] ? json_string(l->mech) : json_null(), "why",
-			 l->why[0] ? text_json(l->why) : json_null(), "before",
-			 l->said[0] ? text_json(l->said) : json_null(), "reply", reply_json(&l->auth),
-			 "mail_from", reply_json(&l->mail), "causes", check_logins_causes(h, p));
+			 l->why[0] ? json_text(slice_str(l->why)) : json_null(), "before",
+			 l->said[0] ? json_text(slice_str(l->said)) : json_null(), "reply",
+			 reply_json(&l->auth), "mail_from", reply_json(&l->mail), "causes",
+			 check_logins_causes(h, p));
 }
 
 static const char *reach_name(enum probe_reach reach)
@@ -137,7 +124,7 @@ static json_t *port_json(const struct check_result *r, size_t host, size_t i)
 		      ip_format(&p->ip, ip), "state", reach_name(p->reach), "connect_ms", (int)p->connect_ms,
 		      "icmp_from", p->icmp_from.family ? ip_format(&p->icmp_from, from) : NULL, "local",
 		      (int)p->local, "local_why", p->local ? p->local_why : NULL, "sent", sent[p->sent],
-		      "no_route", (int)p->no_route, "words", text_json(why));
+		      "no_route", (int)p->no_route, "words", json_text(slice_str(why)));
 	if (!j || p->reach != PROBE_OPEN)
 		return j;
 	json_object_set_new(j, "smtp", json_boolean(probe_speaks_smtp(p)));
@@ -175,7 +162,7 @@ static json_t *finding_json(const struct check_result *r, const struct probe_fin
 	return json_pack("{s:s, s:s, s:s?, s:o, s:s?, s:o, s:s?}", "code", probe_code_name(f->code), "level",
 			 probe_level_name(f->level), "host", h ? h->name : NULL, "port",
 			 p ? json_integer(p->port) : json_null(), "address", p ? ip_format(&p->ip, ip) : NULL,
-			 "text", text_json(f->text), "advice", f->advice[0] ? f->advice : NULL);
+			 "text", json_text(slice_str(f->text)), "advice", f->advice[0] ? f->advice : NULL);
 }
 
 static json_t *pick_json(const struct check_result *r, struct probe_pick pick)
@@ -209,8 +196,9 @@ static json_t *verdict_json(const struct check_result *r)
 		json_array_append_new(also, pick_json(r, v->also[i]));
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "answer", probe_answer_name(v->answer), "use",
 			 v->answer == PROBE_USE_NOTHING ? json_null() : pick_json(r, v->best), "also", also,
-			 "text", text_json(v->text), "todo", v->todo[0] ? text_json(v->todo) : json_null(),
-			 "words", v->answer == PROBE_USE_NOTHING ? json_null() : words_of(r));
+			 "text", json_text(slice_str(v->text)), "todo",
+			 v->todo[0] ? json_text(slice_str(v->todo)) : json_null(), "words",
+			 v->answer == PROBE_USE_NOTHING ? json_null() : words_of(r));
 }
 
 static void add_unmet(void *arg, const struct probe_port *p, const char *why)
@@ -218,7 +206,7 @@ static void add_unmet(void *arg, const struct probe_port *p, const char *why)
 	char ip[IP_TEXT_MAX];
 
 	json_array_append_new(arg, json_pack("{s:i, s:s, s:o}", "port", (int)p->port, "address",
-					     ip_format(&p->ip, ip), "why", text_json(why)));
+					     ip_format(&p->ip, ip), "why", json_text(slice_str(why))));
 }
 
 json_t *check_json(const struct check_result *r)
@@ -237,7 +225,7 @@ json_t *check_json(const struct check_result *r)
 		json_t *notes = json_array();
 
 		for (size_t i = 0; i < r->n_notes; i++)
-			json_array_append_new(notes, text_json(r->note[i]));
+			json_array_append_new(notes, json_text(slice_str(r->note[i])));
 		json_object_set_new(all, "notes", notes);
 	}
 	if (all && r->n_expect > 0) {

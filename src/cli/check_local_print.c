@@ -5,32 +5,16 @@
 #include "cli/check_local.h"
 #include "cli/text.h"
 
-enum colour { PLAIN, GREEN, YELLOW, RED, BOLD };
-
-static bool colours;
-
-static const char *on(enum colour c)
+static enum cli_colour colour_of(enum advise_level level)
 {
-	static const char *const codes[] = { "", "\033[32m", "\033[33m", "\033[31m", "\033[1m" };
-
-	return colours ? codes[c] : "";
-}
-
-static const char *off(void)
-{
-	return colours ? "\033[0m" : "";
-}
-
-static enum colour colour_of(enum advise_level level)
-{
-	return level == ADVISE_PROBLEM ? RED : level == ADVISE_WARNING ? YELLOW : PLAIN;
+	return level == ADVISE_PROBLEM ? CLI_RED : level == ADVISE_WARNING ? CLI_YELLOW : CLI_PLAIN;
 }
 
 #define MARGIN 13
 
-static void label(enum colour c, const char *what)
+static void label(enum cli_colour c, const char *what)
 {
-	printf("    %s%-*s%s", on(c), MARGIN - 4, what, off());
+	printf("    %s%-*s%s", cli_on(c), MARGIN - 4, what, cli_off());
 }
 
 static void print_server(const struct local_file *f, const struct advise_local_server *s)
@@ -59,15 +43,15 @@ static void print_server(const struct local_file *f, const struct advise_local_s
 		buf_str(&b, "the server is not known");
 	}
 	place[buf_slice(&b).n] = '\0';
-	printf("  %s%s%s", on(BOLD), s->name, s->name[0] ? ": " : "");
+	printf("  %s%s%s", cli_on(CLI_BOLD), s->name, s->name[0] ? ": " : "");
 	cli_print_clean(place, false);
-	printf("%s\n", off());
+	printf("%s\n", cli_off());
 }
 
 /* What is to be done to the file itself that holds the password. */
 static void print_exposed(const struct local_file *f)
 {
-	label(PLAIN, "change");
+	label(CLI_PLAIN, "change");
 	printf("chmod 600 ");
 	cli_print_clean(f->exposed, false);
 	printf(" (it has %04o),\n%*sor 640 with the group of the program that reads it; then change the "
@@ -82,7 +66,7 @@ static void print_changes(const struct local_file *f, const struct advise_local_
 	size_t n = advise_local_changes(&f->local, s, target, c);
 
 	for (size_t i = 0; i < n; i++) {
-		label(GREEN, i == 0 ? "change" : "");
+		label(CLI_GREEN, i == 0 ? "change" : "");
 		if (c[i].beside)
 			printf("%s, ", advise_local_kind_beside(f->kind));
 		if (c[i].add && c[i].line)
@@ -103,7 +87,7 @@ static void print_changes(const struct local_file *f, const struct advise_local_
 	}
 	if (n == 0)
 		return;
-	label(PLAIN, "");
+	label(CLI_PLAIN, "");
 	printf("so that it is port %u with %s\n", target->port, target->implicit ? "SSL/TLS" : "STARTTLS");
 }
 
@@ -121,7 +105,7 @@ static void print_wrong(const struct local_file *f, const struct advise_local_se
 	if (w == ADVISE_WRONG_READABLE && f->exposed)
 		print_exposed(f);
 	if (advise_wrong_change(w)[0]) {
-		label(GREEN, "change");
+		label(CLI_GREEN, "change");
 		cli_print_wrapped(advise_wrong_change(w), MARGIN);
 	}
 }
@@ -133,13 +117,13 @@ static void print_answer(const struct local_file *f, size_t i)
 
 	if (a->asked == ADVISE_ASKED_NOT) {
 		if (s->host[0] && !advise_wrong_has(s, ADVISE_WRONG_NOT_SMTP)) {
-			label(PLAIN, "note");
+			label(CLI_PLAIN, "note");
 			printf("It was not asked: %s.\n",
 			       s->port == 0 ? "its port is not known" : "there are too many servers");
 		}
 		return;
 	}
-	label(a->asked == ADVISE_ASKED_WORKS ? GREEN : colour_of(a->level),
+	label(a->asked == ADVISE_ASKED_WORKS ? CLI_GREEN : colour_of(a->level),
 	      a->asked == ADVISE_ASKED_WORKS ? "asked" : advise_level_name(a->level));
 	cli_print_wrapped(a->text, MARGIN);
 }
@@ -174,9 +158,9 @@ static void print_file(const struct local_file *f, bool asked)
 	struct advise_target target;
 	bool exposed = false;
 
-	printf("%s", on(BOLD));
+	printf("%s", cli_on(CLI_BOLD));
 	cli_print_clean(f->path, false);
-	printf("%s", off());
+	printf("%s", cli_off());
 	if (f->why) {
 		printf(": %s\n", f->why);
 		return;
@@ -207,7 +191,7 @@ void local_print(const struct local_files *files, bool asked, bool colour)
 {
 	struct local_count c;
 
-	colours = colour;
+	cli_colours(colour);
 	for (size_t i = 0; i < files->n; i++) {
 		print_file(&files->f[i], asked);
 		putchar('\n');

@@ -7,25 +7,9 @@
 #include "cli/check.h"
 #include "cli/text.h"
 
-enum colour { PLAIN, GREEN, YELLOW, RED, BOLD };
-
-static bool colours;
-
-static const char *on(enum colour c)
+static enum cli_colour colour_of(enum probe_level level)
 {
-	static const char *const codes[] = { "", "\033[32m", "\033[33m", "\033[31m", "\033[1m" };
-
-	return colours ? codes[c] : "";
-}
-
-static const char *off(void)
-{
-	return colours ? "\033[0m" : "";
-}
-
-static enum colour colour_of(enum probe_level level)
-{
-	return level >= PROBE_PROBLEM ? RED : level == PROBE_WARNING ? YELLOW : PLAIN;
+	return level >= PROBE_PROBLEM ? CLI_RED : level == PROBE_WARNING ? CLI_YELLOW : CLI_PLAIN;
 }
 
 /* One word of how one gets there. */
@@ -112,11 +96,11 @@ static void print_port(const struct check_result *r, size_t host, size_t port, b
 	const struct probe_port *p = &r->hosts[host].port[port];
 	const struct probe_finding *worst = probe_worst(&r->found, host, port);
 	char tls[48], why[500], address[IP_TEXT_MAX], text[600];
-	enum colour c = worst ? colour_of(worst->level) : GREEN;
+	enum cli_colour c = worst ? colour_of(worst->level) : CLI_GREEN;
 
 	tls_text(p, tls);
 	short_why(r, host, port, why, sizeof(why));
-	printf("  %s%-5u %-10s%s%-20s ", on(c), p->port, state_of(p), off(), tls);
+	printf("  %s%-5u %-10s%s%-20s ", cli_on(c), p->port, state_of(p), cli_off(), tls);
 	snprintf(text, sizeof(text), "%s%s%s", with_address ? ip_format(&p->ip, address) : "",
 		 with_address ? ": " : "", why);
 	cli_print_wrapped(text, 39);
@@ -181,7 +165,7 @@ static void print_finding(const struct check_result *r, size_t i, bool verbose)
 	for (size_t j = 0; j < i; j++)
 		if (same(f, &r->found.f[j]))
 			return;
-	printf("  %s%-8s%s ", on(colour_of(f->level)), probe_level_name(f->level), off());
+	printf("  %s%-8s%s ", cli_on(colour_of(f->level)), probe_level_name(f->level), cli_off());
 	if (f->port != PROBE_NOWHERE)
 		n = list_ports(r, i, text, 200);
 	snprintf(text + n, sizeof(text) - n, "%s", f->text);
@@ -263,7 +247,7 @@ static void print_host(const struct check_result *r, size_t host, bool verbose)
 	const struct probe_host *h = &r->hosts[host];
 	char address[IP_TEXT_MAX];
 
-	printf("%s%s%s", on(BOLD), h->name, off());
+	printf("%s%s%s", cli_on(CLI_BOLD), h->name, cli_off());
 	for (size_t i = 0; i < h->n; i++)
 		if (h->port[i].port == h->port[0].port &&
 		    strcmp(ip_format(&h->port[i].ip, address), h->name) != 0)
@@ -285,7 +269,7 @@ static void print_unmet(void *arg, const struct probe_port *p, const char *why)
 	char address[IP_TEXT_MAX];
 
 	(void)arg;
-	printf("%snot met%s  %u at %s: ", on(RED), off(), p->port, ip_format(&p->ip, address));
+	printf("%snot met%s  %u at %s: ", cli_on(CLI_RED), cli_off(), p->port, ip_format(&p->ip, address));
 	cli_print_clean(why, false);
 	putchar('\n');
 }
@@ -349,7 +333,7 @@ void check_print(const struct check_result *r, bool colour, bool verbose)
 
 	for (size_t i = 0; i < r->found.n; i++)
 		below = below || r->found.f[i].host == PROBE_NOWHERE;
-	colours = colour;
+	cli_colours(colour);
 	for (size_t h = 0; h < r->n; h++)
 		print_host(r, h, verbose);
 	print_findings(r, PROBE_NOWHERE, verbose);
@@ -363,14 +347,14 @@ void check_print(const struct check_result *r, bool colour, bool verbose)
 		putchar('\n');
 	if (r->n_expect > 0) {
 		if (check_expectations(r, print_unmet, NULL) == 0)
-			printf("%sall as expected%s\n", on(GREEN), off());
+			printf("%sall as expected%s\n", cli_on(CLI_GREEN), cli_off());
 		return;
 	}
 	if (r->mx)
 		return;
-	printf("%s", on(r->verdict.answer == PROBE_USE ? GREEN : RED));
+	printf("%s", cli_on(r->verdict.answer == PROBE_USE ? CLI_GREEN : CLI_RED));
 	cli_print_wrapped(r->verdict.text, 0);
-	printf("%s", off());
+	printf("%s", cli_off());
 	if (r->verdict.todo[0])
 		cli_print_wrapped(r->verdict.todo, 0);
 	if (r->verdict.answer != PROBE_USE_NOTHING)

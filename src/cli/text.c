@@ -29,6 +29,25 @@ void cli_print_clean(const char *s, bool lines)
 	cli_put_clean(stdout, s, lines);
 }
 
+static bool colours;
+
+void cli_colours(bool on)
+{
+	colours = on;
+}
+
+const char *cli_on(enum cli_colour c)
+{
+	static const char *const codes[] = { "", "\033[32m", "\033[33m", "\033[31m", "\033[1m" };
+
+	return colours ? codes[c] : "";
+}
+
+const char *cli_off(void)
+{
+	return colours ? "\033[0m" : "";
+}
+
 const char *cli_span(uint64_t ms, char text[static 16])
 {
 	uint64_t s = ms / 1000;

@@ -11,6 +11,13 @@
  * of Unicode neither.  lines: line ends and tabs are let through. */
 void cli_print_clean(const char *s, bool lines);
 void cli_put_clean(FILE *to, const char *s, bool lines);
+
+/* Colours of what goes to standard output, once they are switched on (cli_colours()); else "". */
+enum cli_colour { CLI_PLAIN, CLI_GREEN, CLI_YELLOW, CLI_RED, CLI_BOLD };
+void cli_colours(bool on);
+const char *cli_on(enum cli_colour c);
+const char *cli_off(void);
+
 /* "42s", "17m", "3h", "12d"; returns text. */
 const char *cli_span(uint64_t ms, char text[static 16]);
 /* "2048", "117K", "20M" */

@@ -45,13 +45,12 @@ static size_t find_top(const struct schedule *s, uint64_t now_ms, struct top *to
 static json_t *row_of(const struct schedule_site_view *v)
 {
 	json_t *ages = json_array();
-	json_t *j =
-		json_pack("{s:o, s:b, s:I, s:I, s:I, s:I, s:i, s:i, s:b, s:o, s:o, s:o}", "site",
-			  json_text(v->name), "known", (int)(v->key != NULL), "messages",
-			  (json_int_t)v->parts, "ready", (json_int_t)v->ready, "active",
-			  (json_int_t)v->active, "deferred", (json_int_t)v->deferred, "lanes", (int)v->lanes,
-			  "lanes_limit", (int)v->lanes_limit, "blocked", (int)v->blocked, "status",
-			  json_text(v->status), "reply", json_text(v->text), "ages", ages);
+	json_t *j = json_pack("{s:o, s:b, s:I, s:I, s:I, s:I, s:i, s:i, s:b, s:o, s:o, s:o}", "site",
+			      json_text(v->name), "known", (int)(v->key != NULL), "messages",
+			      (json_int_t)v->parts, "ready", (json_int_t)v->ready, "active",
+			      (json_int_t)v->active, "deferred", (json_int_t)v->deferred, "lanes",
+			      (int)v->lanes, "lanes_limit", (int)v->lanes_limit, "blocked", (int)v->blocked,
+			      "status", json_text(v->status), "reply", json_text(v->text), "ages", ages);
 
 	for (unsigned i = 0; j && i < SCHEDULE_AGES; i++)
 		json_array_append_new(ages, json_integer((json_int_t)v->age[i]));
