@@ -146,6 +146,8 @@ static void test_deferred_and_failed(void **state)
 		usleep(20000);
 	stop_queue();
 	start_queue();
+	for (int i = 0; i < 200 && listed("state", "failed") == 0; i++)
+		usleep(20000);
 	assert_int_equal(listed("state", "failed"), 1); /* never lost */
 }
 

@@ -153,10 +153,10 @@ def test_no_tls_anywhere(world):
     ident = world.send('bob@by-bare.test')
     world.why(ident, 'STARTTLS')
     assert smart.tried() == [587, 2525] and not smart.took() and not smart.leaked()
+    begin = os.path.getsize(world.server.log_file)
     world.server.cli('queue', 'retry', ident)
-    world.wait_sessions(smart.peer[587], 2)
-    world.why(ident, 'STARTTLS')
-    assert not smart.leaked()
+    world.server.wait_log(f'{smart.host.address}) port 587: TLS is required', begin=begin)
+    assert len(smart.peer[587].sessions) == 2 and not smart.leaked()
     lines = [line for line in world.server.log_text().splitlines() if 'event=starttls-missing' in line and 'bare' in line]
     assert len(lines) == 1, lines
 
