@@ -43,7 +43,7 @@ static void read_rule(struct slice line, struct criteria *ret)
 			if (++kind == 3)
 				return;
 		} else if (word.n > 0 && !memchr(word.p, 0, word.n) && ret->n[kind] < PATTERNS_MAX) {
-			char *text = strndup((const char *)word.p, word.n);
+			char *text = slice_dup(word);
 
 			must(text != NULL);
 			ret->pattern[kind][ret->n[kind]++] = text;
