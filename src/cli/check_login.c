@@ -15,26 +15,11 @@
 
 static bool take_mechanism(const char *text, struct check_logins *to)
 {
-	static const struct {
-		const char *name;
-		enum conf_mechanism mechanism;
-	} known[] = {
-		{ "auto", CONF_MECHANISM_AUTO },
-		{ "plain", CONF_MECHANISM_PLAIN },
-		{ "login", CONF_MECHANISM_LOGIN },
-		{ "scram-sha-256", CONF_MECHANISM_SCRAM },
-		{ "scram-sha-256-plus", CONF_MECHANISM_SCRAM_PLUS },
-		{ "xoauth2", CONF_MECHANISM_XOAUTH2 },
-		{ "oauthbearer", CONF_MECHANISM_OAUTHBEARER },
-		{ "oauth", CONF_MECHANISM_OAUTH },
-	};
+	int mechanism = conf_mechanism_find(slice_str(text));
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (slice_eq_nocase(slice_str(known[i].name), slice_str(text))) {
-			to->mechanism = known[i].mechanism;
-			return true;
-		}
-	return false;
+	if (mechanism >= 0)
+		to->mechanism = (enum conf_mechanism)mechanism;
+	return mechanism >= 0;
 }
 
 static int digit(char c)

@@ -142,8 +142,11 @@ static bool add_pin(struct options *o, const char *text)
 
 static bool set_mechanism(struct options *o, const char *text)
 {
-	o->by.mechanism = text;
-	return conf_mechanism_ok(text);
+	int mechanism = conf_mechanism_find(slice_str(text));
+
+	if (mechanism >= 0)
+		o->by.mechanism = conf_mechanism_word(mechanism);
+	return mechanism >= 0;
 }
 
 static bool add_dns(struct options *o, const char *text)

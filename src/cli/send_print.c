@@ -98,7 +98,7 @@ void cli_send_print_tries(const struct cli_sent *s)
 static void print_where(const struct carry_result *r, FILE *to)
 {
 	cli_put_clean(to, r->host, false);
-	if (r->port)
+	if (r->port && r->ip[0]) /* not of a Unix socket */
 		fprintf(to, " port %u", r->port);
 	if (r->tls[0])
 		fprintf(to, ", %s, %s", r->tls, security_text(r->security));

@@ -287,9 +287,10 @@ bool conf_day(const char *text, uint64_t *ret_ms);
 /* How many processes speak SMTP.  Asks the system: not within a sandbox. */
 unsigned conf_smtp_processes(const struct conf *conf);
 
-/* The word for an enum conf_mechanism in a file, and whether there is such a word. */
+/* The word for an enum conf_mechanism in a file; and the other way, letters in either case, -1: there is
+ * none. */
 const char *conf_mechanism_word(int mechanism);
-bool conf_mechanism_ok(const char *word);
+int conf_mechanism_find(struct slice word);
 
 #define CONF_DNS_PORT 53
 /* One of dns.servers; without a port it has CONF_DNS_PORT.  False: no address. */

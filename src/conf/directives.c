@@ -575,12 +575,12 @@ const char *conf_mechanism_word(int mechanism)
 	return w->word;
 }
 
-bool conf_mechanism_ok(const char *word)
+int conf_mechanism_find(struct slice word)
 {
 	for (const struct conf_word *w = conf_mechanisms; w->word; w++)
-		if (!strcmp(w->word, word))
-			return true;
-	return false;
+		if (slice_eq_nocase(slice_str(w->word), word))
+			return w->value;
+	return -1;
 }
 
 bool conf_is_list(enum conf_type type)
