@@ -29,6 +29,8 @@ static void test_remote_waits(void **state)
 		introduce();
 	}
 	assert_int_equal(in_mailbox("bob", NULL, 0), 1);
+	for (int i = 0; i < 100 && listed("state", "queued") == 0; i++)
+		usleep(20000);
 	all = ask("{s:s, s:s}", "ask", "queue.show", "id", id.text);
 	rcpt = json_array_get(json_object_get(json_array_get(all, 2), "recipients"), 0);
 	assert_string_equal(json_string_value(json_object_get(rcpt, "destination")), "mx example.net");
