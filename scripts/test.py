@@ -138,7 +138,7 @@ def pytests(folders, binary, full=False):
         with tempfile.TemporaryDirectory() as tmp:
             report = os.path.join(tmp, 'report.xml')
             status, out, seconds = run(['/usr/bin/python3', '-m', 'pytest', '-q', '--tb=short', '-p', 'no:cacheprovider',
-                                        '--junitxml', report, path], 3600 if full else 900, env)
+                                        '--basetemp', os.path.join(tmp, 't'), '--junitxml', report, path], 3600 if full else 900, env)
             passed = failed = skipped = 0
             if os.path.exists(report):
                 for suite in ET.parse(report).getroot().iter('testsuite'):

@@ -3,6 +3,7 @@
 The answers of dns-ask, as it prints them. The network has a way out where everything is lost, so that
 what nobody takes times out as it does on a network that drops it.
 """
+import atexit
 import os
 import subprocess
 import sys
@@ -33,6 +34,7 @@ def resolv_conf(*servers):
     f = tempfile.NamedTemporaryFile('w', suffix='.conf', delete=False)
     f.writelines(f'nameserver {s}\n' for s in servers)
     f.close()
+    atexit.register(os.unlink, f.name)
     return f.name
 
 
