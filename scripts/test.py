@@ -26,10 +26,19 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 os.chdir(TOP)
 
 ASAN = 'abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1'
-SHOWN = 120  # lines of what a failed program said
+SHOWN, SHOWN_AGAIN = 120, 25  # lines of what a failed program said
+LONGEST = 2000  # of a line, characters
 AT_ONCE = 2 * os.cpu_count()  # test programs
 BESIDE = ['nice', '-n', '10']  # a command that takes what others leave
 ENV = dict(os.environ, ASAN_OPTIONS=ASAN, UBSAN_OPTIONS='print_stacktrace=1:halt_on_error=1')
+
+
+# What passed, how a fuzzer got on, and its own part of a stack explain nothing.
+DULL = re.compile(r'ok |#\d+\s+(NEW|REDUCE|pulse|RELOAD|INITED)\b|\s+#\d+ 0x\w+ (in )?(fuzzer::|__sanitizer|raise |abort |main |_*start|__libc|\(/lib|__pthread)')
+
+
+def telling(output):
+    return [line[:LONGEST] for line in output.splitlines() if line.strip() and not DULL.match(line)]
 
 
 class Tally:
@@ -50,10 +59,8 @@ class Tally:
         skip = f', {skipped} skipped' if skipped else ''
         print(f'{mark:4} {name:44} {passed} passed, {failed} failed{skip}  ({seconds:.1f} s)', flush=True)
         if failed:
-            self.failures.append(name)
-            # What passed explains nothing; of the rest the end, where the reason stands.
-            tail = [line for line in output.splitlines() if not line.startswith('ok ')][-SHOWN:]
-            print('\n'.join('     | ' + line for line in tail), flush=True)
+            self.failures.append((name, telling(output)))
+            print('\n'.join('     | ' + line for line in telling(output)[-SHOWN:]), flush=True)
 
 
 def run(cmd, timeout, env=None):
@@ -159,13 +166,13 @@ def pytests(folders, binary, full=False):
             [functools.partial(one, p) for p in paths if name_of(p) in ALONE])
 
 
-def fuzz(seconds_each):
-    """A job for each fuzz target."""
+def fuzz(seconds_each, seed):
+    """A job for each fuzz target.  seed 0: another way each time."""
     def one(target):
         name = os.path.basename(target)
         corpus = f'fuzz/corpus/{name}'
         with tempfile.TemporaryDirectory() as found:
-            cmd = [target, f'-max_total_time={seconds_each}', '-timeout=20', '-rss_limit_mb=3000', '-print_final_stats=1',
+            cmd = [target, f'-max_total_time={seconds_each}', f'-seed={seed}', '-timeout=20', '-rss_limit_mb=3000', '-print_final_stats=1',
                    f'-artifact_prefix={found}/', found]
             if os.path.isdir(corpus):
                 cmd.append(corpus)
@@ -191,6 +198,8 @@ def main():
     args = ap.parse_args()
     parts = args.only or (['check', 'build', 'unit', 'system', 'fuzz'] + (['mutants', 'valgrind'] if args.full else []))
     fuzz_seconds = args.fuzz_seconds or (60 if args.full else 3)
+    # `make test` says the same of the same commit; what is new is looked for by `make fuzz` and --full.
+    fuzz_seed = 0 if args.full or args.fuzz_seconds else 1
     tally = Tally()
     begin = time.monotonic()
 
@@ -206,7 +215,7 @@ def main():
         if 'build' in parts:
             build('clang', BESIDE)
         if 'fuzz' in parts and built:
-            together(tally, fuzz(fuzz_seconds), os.cpu_count())
+            together(tally, fuzz(fuzz_seconds, fuzz_seed), os.cpu_count())
         return built
 
     built = {'unit', 'system', 'build'} & set(parts) and build('test')
@@ -232,8 +241,10 @@ def main():
         step(tally, 'a million deferred messages: memory, start, listing',
              ['env', 'POSTERN_MILLION=1000000', 'build/plain/queue-million_test'], 900)
     skip = f', {tally.skipped} skipped' if tally.skipped else ''
-    if tally.failures:
-        print('failed: ' + ', '.join(tally.failures))
+    # Once more where all see it: logs are read, and cut, from their end.
+    for name, lines in tally.failures:
+        print(f'failed: {name}')
+        print('\n'.join('     | ' + line for line in lines[-SHOWN_AGAIN:]))
     print(f'took {time.monotonic() - begin:.0f} s')
     print(f'{tally.passed} passed, {tally.failed} failed{skip}')
     return 1 if tally.failed else 0

@@ -77,9 +77,10 @@ static bool next_field(struct slice *cur, struct field *ret)
 struct block {
 	bool begun, ended;
 	unsigned seen; /* 1 << row */
+	size_t at;     /* octets of what is passed on before it */
 };
 
-static bool is_in_block(struct block *b, const struct field *f)
+static bool is_in_block(struct block *b, const struct field *f, size_t at)
 {
 	unsigned bit = f->row < ROWS ? 1U << f->row : 0;
 
@@ -91,6 +92,8 @@ static bool is_in_block(struct block *b, const struct field *f)
 		b->ended = true;
 	if (b->ended)
 		return false;
+	if (!b->begun)
+		b->at = at;
 	b->begun = true;
 	b->seen |= bit;
 	return true;
@@ -167,7 +170,7 @@ static enum mime_fault note_author(struct reading *r, const struct field *f)
 
 static enum mime_fault read_field(struct letter *l, struct reading *r, const struct field *f)
 {
-	bool in_block = is_in_block(&r->block, f);
+	bool in_block = is_in_block(&r->block, f, buf_slice(&r->kept).n);
 	bool counts = r->resent ? in_block : !(f->what & RESENT);
 	enum mime_fault fault = MIME_FINE;
 
@@ -248,18 +251,25 @@ static enum mime_fault put_resent(struct letter *l, const struct reading *r, str
 	return fault;
 }
 
-static enum mime_fault put_added(struct letter *l, const struct reading *r, struct buf *to)
+/* The header as it goes out. What a block lacks stands at its beginning: above a Received that comes before
+ * the block it would be a block of its own. */
+static enum mime_fault put_header(struct letter *l, const struct reading *r, struct buf *to)
 {
 	const struct letter_setup *s = l->setup;
 	struct mime_submission add = { .hostname = s->hostname, .id = s->id, .time_ms = s->time_ms };
-	enum mime_fault fault = r->resent ? put_resent(l, r, to) : MIME_FINE;
+	struct slice kept = buf_slice(&r->kept);
+	enum mime_fault fault = MIME_FINE;
 
-	if (fault == MIME_FINE && l->scan.count[MIME_FROM] == 0) {
+	if (l->scan.count[MIME_FROM] == 0) {
 		fault = put_from(l, "From", to);
 		l->facts.added |= MIME_ADDED_FROM;
 	}
 	if (!r->resent) /* else they would claim to be the original's */
 		l->facts.added |= mime_submission_put(&l->scan, &add, to);
+	buf_put(to, slice_head(kept, r->block.at));
+	if (fault == MIME_FINE && r->resent)
+		fault = put_resent(l, r, to);
+	buf_put(to, slice_tail(kept, r->block.at));
 	return fault;
 }
 
@@ -288,8 +298,7 @@ enum mime_fault letter_header(struct letter *l, struct slice section, struct buf
 	if (fault == MIME_FINE)
 		fault = decide_sender(l, &r);
 	if (fault == MIME_FINE)
-		fault = put_added(l, &r, to);
-	buf_put(to, buf_slice(&r.kept));
+		fault = put_header(l, &r, to);
 	if (fault == MIME_FINE && (!buf_ok(&r.kept) || !buf_ok(to)))
 		fault = MIME_NO_MEMORY;
 	if (fault == MIME_NO_MEMORY)

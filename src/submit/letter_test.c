@@ -117,6 +117,12 @@ static const struct {
 	  "Resent-Message-ID: <1@h.example>\r\nResent-To: n@h.example\r\nTo: first@x.example\r\n" WHOLE
 	  "\r\n",
 	  "www-data@h.example> n@h.example" },
+	{ "resent, on its way since", T | AUTHOR,
+	  "Received: from y\nResent-To: n@x.example\nReceived: from x\nResent-To: old@x.example\n" WHOLE "\n",
+	  "Received: from y\r\nResent-Date: Sat, 21 Nov 2026 23:39:43 +0000\r\nResent-From: "
+	  "www-data@h.example\r\nResent-Message-ID: <1@h.example>\r\nResent-To: n@x.example\r\n"
+	  "Received: from x\r\nResent-To: old@x.example\r\n" WHOLE "\r\n",
+	  "www-data@h.example> n@x.example" },
 	{ "resent by", T | AUTHOR,
 	  "Resent-Sender: rs@x.example\nResent-From: r@x.example\nResent-To: n@x.example\nResent-Date: d\n"
 	  "Resent-Message-ID: <r@x>\n" WHOLE "\n",
