@@ -19,6 +19,9 @@ import subprocess
 import tempfile
 import time
 
+# How long a fact is waited for, in seconds.  It costs nothing where all is well, and a busy machine takes its time.
+PATIENCE = 60
+
 USUAL = {'relay': 25, 'submissions': 465, 'submission': 587, 'fallback': 2525}
 HOST = 'mx.example.org'
 
@@ -95,7 +98,7 @@ class Server:
         self.offset = 0 if self.within else free_offset(ports.values())
         self.port = {name: port + self.offset for name, port in ports.items()}
 
-    def start(self, timeout=30):
+    def start(self, timeout=PATIENCE):
         self.log = open(self.log_file, 'ab')
         begin = self.log.tell()
         self.process = subprocess.Popen(
@@ -111,7 +114,7 @@ class Server:
         self.stop()
         raise RuntimeError('the server did not become ready:\n' + self.log_text()[-4000:])
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=PATIENCE):
         """Returns the exit status; a server that does not end is killed, and that is an error."""
         p, self.process = self.process, None
         if p is None:
@@ -161,7 +164,7 @@ class Server:
             f.seek(begin)
             return f.read().decode(errors='replace')
 
-    def wait_log(self, text, timeout=10, begin=0):
+    def wait_log(self, text, timeout=PATIENCE, begin=0):
         """Waits for a text in the log and returns the line that has it."""
         deadline = time.monotonic() + timeout
         while True:
@@ -176,7 +179,7 @@ class Server:
         """Runs a subcommand against this server; returns the finished process."""
         command, *rest = args
         p = subprocess.run([self.binary, command, *rest], input=input, text=True, capture_output=True,
-                           env=dict(self.env, POSTERN_RUNTIME_DIR=self.config['runtime_dir']), timeout=30)
+                           env=dict(self.env, POSTERN_RUNTIME_DIR=self.config['runtime_dir']), timeout=PATIENCE)
         if check and p.returncode != 0:
             raise RuntimeError(f'postern {" ".join(args)} ended with {p.returncode}: {p.stdout}{p.stderr}')
         return p
@@ -204,7 +207,7 @@ class Server:
                 out.append(f.read())
         return out
 
-    def wait_message(self, address, containing=b'', timeout=15):
+    def wait_message(self, address, containing=b'', timeout=PATIENCE):
         """The message in the mailbox that has these bytes, once it is there."""
         deadline = time.monotonic() + timeout
         while True:

@@ -3,7 +3,7 @@ import base64
 import socket
 import ssl
 
-TIMEOUT = 15
+TIMEOUT = 60  # so long an answer is waited for; no time-out of the server's is as long
 PASSWORD = 'correct horse battery'  # as in conftest.py, whose fixture lives for one test only
 
 

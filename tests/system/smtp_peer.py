@@ -190,7 +190,7 @@ class SmtpPeer:
                 with contextlib.suppress(OSError):
                     s.sock.shutdown(socket.SHUT_RDWR)
 
-    def wait_gone(self, timeout=20):
+    def wait_gone(self, timeout=60):
         """Until nobody is connected any more."""
         deadline = time.monotonic() + timeout
         while self.sessions:
