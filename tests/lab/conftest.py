@@ -78,7 +78,14 @@ class Lab:
         self.submit('ann@ours.test', [to], message)
         return re.search(r'\bid=(\w+)', self.server.wait_log('event=accepted', begin=begin)).group(1)
 
-    def why(self, ident, words='', timeout=30):
+    def until(self, holds, timeout=60):
+        """Waits until it holds."""
+        deadline = time.monotonic() + timeout
+        while not holds():
+            assert time.monotonic() < deadline, self.server.log_text()[-3000:]
+            time.sleep(0.1)
+
+    def why(self, ident, words='', timeout=60):
         """Why its first recipient waits (a dict of `queue show`), once the reason has these words."""
         deadline = time.monotonic() + timeout
         while True:
@@ -89,32 +96,29 @@ class Lab:
             assert time.monotonic() < deadline, (words, row, self.server.log_text()[-3000:])
             time.sleep(0.1)
 
-    def gone(self, ident, timeout=30):
+    def gone(self, ident, timeout=60):
         """Waits until the queue has it no more."""
         deadline = time.monotonic() + timeout
         while self.server.cli('queue', 'show', ident, check=False).returncode == 0:
             assert time.monotonic() < deadline, (self.server.json('queue', 'show', ident), self.server.log_text()[-3000:])
             time.sleep(0.1)
 
-    def retried(self, ident, timeout=30):
+    def retried(self, ident, timeout=60):
         """Asks for it to be tried now, again and again, until the queue has it no more."""
         deadline = time.monotonic() + timeout
         while self.server.cli('queue', 'retry', ident, check=False).returncode == 0:
             assert time.monotonic() < deadline, (self.server.json('queue', 'show', ident), self.server.log_text()[-3000:])
             time.sleep(1)
 
-    def wait_sessions(self, peer, n, timeout=30):
-        deadline = time.monotonic() + timeout
-        while len(peer.sessions) < n:
-            assert time.monotonic() < deadline, self.server.log_text()[-3000:]
-            time.sleep(0.1)
+    def wait_sessions(self, peer, n, timeout=60):
+        self.until(lambda: len(peer.sessions) >= n, timeout)
 
     def events(self, ident, kind=None):
         """Its life, as `postern trace` tells it."""
         found = self.server.json('trace', ident)['messages']
         return [e for m in found for e in m['events'] if kind in (None, e['kind'])]
 
-    def wait_events(self, ident, kind, n=1, timeout=30):
+    def wait_events(self, ident, kind, n=1, timeout=60):
         deadline = time.monotonic() + timeout
         while len(self.events(ident, kind)) < n:
             assert time.monotonic() < deadline, (self.events(ident), self.server.log_text()[-3000:])

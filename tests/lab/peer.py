@@ -42,6 +42,7 @@ class Session:
     def __init__(self, peer, sock, address):
         self.peer, self.sock, self.address = peer, sock, address
         self.begun = time.monotonic()
+        self.over = threading.Event()
         self.wire = bytearray()   # everything, encrypted as it came
         self.clear = bytearray()  # what of it anybody on the way could read
         self.lines = []           # commands
@@ -257,17 +258,28 @@ class Peer:
             session.run()
         except (Gone, OSError):
             pass
-        session.sock.close()
+        finally:
+            session.sock.close()
+            session.over.set()
 
     # ---- what a test looks at ----
 
+    def idle(self, timeout=60):
+        """Waits until nobody talks to it: what comes next comes over a connection of its own, if those who are there leave
+        (relay.idle)."""
+        deadline = time.monotonic() + timeout
+        for s in self.sessions:
+            assert s.over.wait(deadline - time.monotonic()), f'it still talks: {s.lines}'
+
     def forget(self):
+        """As if it were new, once nobody talks to it any more."""
+        self.idle()
         self.answers, self.sessions, self.mail = {}, [], []
 
     def taken(self, to):
         return [m for m in self.mail if to in m[1]]
 
-    def wait(self, to, timeout=30):
+    def wait(self, to, timeout=60):
         """The first message that it took for that recipient."""
         deadline = time.monotonic() + timeout
         while not self.taken(to):

@@ -19,7 +19,7 @@ def world(lab):
         lab.zone(f'{name}.test', [host], 'unsigned')
     lab.zone('self.test', [lab.us], 'unsigned')
     lab.start_dns()
-    lab.start_server({'relay': {'ca_file': lab.ca, 'mta_sts': False, 'connect_timeout': '5s', 'command_timeout': '3s', 'idle': '1s'}, 'smtp_processes': 1,
+    lab.start_server({'relay': {'ca_file': lab.ca, 'mta_sts': False, 'connect_timeout': '120s', 'command_timeout': '4s', 'idle': '1s'}, 'smtp_processes': 1,
                       'routes': {'must': {'to': ['must.test', 'stalls-must.test'], 'via': 'mx', 'tls': 'require'}}})
     return lab
 
@@ -80,13 +80,10 @@ def test_ipv6_broken(world):
     world.us.break_ipv6()
     try:
         peer = world.peers['six']
-        begin = time.monotonic()
         ident = world.send('bob@six.test')
-        assert ':' not in peer.wait('bob@six.test')[3].address[0]
-        took = time.monotonic() - begin
+        assert ':' not in peer.wait('bob@six.test')[3].address[0]  # long before relay.connect_timeout
         line = world.server.wait_log(f'event=relayed id={ident}')
         assert 'host=mx.six.test' in line
-        assert took < 4, took  # less than any time-out
     finally:
         world.us.mend()
 
@@ -123,7 +120,6 @@ def test_without_starttls_required(world):
 def test_handshake_fails(world):
     """Offered, and it does not work: once more without, at once, and noted."""
     peer = world.peers['clear']
-    time.sleep(2.5)  # relay.idle: a connection of its own
     peer.forget()
     peer.starttls = True
     peer.answers['STARTTLS'] = lambda session, _: session.write('220 2.0.0 go ahead') or session.write('this is no TLS') or session.sock.close() or ''
@@ -131,40 +127,43 @@ def test_handshake_fails(world):
     session = peer.wait('carol@clear.test')[3]
     assert not session.tls and len(peer.sessions) == 2
     assert 'security=clear' in world.server.wait_log(f'event=relayed id={ident}')
-    assert world.events(ident, 'attempted')[-1].get('fell_back')
+    assert world.wait_events(ident, 'attempted')[-1].get('fell_back')
 
 
 def silent(session, _):
     session.write('220 2.0.0 go ahead')
-    session.more()
-    time.sleep(20)
+    while True:
+        session.more()
 
 
 def drips(session, _):
     """A record that never gets whole."""
     session.write('220 2.0.0 go ahead')
     session.more()
-    for octet in b'\x16\x03\x03\x40\x00\x02\x00' + bytes(100):
+    for octet in b'\x16\x03\x03\x40\x00\x02\x00' + bytes(1000):
         session.sock.sendall(bytes([octet]))
         time.sleep(0.2)
+
+
+def timed_out(world, host):
+    """The history's rows of handshakes with that host that took too long."""
+    rows = [json.loads(line) for line in world.server.cli('events', '--json').stdout.splitlines()]
+    return [e for e in rows if e.get('host') == host and e.get('what') == 'tls-timed-out']
 
 
 @pytest.mark.parametrize('stall', [silent, drips])
 def test_handshake_stalls(world, stall):
     """Whatever comes of it, a handshake has its time; then once more in clear, and that is noted."""
-    peer = world.peers['stalls']
-    time.sleep(1.5)  # relay.idle: a connection of its own
+    peer, before = world.peers['stalls'], len(timed_out(world, 'mx.stalls.test'))
     peer.forget()
     peer.answers['STARTTLS'] = stall
-    begin = time.monotonic()
     to = f'{stall.__name__}@stalls.test'
     ident = world.send(to)
-    session = peer.wait(to)[3]
-    assert 2.5 < time.monotonic() - begin < 10
-    assert not session.tls and len(peer.sessions) == 2
+    session = peer.wait(to, 40)[3]  # a drip would last longer
+    first, second = peer.sessions
+    assert session is second and not session.tls and second.begun - first.begun > 2.5
     assert 'security=clear' in world.server.wait_log(f'event=relayed id={ident}')
-    rows = [json.loads(line) for line in world.server.cli('events', '--json').stdout.splitlines()]
-    assert [e for e in rows if e.get('host') == 'mx.stalls.test' and e.get('what') == 'tls-timed-out'], rows
+    world.until(lambda: len(timed_out(world, 'mx.stalls.test')) == before + 1)
 
 
 @pytest.mark.parametrize('stall', [silent, drips])
@@ -173,7 +172,7 @@ def test_handshake_stalls_where_tls_is_required(world, stall):
     peer.forget()
     peer.answers['STARTTLS'] = stall
     ident = world.send(f'{stall.__name__}@stalls-must.test')
-    row = world.why(ident, 'handshake took too long')
+    row = world.why(ident, 'handshake took too long', 40)
     assert row['status'] == '4.4.2', row
     assert b'MAIL' not in peer.wire and b'hello' not in peer.wire
     peer.answers.clear()
