@@ -5,6 +5,7 @@ For real programs that call it see tests/interop/test_sendmail_callers.py.
 """
 import email
 import email.policy
+import fcntl
 import os
 import pathlib
 import pwd
@@ -14,7 +15,9 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -738,11 +741,15 @@ def test_whoever_writes_comes_to_his_end(names, env, status):
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_while_it_reads(server, names, way, number):
     subject = tag()
-    p = subprocess.Popen([str(names / 'sendmail'), '-i', 'bob@example.org'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, env={'PATH': '/usr/bin:/bin', **way[1]})
+    # A shell that runs tests in its background leaves SIGINT ignored, and what is ignored stays so.
+    p = subprocess.Popen(['env', '--default-signal=INT,HUP', str(names / 'sendmail'), '-i', 'bob@example.org'],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={'PATH': '/usr/bin:/bin', **way[1]})
     p.stdin.write(message(subject))
     p.stdin.flush()
-    time.sleep(1)
+    deadline = time.monotonic() + 30
+    while int.from_bytes(fcntl.ioctl(p.stdin, termios.FIONREAD, bytes(4)), sys.byteorder):
+        assert time.monotonic() < deadline, 'it does not read'
+        time.sleep(0.05)
     p.send_signal(number)
     out, err = p.communicate(timeout=30)
     assert p.returncode == -number and b'the message was not sent' in err
