@@ -121,7 +121,7 @@ static const struct row rows[] = {
 	/* the message */
 	{ "552 5.3.4 Message size exceeds fixed limit", MAIL, "size", ROUTE_FAIL },
 	{ "552 5.0.0 message exceeds maximum size", FINAL, "size", ROUTE_FAIL },
-	{ "0 5.3.4 the message is larger than the next server takes", MAIL, "size", ROUTE_FAIL },
+	{ "0 5.3.4 the message is larger than the next server takes: 2 octets, not 1", MAIL, "size", ROUTE_FAIL },
 	{ "552 5.7.0 This message was blocked because its content presents a potential security issue.", FINAL, "virus", ROUTE_FAIL },
 	{ "554 5.7.1 Virus found: Eicar-Test-Signature", FINAL, "virus", ROUTE_FAIL },
 	{ "550 5.7.1 Our system has detected that this message is likely unsolicited mail", FINAL, "content", ROUTE_FAIL },

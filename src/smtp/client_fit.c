@@ -1,4 +1,7 @@
 /* What cannot be sent to this server, and what is said instead. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "smtp/client_private.h"
 
 #define COMMAND_MAX 2048 /* octets of MAIL or RCPT: what our own server takes */
@@ -17,7 +20,16 @@ static bool is_parameter(struct slice s)
 	return is_safe(s) && slice_find(s, ' ') == s.n;
 }
 
-const char *client_unfit(const struct smtp_client *c, const struct smtp_client_message *m,
+/* Who is told can do something about it only by the numbers. */
+static const char *too_large(struct smtp_client *c, uint64_t size)
+{
+	snprintf(c->unfit, sizeof(c->unfit),
+		 "the message is larger than the next server takes: %" PRIu64 " octets, not %" PRIu64, size,
+		 c->offers.max_size);
+	return c->unfit;
+}
+
+const char *client_unfit(struct smtp_client *c, const struct smtp_client_message *m,
 			 const char **ret_enhanced)
 {
 	const struct smtp_client_offers *o = &c->offers;
@@ -38,7 +50,7 @@ const char *client_unfit(const struct smtp_client *c, const struct smtp_client_m
 		return "the message has 8-bit text, and the next server lacks 8BITMIME";
 	*ret_enhanced = "5.3.4";
 	if (o->max_size > 0 && m->size > o->max_size)
-		return "the message is larger than the next server takes";
+		return too_large(c, m->size);
 	*ret_enhanced = "5.7.30";
 	if (must_tls && !(o->requiretls && c->in_tls))
 		return "the message requires TLS all the way, and the next server lacks REQUIRETLS";

@@ -86,6 +86,7 @@ struct smtp_client {
 	struct buf ahead;      /* what was said of that: last in the output, until it is sent */
 	uint32_t fit, domains; /* of the one begun last: recipients that may be named, and their domains */
 	uint32_t domain_at[CLIENT_DOMAINS_MAX];
+	char unfit[128];   /* why a message is, with numbers */
 	bool mute;	   /* what is said goes to the transcript later */
 	bool chunking_odd; /* of the connection: it offers what it does not know */
 	struct buf chunk;
@@ -152,8 +153,8 @@ void client_ahead_begins(struct smtp_client *c);
 void client_ahead_done(struct smtp_client *c); /* frees */
 
 /* client_fit.c */
-/* The sender's side of it is wrong for every recipient.  NULL, or why. */
-const char *client_unfit(const struct smtp_client *c, const struct smtp_client_message *m,
+/* The sender's side of it is wrong for every recipient.  NULL, or why: valid until it is asked again. */
+const char *client_unfit(struct smtp_client *c, const struct smtp_client_message *m,
 			 const char **ret_enhanced);
 /* Asked once for each, in order: it counts. */
 const char *client_unfit_rcpt(struct smtp_client *c, uint32_t at, const char **ret_enhanced);
