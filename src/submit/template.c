@@ -54,6 +54,14 @@ const char *template_fault_text(enum template_fault f)
 
 /* ---- making it ---- */
 
+/* Where in a list of addresses: as mime/address.c reads it, or a cell would stand in what it takes for
+ * something else. */
+struct where {
+	size_t comments; /* one within another */
+	bool in_quotes, in_angle, in_literal;
+	bool escaped; /* behind a backslash */
+};
+
 struct maker {
 	struct template *t;
 	enum template_kind kind;
@@ -62,8 +70,7 @@ struct maker {
 	struct slice rest;
 	uint32_t line, column;
 	struct template_problem *problem;
-	/* ADDRESSES: where it stands */
-	bool in_quotes, in_angle, in_comment;
+	struct where where; /* ADDRESSES */
 };
 
 static enum template_fault fault(const struct maker *m, enum template_fault f, struct slice name)
@@ -148,32 +155,49 @@ static enum template_fault find(const struct maker *m, struct slice name, size_t
 	return f;
 }
 
+static void step(struct where *w, unsigned char c)
+{
+	if (w->escaped) {
+		w->escaped = false;
+	} else if (c == '\\') {
+		w->escaped = w->in_quotes || w->comments > 0;
+	} else if (w->in_quotes) {
+		w->in_quotes = c != '"';
+	} else if (w->in_literal) {
+		w->in_literal = c != ']';
+	} else if (w->comments > 0) {
+		w->comments += c == '(';
+		w->comments -= c == ')';
+	} else {
+		w->in_quotes = c == '"';
+		w->in_literal = c == '[';
+		w->comments = c == '(';
+		w->in_angle = c == '<' || (w->in_angle && c != '>');
+	}
+}
+
 /* Of a list of addresses: whether an angle bracket follows before the next comma, so that what stands here is
  * a name. */
 static bool is_name(struct slice rest)
 {
-	bool in_quotes = false;
+	struct where w = { 0 };
 
 	while (rest.n > 0) {
-		struct slice inside;
+		unsigned char c;
 
-		if (!in_quotes && cur_word(&rest, SLICE_LIT("{{"))) {
-			struct slice c = rest;
-
-			while (c.n > 1 && !(c.p[0] == '}' && c.p[1] == '}'))
-				c = slice_tail(c, 1);
-			rest = c;
+		if (cur_word(&rest, SLICE_LIT("{{{{")))
+			continue;
+		if (cur_word(&rest, SLICE_LIT("{{"))) {
+			while (rest.n > 0 && !slice_starts(rest, SLICE_LIT("}}")))
+				rest = slice_tail(rest, 1);
 			continue;
 		}
-		inside = slice_head(rest, 1);
+		c = rest.p[0];
 		rest = slice_tail(rest, 1);
-		if (in_quotes && inside.p[0] == '\\')
-			rest = slice_tail(rest, 1);
-		else if (inside.p[0] == '"')
-			in_quotes = !in_quotes;
-		else if (!in_quotes && inside.p[0] == '<')
+		step(&w, c);
+		if (w.in_angle)
 			return true;
-		else if (!in_quotes && strchr(",;>", inside.p[0]))
+		if (!w.in_quotes && !w.in_literal && w.comments == 0 && strchr(",;>", c))
 			return false;
 	}
 	return false;
@@ -181,18 +205,8 @@ static bool is_name(struct slice rest)
 
 static void look_at_addresses(struct maker *m, struct slice text)
 {
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = text.p[i];
-
-		if (m->in_quotes && c == '\\')
-			i++;
-		else if (c == '"' && !m->in_comment)
-			m->in_quotes = !m->in_quotes;
-		else if (!m->in_quotes && !m->in_comment && (c == '<' || c == '>'))
-			m->in_angle = c == '<';
-		else if (!m->in_quotes && (c == '(' || c == ')'))
-			m->in_comment = c == '(';
-	}
+	for (size_t i = 0; i < text.n; i++)
+		step(&m->where, text.p[i]);
 }
 
 /* A name of several words, some of them places, would be half in quotation marks: each is a quoted string of
@@ -207,11 +221,11 @@ static bool is_apart(struct slice before, struct slice behind)
 static enum template_fault address_write(const struct maker *m, struct slice before, struct slice behind,
 					 enum write *ret)
 {
-	if (m->in_comment)
+	if (m->where.comments > 0 || m->where.escaped)
 		return TEMPLATE_PLACE;
-	if (m->in_quotes) {
+	if (m->where.in_quotes) {
 		*ret = AS_QUOTED;
-	} else if (m->in_angle || !is_name(behind)) {
+	} else if (m->where.in_angle || m->where.in_literal || !is_name(behind)) {
 		*ret = AS_ADDRESS;
 	} else {
 		if (!is_apart(before, behind))

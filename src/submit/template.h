@@ -37,7 +37,7 @@ enum template_fault {
 	TEMPLATE_NO_NAME,  /* "{{}}" */
 	TEMPLATE_UNKNOWN,  /* no such column */
 	TEMPLATE_FILTER,   /* ":something" */
-	TEMPLATE_PLACE,	   /* within a comment of an address, or right before "<" without a blank */
+	TEMPLATE_PLACE,	   /* of addresses: in a comment, behind "\\", right before "<" without a blank */
 	TEMPLATE_EMPTY,	   /* the cell; and there is no "|..." */
 	TEMPLATE_LINE_END, /* in the cell: it would begin another field */
 	TEMPLATE_CONTROL,
