@@ -13,9 +13,10 @@
 			abort(); \
 	} while (0)
 
-#define SECRET "zq9x7.vkw8j:4711"
-#define LEFT   "zq9x7"
-#define RIGHT  "vkw8j"
+#define TEXT_MAX 2000
+#define SECRET	 "zq9x7.vkw8j:4711"
+#define LEFT	 "zq9x7"
+#define RIGHT	 "vkw8j"
 
 static void sound(const struct advise_explained *e)
 {
@@ -61,7 +62,7 @@ static void retyped(struct slice in, struct buf *to)
 	}
 }
 
-/* Behind the text, on lines of their own, in each way in which it can be pasted along. */
+/* Behind the text, on a line of its own, in one of the ways in which it can be pasted along. */
 static void hidden(struct slice in, struct buf *text)
 {
 	static const char *const ways[] = {
@@ -74,17 +75,19 @@ static void hidden(struct slice in, struct buf *text)
 		"\nann:" SECRET "@example.org\n",
 		"\nAUTH PLAIN " SECRET "@\n",
 	};
+	struct advise_explained e;
+	unsigned way = 0;
 
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		struct advise_explained e;
-
-		buf_reset(text);
-		buf_put(text, in);
-		buf_str(text, ways[i]);
-		advise_explain(buf_slice(text), &e);
-		sound(&e);
-		CHECK(!strstr(e.host, LEFT) && !strstr(e.host, RIGHT) && e.port != 4711);
-	}
+	/* One way for each text: an explanation looks for more than a thousand words, and all of them
+	 * after each other would make a run three times as long. */
+	for (size_t i = 0; i < in.n; i++)
+		way += in.p[i];
+	buf_reset(text);
+	buf_put(text, in);
+	buf_str(text, ways[way % (sizeof(ways) / sizeof(ways[0]))]);
+	advise_explain(buf_slice(text), &e);
+	sound(&e);
+	CHECK(!strstr(e.host, LEFT) && !strstr(e.host, RIGHT) && e.port != 4711);
 }
 
 /* As an answer to AUTH at a server of ours. */
@@ -119,12 +122,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct advise_explained e, again;
 	struct buf text;
 
-	if (size > 2000)
+	if (size > TEXT_MAX)
 		return 0;
 	advise_explain(in, &e);
 	sound(&e);
 	CHECK(!e.cut);
-	buf_init(&text, 3 * 2000 + 200);
+	buf_init(&text, 3 * TEXT_MAX + 200);
 	retyped(in, &text);
 	advise_explain(buf_slice(&text), &again);
 	CHECK(buf_ok(&text) && same(&e, &again));
