@@ -5,14 +5,17 @@
 
 #include <string.h>
 
+#include "base/crc32c.h"
+
 #define CHECK(what)              \
 	do {                     \
 		if (!(what))     \
 			abort(); \
 	} while (0)
 
-#define RCPTS	5
-#define RECORDS 64
+#define RCPTS 5
+/* All of them are read after each of them, so that many make a run long. */
+#define RECORDS 12
 
 struct model {
 	enum outbox_rcpt_state state[RCPTS];
@@ -57,18 +60,16 @@ static enum outbox_read read_all(const struct play *p, struct slice journal, str
 	return outbox_journal_read(journal, ret);
 }
 
-/* One octet says what happens next. */
-static void step(struct play *p, unsigned what)
+/* One octet says what happens next; m: what the file has said so far. */
+static void step(struct play *p, const struct outbox_message *m, unsigned what)
 {
 	struct model next = p->at[p->n - 1];
 	struct outbox_outcome o[RCPTS];
-	struct outbox_message m;
 	size_t n = 0;
 
-	CHECK(read_all(p, buf_slice(&p->journal), &m) == OUTBOX_READ_OK);
 	next.passing = what % 5 < 2;
 	/* As outbox.c writes it. */
-	p->journal.n = next.passing ? m.keep : m.end;
+	p->journal.n = next.passing ? m->keep : m->end;
 	while (next.passing && p->at[p->n - 1].passing) {
 		p->n--;
 		memcpy(next.state, p->at[p->n - 1].state, sizeof(next.state));
@@ -78,27 +79,27 @@ static void step(struct play *p, unsigned what)
 	CHECK(p->at[p->n - 1].end == p->journal.n);
 	switch (what % 5) {
 	case 0:
-		CHECK(outbox_put_waits(&m, what & 64, "no \xff", what, &p->journal));
+		CHECK(outbox_put_waits(m, what & 64, "no \xff", what, &p->journal));
 		next.unsure = false;
 		next.answered = what & 64;
-		next.tries = m.tries + 1;
+		next.tries = m->tries + 1;
 		break;
 	case 1:
-		CHECK(outbox_put_sending(&m, what, &p->journal));
+		CHECK(outbox_put_sending(m, what, &p->journal));
 		next.unsure = true;
 		next.answered = false;
-		next.tries = m.tries;
+		next.tries = m->tries;
 		break;
 	case 2:
-		for (size_t i = 0; i < m.n; i++)
-			if (what >> i & 8 && m.rcpt[i].state == OUTBOX_WAITS) {
+		for (size_t i = 0; i < m->n; i++)
+			if (what >> i & 8 && m->rcpt[i].state == OUTBOX_WAITS) {
 				next.state[i] = what & 128 ? OUTBOX_TAKEN : OUTBOX_REFUSED;
 				o[n++] = (struct outbox_outcome){ i, next.state[i], "550 \"no\" \xc3" };
 			}
 		next.unsure = what & 32;
 		next.answered = what & 64;
-		next.tries = m.tries + 1;
-		CHECK(outbox_put_outcomes(&m, o, n, next.unsure, next.answered, "x", what, &p->journal));
+		next.tries = m->tries + 1;
+		CHECK(outbox_put_outcomes(m, o, n, next.unsure, next.answered, "x", what, &p->journal));
 		break;
 	case 3:
 		CHECK(outbox_put_expired("five days", what, &p->journal));
@@ -107,13 +108,12 @@ static void step(struct play *p, unsigned what)
 	default:
 		CHECK(outbox_put_again(what, &p->journal));
 		next.unsure = next.expired = next.answered = false;
-		for (size_t i = 0; i < m.n; i++)
+		for (size_t i = 0; i < m->n; i++)
 			if (next.state[i] == OUTBOX_REFUSED)
 				next.state[i] = OUTBOX_WAITS;
 	}
 	next.end = p->journal.n;
 	p->at[p->n++] = next;
-	outbox_message_done(&m);
 }
 
 /* What the file says when it ends there, or nothing behind is understood: the last record before. */
@@ -188,16 +188,59 @@ static void check_head(const struct play *p)
 	outbox_message_done(&m);
 }
 
-static void read_anything(struct slice any)
+static void read_journal(struct slice any)
 {
 	struct outbox_rcpt rcpt[RCPTS] = { { .address = "a" } };
 	struct outbox_message m = { .rcpt = rcpt, .n = RCPTS };
 
 	(void)outbox_journal_read(any, &m);
-	for (size_t i = 0; i < RCPTS; i++)
+	CHECK(m.keep <= m.end && m.end <= any.n);
+	for (size_t i = 0; i < RCPTS; i++) {
+		CHECK(rcpt[i].state != OUTBOX_REFUSED || rcpt[i].text);
 		free(rcpt[i].text);
-	if (outbox_head_read(any, &m) == OUTBOX_READ_OK)
-		outbox_message_done(&m);
+	}
+}
+
+/* What is taken for a head is written as one that says the same. */
+static void read_head(struct slice line)
+{
+	struct outbox_message m, again;
+	struct buf once, twice;
+
+	if (outbox_head_read(line, &m) != OUTBOX_READ_OK)
+		return;
+	buf_init(&once, OUTBOX_HEAD_MAX);
+	buf_init(&twice, OUTBOX_HEAD_MAX);
+	CHECK(outbox_head_put(&m, &once));
+	CHECK(outbox_head_read(slice_head(buf_slice(&once), once.n - 1), &again) == OUTBOX_READ_OK);
+	CHECK(outbox_head_put(&again, &twice) && slice_eq(buf_slice(&once), buf_slice(&twice)));
+	outbox_message_done(&m);
+	outbox_message_done(&again);
+	buf_done(&once);
+	buf_done(&twice);
+}
+
+/* As it is, and as lines with the sums that are theirs: behind a wrong one nothing is looked at. */
+static void read_anything(struct slice any)
+{
+	struct slice rest = any, line;
+	struct buf summed;
+
+	buf_init(&summed, 1U << 20);
+	while (rest.n > 0) {
+		size_t begin = summed.n;
+
+		line = slice_head(rest, slice_find(rest, '\n'));
+		rest = slice_tail(rest, line.n + 1);
+		buf_fmt(&summed, "%08x ", crc32c(0, line));
+		buf_put(&summed, line);
+		read_head(slice_tail(buf_slice(&summed), begin));
+		buf_byte(&summed, '\n');
+	}
+	CHECK(buf_ok(&summed));
+	read_journal(any);
+	read_journal(buf_slice(&summed));
+	buf_done(&summed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -209,6 +252,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 					   { .address = "\xc3\xbc@x.example" },
 					   { .address = "d@[192.0.2.1]" },
 					   { .address = "e@x.example" } };
+	struct outbox_message m;
 	struct play p = { .m = { .id = "3Z00000000001", .sender = "", .rcpt = rcpt } };
 
 	read_anything(slice_of(data, n));
@@ -230,14 +274,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	check_head(&p);
 	CHECK(outbox_put_whole(0xfedcba98, 1, &p.journal));
 	p.at[p.n++].end = p.journal.n;
+	CHECK(read_all(&p, buf_slice(&p.journal), &m) == OUTBOX_READ_OK);
 	for (size_t i = 3; i < n && p.n < RECORDS; i++) {
-		struct outbox_message m;
-
-		step(&p, data[i]);
+		step(&p, &m, data[i]);
+		outbox_message_done(&m);
 		CHECK(read_all(&p, buf_slice(&p.journal), &m) == OUTBOX_READ_OK);
 		check_state(&m, &p.at[p.n - 1]);
-		outbox_message_done(&m);
 	}
+	outbox_message_done(&m);
 	cut(&p, ((size_t)data[1] << 8 | data[2]) % (p.journal.n + 1));
 	flip(&p, ((size_t)data[1] << 8 | data[2]) % p.journal.n, data[1] % 8);
 	flip_head(&p, data[1], data[2] % 8);
