@@ -12,27 +12,34 @@
 			abort(); \
 	} while (0)
 
+#define TEXT_MAX 120 /* of what patterns are tried on */
+
 static unsigned char fold(unsigned char c)
 {
 	return c >= 'a' && c <= 'z' ? (unsigned char)(c - 'a' + 'A') : c;
 }
 
-/* Does the text, from here on, have the pattern's beginning (up to "|"), "*" being anything? */
-static bool begins(const unsigned char *t, size_t n, const unsigned char *p, size_t m)
+/* Whether that stands somewhere in the text, "*" being anything: by where in the text one may be after each
+ * letter of it.  Trying each star's lengths would take longer than anybody waits. */
+static bool stands(struct slice text, struct slice one)
 {
-	while (m > 0 && *p != '|' && *p != '*') {
-		if (n == 0 || fold(*t) != fold(*p))
-			return false;
-		t++, n--, p++, m--;
+	bool at[TEXT_MAX + 1], any = true;
+
+	memset(at, true, sizeof(at));
+	for (size_t k = 0; k < one.n; k++) {
+		bool next[TEXT_MAX + 1] = { false }, before = false;
+
+		any = false;
+		for (size_t i = 0; i <= text.n; i++) {
+			if (one.p[k] == '*')
+				before = next[i] = before || at[i];
+			else
+				next[i] = i > 0 && at[i - 1] && fold(text.p[i - 1]) == fold(one.p[k]);
+			any = any || next[i];
+		}
+		memcpy(at, next, sizeof(at));
 	}
-	if (m == 0 || *p == '|')
-		return true;
-	for (; m > 0 && *p == '*'; p++, m--)
-		;
-	for (size_t i = 0; i <= n; i++)
-		if (begins(t + i, n - i, p, m))
-			return true;
-	return false;
+	return any;
 }
 
 /* Only stars and nothing: "*" matches everything, and "" nothing. */
@@ -41,10 +48,8 @@ static bool slow_match(struct slice text, struct slice pattern)
 	for (;;) {
 		struct slice one = slice_head(pattern, slice_find(pattern, '|'));
 
-		for (size_t i = 0; one.n > 0 && i <= text.n; i++)
-			if (begins(text.n > 0 ? text.p + i : (const unsigned char *)"", text.n - i, one.p,
-				   one.n))
-				return true;
+		if (one.n > 0 && stands(text, one))
+			return true;
 		if (one.n >= pattern.n)
 			return false;
 		pattern = slice_tail(pattern, one.n + 1);
@@ -100,10 +105,10 @@ static void check_rule(const struct route_reply *r, struct slice pattern)
 	bool matches;
 
 	pattern = slice_head(pattern, ROUTE_PATTERN_MAX);
-	if (pattern.n == 0 || r->text.n > 120 || memchr(pattern.p, '\0', pattern.n))
+	if (pattern.n == 0 || r->text.n > TEXT_MAX || memchr(pattern.p, '\0', pattern.n))
 		return;
 	slice_copy(pattern, text, sizeof(text));
-	matches = slow_match(slice_head(r->text, ROUTE_TEXT_MAX), pattern);
+	matches = slow_match(r->text, pattern);
 	CHECK(route_text_matches(r->text, pattern) == matches);
 	m = route_classify(r, &rule, 1);
 	CHECK((strcmp(m.name, "mine") == 0) == (matches && r->code / 100 == 5));
@@ -136,8 +141,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	in = slice_tail(in, 2);
 	pattern = slice_head(in, slice_find(in, '\n'));
-	if (pattern.n > 24) /* the slow one is slow */
-		pattern.n = 24;
 	text = slice_tail(in, slice_find(in, '\n') + 1);
 	check_taken_apart(text);
 	r = route_reply_of(text, (enum smtp_client_step)(data[0] % SMTP_CLIENT_STEPS));
