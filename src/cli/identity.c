@@ -115,37 +115,45 @@ static void find_user(struct cli_identity *id)
 	cli_identity_gecos(slice_str(found ? found->pw_gecos : ""), login, id->full_name);
 }
 
-static bool take_domain(struct slice name, struct cli_identity *id)
+static bool take_domain(struct slice name, char to[static 256])
 {
 	struct buf b;
 	bool ok;
 
-	buf_init_in(&b, id->domain, sizeof(id->domain) - 1);
+	buf_init_in(&b, to, 255);
 	ok = name.n > 0 && smtp_domain_put_canonical(name, &b) && buf_ok(&b);
-	id->domain[ok ? buf_slice(&b).n : 0] = '\0';
+	to[ok ? buf_slice(&b).n : 0] = '\0';
 	return ok;
+}
+
+static bool read_machine(char to[static 256])
+{
+	char name[256] = "", whole[256];
+	bool ok = false;
+	struct buf b;
+
+	if (gethostname(name, sizeof(name) - 1) < 0)
+		return false;
+	buf_init(&b, FILE_MAX);
+	if (!strchr(name, '.') && conf_file_read(HOSTS, &b) == 0 &&
+	    cli_identity_whole_name(buf_slice(&b), slice_str(name), whole))
+		ok = take_domain(slice_str(whole), to);
+	buf_done(&b);
+	return ok || take_domain(slice_str(name), to);
 }
 
 static bool read_domain(struct cli_identity *id)
 {
-	char name[256] = "", whole[256];
+	bool named = read_machine(id->machine), ok;
 	struct slice text;
 	struct buf b;
-	bool ok;
 
 	buf_init(&b, FILE_MAX);
 	(void)conf_file_read(MAILNAME, &b);
 	text = buf_slice(&b);
-	ok = take_domain(slice_trim(next_line(&text)), id);
+	ok = take_domain(slice_trim(next_line(&text)), id->domain);
 	buf_done(&b);
-	if (ok || gethostname(name, sizeof(name) - 1) < 0)
-		return ok;
-	buf_init(&b, FILE_MAX);
-	if (!strchr(name, '.') && conf_file_read(HOSTS, &b) == 0 &&
-	    cli_identity_whole_name(buf_slice(&b), slice_str(name), whole))
-		ok = take_domain(slice_str(whole), id);
-	buf_done(&b);
-	return ok || take_domain(slice_str(name), id);
+	return ok || (named && slice_copy(slice_str(id->machine), id->domain, sizeof(id->domain)));
 }
 
 void cli_identity_find(struct cli_identity *ret)

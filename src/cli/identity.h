@@ -12,6 +12,7 @@ struct cli_identity {
 	char user[160];	     /* the local part of an address, quoted where it must be */
 	char full_name[256]; /* of the user database; or "" */
 	char domain[256];    /* what stands behind the @ of addresses that have nothing there */
+	char machine[256];   /* this machine's name, as far as it or /etc/hosts has it; or "" */
 };
 
 /* The domain: the first line of /etc/mailname; else this machine's name, as far as it has dots itself or

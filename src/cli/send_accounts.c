@@ -159,13 +159,29 @@ static const char *secret_text(const struct submit_account *a, char text[static 
 	return text;
 }
 
+/* What becomes of senders that are not the account's. */
+static const char *rewrite_text(const struct submit_account *a)
+{
+	switch (a->rewrite_from) {
+	case SUBMIT_ACCOUNT_REWRITE_ALL:
+		return "of sendmail become this one";
+	case SUBMIT_ACCOUNT_REWRITE_LOCAL:
+		return "of this machine, of sendmail, become this one";
+	default:
+		return "stay as they are";
+	}
+}
+
 static json_t *account_json(const struct submit_account *a, bool standard)
 {
 	char server[700], secret[4200];
 
-	return json_pack("{s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:b, s:i}", "account", a->name, "default",
-			 standard, "server", server_text(a, server), "user", a->server.user, "from", a->from,
-			 "name", a->full_name, "secret", secret_text(a, secret), "queue", a->queue,
+	static const char *const rewrites[] = { "auto", "no", "local", "all" };
+
+	return json_pack("{s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i}", "account", a->name,
+			 "default", standard, "server", server_text(a, server), "user", a->server.user,
+			 "from", a->from, "name", a->full_name, "rewrite_from", rewrites[a->rewrite_from],
+			 "local_to", a->local_to, "secret", secret_text(a, secret), "queue", a->queue,
 			 "messages_per_minute", (int)a->messages_per_minute);
 }
 
@@ -202,6 +218,10 @@ static int list_text(const struct cli_accounts *a, const struct submit_account *
 		if (one->from[0] || one->full_name[0])
 			printf("  from    %s%s<%s>\n", one->full_name, one->full_name[0] ? " " : "",
 			       one->from);
+		if (one->rewrite_from != SUBMIT_ACCOUNT_REWRITE_AUTO)
+			printf("  others  %s\n", rewrite_text(one));
+		if (one->local_to[0])
+			printf("  local   mail for addresses of this machine goes to %s\n", one->local_to);
 		if (one->queue)
 			puts("  queue   yes");
 		if (one->messages_per_minute)

@@ -111,6 +111,34 @@ int cli_sendmail_keep(struct cli_carrier *c, const struct draft *d, const struct
 	return status;
 }
 
+/* Who logs in is known, and may hardly send as root@localhost; a host that trusts this machine, or its own
+ * socket, takes what it is given. */
+static enum letter_rewrite rewrite_of(const struct submit_account *account, const struct provider *p)
+{
+	switch (account ? account->rewrite_from : SUBMIT_ACCOUNT_REWRITE_AUTO) {
+	case SUBMIT_ACCOUNT_REWRITE_NO:
+		return LETTER_AS_IT_IS;
+	case SUBMIT_ACCOUNT_REWRITE_LOCAL:
+		return LETTER_LOCAL;
+	case SUBMIT_ACCOUNT_REWRITE_ALL:
+		return LETTER_ALL;
+	default:
+		return p->user[0] ? LETTER_LOCAL : LETTER_AS_IT_IS;
+	}
+}
+
+static void set_rewrite(const struct cli_sendmail *m, const struct cli_carrier *c, struct letter_setup *setup)
+{
+	const struct submit_account *account = cli_carrier_account(c);
+	const struct provider *p = cli_carrier_provider(c);
+
+	setup->own = slice_str(cli_carrier_from(c));
+	setup->login = slice_str(strchr(p->user, '@') ? p->user : "");
+	setup->machine = slice_str(m->identity.machine);
+	setup->rewrite = setup->own.n > 0 ? rewrite_of(account, p) : LETTER_AS_IT_IS;
+	setup->local_to = slice_str(account ? account->local_to : "");
+}
+
 struct letter_setup cli_sendmail_letter(const struct cli_sendmail *m, const struct cli_carrier *c)
 {
 	const struct submit_account *account = c ? cli_carrier_account(c) : NULL;
@@ -125,6 +153,8 @@ struct letter_setup cli_sendmail_letter(const struct cli_sendmail *m, const stru
 				      .time_ms = cli_now_ms(),
 				      .max = MESSAGE_MAX };
 
+	if (c)
+		set_rewrite(m, c, &setup);
 	/* A provider takes hardly anything from a user of this machine, but from whom the program says. */
 	setup.sender_from_header = c && !*from && !cli_carrier_provider(c)->path[0];
 	return setup;

@@ -11,6 +11,13 @@ static const struct conf_word tls_words[] = {
 	{ "implicit", SUBMIT_ACCOUNT_TLS_IMPLICIT },
 	{ NULL, 0 },
 };
+static const struct conf_word rewrite_words[] = {
+	{ "auto", SUBMIT_ACCOUNT_REWRITE_AUTO },
+	{ "no", SUBMIT_ACCOUNT_REWRITE_NO },
+	{ "local", SUBMIT_ACCOUNT_REWRITE_LOCAL },
+	{ "all", SUBMIT_ACCOUNT_REWRITE_ALL },
+	{ NULL, 0 },
+};
 
 #define MEMBER(m)     .at = offsetof(struct submit_account, m), .width = sizeof(((struct submit_account *)0)->m)
 #define ROW(p, t, m)  .path = (p), .type = (t), MEMBER(m)
@@ -25,7 +32,9 @@ static const struct conf_directive rows[] = {
 	{ ROW("tls", CONF_T_WORD, tls), .def = "auto", .words = tls_words },
 	{ ROW("user", CONF_T_STRING, user), .def = "", .max = PROVIDER_USER_MAX },
 	{ ROW("from", CONF_T_EMAIL, from), .def = "" },
-	{ ROW("name", CONF_T_STRING, full_name), .def = "", .max = 200 },
+	{ ROW("name", CONF_T_STRING, full_name), .def = "", .max = ACCOUNT_NAME_MAX },
+	{ ROW("rewrite_from", CONF_T_WORD, rewrite_from), .def = "auto", .words = rewrite_words },
+	{ ROW("local_to", CONF_T_EMAIL, local_to), .def = "" },
 	{ ROW("password_file", CONF_T_STRING, password_file), .def = "", .max = CONF_STRING_MAX },
 	{ LIST("password_command", CONF_T_STRINGS, password_command), .def = "", .min = 1,
 	  .max = ACCOUNT_WORDS_MAX },
@@ -61,9 +70,11 @@ static int take_row(struct account_reading *r, struct submit_account *a, const c
 		    const struct conf_node *node)
 {
 	const struct conf_directive *d = NULL;
+	struct conf_node value = *node;
 	struct conf_near near;
+	char *address = NULL;
 	bool one;
-	int rc;
+	int rc = 0;
 
 	conf_near_begin(&near, slice_str(node->key));
 	for (size_t i = 0; i < N_ROWS && !d; i++) {
@@ -75,7 +86,11 @@ static int take_row(struct account_reading *r, struct submit_account *a, const c
 		unknown(r, in, node, near.best);
 		return 0;
 	}
-	rc = conf_take_value(&r->f, in, d, a, node);
+	if (!strcmp(d->path, "from") && node->kind == CONF_NODE_TEXT)
+		rc = account_take_from(r, &value.text, &address);
+	if (rc == 0)
+		rc = conf_take_value(&r->f, in, d, a, &value);
+	free(address);
 	one = node->kind == CONF_NODE_TEXT;
 	if (rc == 0 && one && a->n_password_command == 1 && !strcmp(d->path, "password_command"))
 		rc = account_split(r, a, d->path, &a->password_command, &a->n_password_command);
@@ -135,7 +150,11 @@ static int take_account(struct account_reading *r, const struct conf_node *node)
 		rc = end_words(&a->password_command, a->n_password_command);
 	if (rc == 0)
 		rc = end_words(&a->token_command, a->n_token_command);
-	return rc == 0 && r->f.errors == errors ? account_check(r, a) : rc;
+	if (rc == 0 && r->f.errors == errors)
+		rc = account_check(r, a);
+	free(r->from_name);
+	r->from_name = NULL;
+	return rc;
 }
 
 static int take_accounts(struct account_reading *r, const struct conf_node *node)

@@ -17,6 +17,14 @@
 #include "conf/conf.h"
 #include "submit/provider.h"
 
+/* Which senders that a program tells sendmail become the account's own (letter.h). */
+enum submit_account_rewrite {
+	SUBMIT_ACCOUNT_REWRITE_AUTO, /* LOCAL at a server that one logs in to, else NO */
+	SUBMIT_ACCOUNT_REWRITE_NO,
+	SUBMIT_ACCOUNT_REWRITE_LOCAL,
+	SUBMIT_ACCOUNT_REWRITE_ALL,
+};
+
 enum submit_account_tls { SUBMIT_ACCOUNT_TLS_AUTO, SUBMIT_ACCOUNT_TLS_STARTTLS, SUBMIT_ACCOUNT_TLS_IMPLICIT };
 
 /* What means the same as in a route of the server (conf.h) is called the same.  Strings are never NULL. */
@@ -28,6 +36,8 @@ struct submit_account {
 	int tls; /* enum submit_account_tls */
 	const char *user;
 	const char *from, *full_name;		  /* whom it sends as, "" */
+	int rewrite_from;			  /* enum submit_account_rewrite */
+	const char *local_to;			  /* who gets mail for addresses of this machine; "" */
 	const char *password_file;		  /* "" */
 	char **password_command, **token_command; /* end with NULL, too; NULL: none */
 	size_t n_password_command, n_token_command;

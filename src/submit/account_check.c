@@ -1,6 +1,7 @@
 /* What of an account no single line tells: that it fits together, and what it comes to. */
 #include <errno.h>
 
+#include "mime/address.h"
 #include "route/providers.h"
 #include "submit/account_private.h"
 
@@ -218,12 +219,69 @@ static void check_secret(struct account_reading *r, struct submit_account *a)
 			   "accounts.%s.mechanism: a token goes with oauth, oauthbearer or xoauth2", a->name);
 }
 
+/* ---- whom it sends as ---- */
+
+int account_take_from(struct account_reading *r, struct slice *address, char **text)
+{
+	struct mime_addresses a;
+	enum mime_address_item item, more;
+	int rc = 0;
+
+	if (!conf_text_ok(*address))
+		return 0;
+	mime_addresses_init(&a, *address);
+	item = mime_addresses_next(&a);
+	if (item == MIME_ADDRESS_MAILBOX) {
+		struct slice name = buf_slice(&a.name);
+
+		*text = slice_dup(buf_slice(&a.address));
+		if (name.n > 0 && !r->from_name)
+			r->from_name = slice_dup(name);
+		rc = *text && (name.n == 0 || r->from_name) ? 0 : -ENOMEM;
+		more = mime_addresses_next(&a);
+		if (rc == 0 && more == MIME_ADDRESS_END)
+			*address = slice_str(*text);
+		else if (more == MIME_ADDRESS_NO_MEMORY)
+			rc = -ENOMEM;
+	} else if (item == MIME_ADDRESS_NO_MEMORY) {
+		rc = -ENOMEM;
+	}
+	mime_addresses_done(&a);
+	return rc;
+}
+
+static int check_from(struct account_reading *r, struct submit_account *a)
+{
+	bool rewrites = a->rewrite_from == SUBMIT_ACCOUNT_REWRITE_LOCAL ||
+			a->rewrite_from == SUBMIT_ACCOUNT_REWRITE_ALL;
+
+	if (rewrites && !a->from[0] && !strchr(a->server.user, '@'))
+		conf_error(&r->f, a->line,
+			   "accounts.%s.from: required, to go with rewrite_from: the address that others "
+			   "become",
+			   a->name);
+	if (!r->from_name)
+		return 0;
+	if (strlen(r->from_name) > ACCOUNT_NAME_MAX)
+		conf_error(&r->f, a->line, "accounts.%s.from: the name in it is too long", a->name);
+	else if (a->full_name[0] && strcmp(a->full_name, r->from_name) != 0)
+		conf_error(&r->f, a->line,
+			   "accounts.%s.name: '%s', but from has the name '%s': only one of them can be",
+			   a->name, a->full_name, r->from_name);
+	else
+		return replace(&a->full_name, slice_dup(slice_str(r->from_name)));
+	return 0;
+}
+
 int account_check(struct account_reading *r, struct submit_account *a)
 {
 	int rc;
 
 	check_server(r, a);
 	check_secret(r, a);
+	rc = check_from(r, a);
+	if (rc < 0)
+		return rc;
 	if (a->n_fingerprints > 0 && a->server.path[0])
 		conf_error(&r->f, a->line,
 			   "accounts.%s.fingerprints: a socket of this machine shows no certificate",

@@ -47,6 +47,10 @@ static void holds(const struct submit_account *a)
 		abort();
 	if ((a->password_file[0] && a->password_file[0] != '/') || (a->ca_file[0] && a->ca_file[0] != '/'))
 		abort();
+	if (a->rewrite_from > SUBMIT_ACCOUNT_REWRITE_NO && !a->from[0] && !strchr(p->user, '@'))
+		abort();
+	if (a->from[0] && !strchr(a->from, '@'))
+		abort();
 	if (a->token_command && a->mechanism < CONF_MECHANISM_XOAUTH2)
 		abort();
 	command_holds(a->password_command, a->n_password_command);
@@ -67,7 +71,8 @@ static void same(const struct submit_account *a, const struct submit_account *b)
 	const struct provider *p = &a->server, *q = &b->server;
 
 	if (strcmp(a->name, b->name) != 0 || strcmp(a->from, b->from) != 0 ||
-	    strcmp(a->full_name, b->full_name) != 0 || strcmp(a->password_file, b->password_file) != 0 ||
+	    strcmp(a->full_name, b->full_name) != 0 || strcmp(a->local_to, b->local_to) != 0 ||
+	    a->rewrite_from != b->rewrite_from || strcmp(a->password_file, b->password_file) != 0 ||
 	    strcmp(a->ca_file, b->ca_file) != 0 || a->mechanism != b->mechanism || a->queue != b->queue ||
 	    a->messages_per_minute != b->messages_per_minute)
 		abort();

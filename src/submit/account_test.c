@@ -129,6 +129,19 @@ static const struct {
 	  ":4: error: accounts.a.mechanism: 'kerberos' is none of its words" },
 	{ IN(SERVER "    queue: perhaps\n"), ":4: error: accounts.a.queue: 'perhaps' is neither yes nor no" },
 	{ IN(SERVER "    from: ann\n"), ":4: error: accounts.a.from: 'ann' is not a mail address" },
+	{ IN(SERVER "    from: Ann <ann>\n"), ":4: error: accounts.a.from: 'ann' is not a mail address" },
+	{ IN(SERVER "    from: Roe, Ann <ann@x.org>\n"),
+	  ":4: error: accounts.a.from: 'Roe, Ann <ann@x.org>' is not a mail address" },
+	{ IN(SERVER "    from: a@x.org, b@x.org\n"),
+	  ":4: error: accounts.a.from: 'a@x.org, b@x.org' is not a mail address" },
+	{ IN(SERVER "    from: \"A\\x00 <a@x.org>\"\n"), ":4: error: accounts.a.from: " },
+	{ IN(SERVER "    from: Ann <ann@x.org>\n    name: Bea\n"),
+	  ":2: error: accounts.a.name: 'Bea', but from has the name 'Ann': only one of them can be" },
+	{ IN(SERVER "    rewrite_from: yes\n"),
+	  ":4: error: accounts.a.rewrite_from: 'yes' is none of its words; allowed: auto, no, local or all" },
+	{ IN(LOGIN "    rewrite_from: all\n"),
+	  ":2: error: accounts.a.from: required, to go with rewrite_from" },
+	{ IN(SERVER "    local_to: root\n"), ":4: error: accounts.a.local_to: 'root' is not a mail address" },
 	{ IN(SERVER "    fingerprints: abc\n"), ":4: error: accounts.a.fingerprints: 'abc' is no SHA-256" },
 	{ IN("    from: a@x.org\n"),
 	  ":2: error: accounts.a: to which server? One is required: url, provider or host" },
@@ -235,6 +248,47 @@ static void several(void **state)
 	submit_accounts_free(all);
 }
 
+/* `from` with a name in it, in every form of RFC 5322; the same name twice is none too many. */
+static void from_with_a_name(void **state)
+{
+	static const struct {
+		const char *lines, *from, *name;
+	} froms[] = {
+		{ "    from: Ann Roe <ann@x.org>\n", "ann@x.org", "Ann Roe" },
+		{ "    from: '\"Roe, Ann\" <ann@x.org>'\n", "ann@x.org", "Roe, Ann" },
+		{ "    from: <ann@x.org>\n    name: Ann\n", "ann@x.org", "Ann" },
+		{ "    from: ann@x.org (Ann Roe)\n", "ann@x.org", "Ann Roe" },
+		{ "    from: J\xc3\xb6rg <j@x.org>\n", "j@x.org", "J\xc3\xb6rg" },
+		{ "    name: Ann Roe\n    from: Ann Roe <ann@x.org>\n", "ann@x.org", "Ann Roe" },
+		{ "    from: \"\"\n    name: Ann\n", "", "Ann" },
+	};
+	struct submit_accounts *all, *again;
+	struct buf said, shown;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(froms) / sizeof(froms[0]); i++) {
+		char text[200];
+
+		snprintf(text, sizeof(text), IN(SERVER) "%s", froms[i].lines);
+		all = parse(text, &said);
+		if (!all)
+			fail_msg("%s%s", text, (const char *)said.p);
+		assert_string_equal(all->account[0].from, froms[i].from);
+		assert_string_equal(all->account[0].full_name, froms[i].name);
+		buf_done(&said);
+		buf_init(&shown, 4096);
+		submit_accounts_show(all, &shown);
+		buf_byte(&shown, '\0');
+		again = parse((const char *)shown.p, &said);
+		assert_non_null(again);
+		assert_string_equal(again->account[0].full_name, froms[i].name);
+		submit_accounts_free(again);
+		submit_accounts_free(all);
+		buf_done(&shown);
+		buf_done(&said);
+	}
+}
+
 /* Of two without `default` none is meant; an empty file has none. */
 static void none_is_meant(void **state)
 {
@@ -271,7 +325,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads),	  cmocka_unit_test(says_what_is_wrong),
 		cmocka_unit_test(several),	  cmocka_unit_test(none_is_meant),
-		cmocka_unit_test(without_a_home),
+		cmocka_unit_test(without_a_home), cmocka_unit_test(from_with_a_name),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

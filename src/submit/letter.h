@@ -12,6 +12,10 @@
  *                 its latest Resent- block lacks of these (RFC 5322 3.6.6)
  *   completed     an address without a domain, in the fields that hold addresses (cron writes "From: root
  *                 (Cron Daemon)", which the servers of providers refuse)
+ *   rewritten     if so asked, a sender that the server would not take (enum letter_rewrite), in the envelope
+ *                 and in From: the account's address stands there, with the name that was there and the
+ *                 address in words; the field as it came is X-Original-From, a Sender X-Original-Sender; and
+ *                 Reply-To is added where the address is one that can be reached
  *   nothing else is changed: what a program encoded or signed stays as it is
  *
  * Recipients (-t): those of To, Cc and Bcc; of a message that is resent those of the latest block's
@@ -28,6 +32,16 @@
 
 #define LETTER_HEADER_MAX (1U << 20)
 
+/* Which senders become the setup's own: what cron, PHP and daemons call themselves is nothing that a provider
+ * takes from the owner of an account. */
+enum letter_rewrite {
+	LETTER_AS_IT_IS,
+	/* Addresses of this machine: at its domain or name, or at a name that the DNS of all does not have
+	 * ("localhost", "vm", "x.internal").  What has the domain of the own address is none of them. */
+	LETTER_LOCAL,
+	LETTER_ALL, /* whatever is not the own one, or the login; and the null sender */
+};
+
 struct letter_setup {
 	bool dot_ends;		     /* a line of one dot is the end */
 	bool recipients_from_header; /* -t */
@@ -41,6 +55,12 @@ struct letter_setup {
 	struct slice id;	/* the same */
 	uint64_t time_ms;
 	uint64_t max; /* octets of the message that comes out; 0: any */
+
+	enum letter_rewrite rewrite;
+	struct slice own;      /* required then: an address; and the fallback is it, too */
+	struct slice login;    /* another one that is as good, or "" */
+	struct slice machine;  /* its name, beside domain; or "" */
+	struct slice local_to; /* who gets what is for an address of this machine; "": it goes there */
 };
 
 struct letter_facts {

@@ -1,6 +1,8 @@
 /* letter_fuzz.c - however a message comes in pieces, the same comes out; its lines end with CRLF, no Bcc is
  * in it, it has what every message must have, recipients are addresses; and what came out, fed again, comes
- * out as it is. */
+ * out as it is.  Where every sender is rewritten, nobody but the own one is left in From and envelope; where
+ * local recipients are redirected, none is left. */
+#include "mime/address.h"
 #include "mime/header.h"
 #include "smtp/path.h"
 #include "submit/letter.h"
@@ -90,6 +92,38 @@ static void check_header(const struct result *r)
 	mime_header_done(&h);
 }
 
+static void check_from(struct slice value, struct slice own)
+{
+	struct mime_addresses a;
+
+	mime_addresses_init(&a, value);
+	CHECK(mime_addresses_next(&a) == MIME_ADDRESS_MAILBOX);
+	CHECK(slice_eq_nocase(buf_slice(&a.address), own));
+	CHECK(mime_addresses_next(&a) == MIME_ADDRESS_END);
+	mime_addresses_done(&a);
+}
+
+static void check_rewritten(const struct letter_setup *s, const struct result *r)
+{
+	struct mime_header h;
+
+	for (size_t i = 0; s->local_to.n > 0 && i < r->envelope.recipients; i++) {
+		struct slice address = slice_str(r->envelope.recipient[i]->address);
+
+		CHECK(!slice_eq_nocase(slice_tail(address, slice_rfind(address, '@') + 1), s->domain));
+	}
+	if (s->rewrite != LETTER_ALL)
+		return;
+	CHECK(slice_eq_nocase(slice_str(r->envelope.sender), s->own));
+	mime_header_init(&h);
+	mime_header_feed(&h, buf_slice(&r->out));
+	mime_header_end(&h);
+	CHECK(h.count[MIME_FROM] == 1);
+	if (mime_header_from(&h).n < MIME_LINE_MAX) /* else it is cut */
+		check_from(mime_header_from(&h), s->own);
+	mime_header_done(&h);
+}
+
 static void check_same(const struct result *a, const struct result *b)
 {
 	CHECK(a->fault == b->fault);
@@ -117,6 +151,7 @@ static void check(const struct letter_setup *s, const struct result *r)
 		      SMTP_PARSE_OK);
 	check_lines(buf_slice(&r->out), r->facts.longest);
 	check_header(r);
+	check_rewritten(s, r);
 	again.dot_ends = again.recipients_from_header = false;
 	run(&again, buf_slice(&r->out), SIZE_MAX, &second);
 	CHECK(second.fault == MIME_FINE && slice_eq(buf_slice(&r->out), buf_slice(&second.out)));
@@ -139,10 +174,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 				  .domain = SLICE_LIT("h.example"),
 				  .hostname = SLICE_LIT("h.example"),
 				  .id = SLICE_LIT("1"),
+				  .rewrite = n > 1 ? data[n - 1] % 3 : LETTER_AS_IT_IS,
+				  .own = SLICE_LIT("own@x.example"),
+				  .local_to = n > 1 && data[n - 1] & 4 ? SLICE_LIT("ann@y.example")
+								       : SLICE_LIT(""),
 				  .time_ms = 1795304383000 };
 	struct slice text = n > 0 ? slice_of(data + 1, n - 1) : (struct slice){ 0 };
 	struct result whole, cut;
 
+	if (s.rewrite != LETTER_AS_IT_IS)
+		s.fallback = s.own;
 	run(&s, text, SIZE_MAX, &whole);
 	run(&s, text, 1 + flags / 32, &cut);
 	check_same(&whole, &cut);

@@ -145,6 +145,7 @@ struct reading {
 	struct buf kept;   /* the fields that are passed on */
 	struct buf author; /* Sender, or the first of From */
 	bool by_sender;	   /* it is Sender's */
+	struct letter_from from;
 };
 
 static enum mime_fault note_author(struct reading *r, const struct field *f)
@@ -178,6 +179,8 @@ static enum mime_fault read_field(struct letter *l, struct reading *r, const str
 		fault = submit_envelope_add(l->envelope, f->value, l->setup->domain, f->name, &l->problem);
 	if (fault == MIME_FINE && counts && f->what & AUTHOR)
 		fault = note_author(r, f);
+	if (fault == MIME_FINE)
+		fault = letter_from_put(&r->from, f->name, f->value, &r->kept);
 	if (fault == MIME_FINE && f->what & BARE)
 		fault = put_completed(f, l->setup->domain, &r->kept);
 	else if (!(f->what & DROP))
@@ -273,20 +276,22 @@ static enum mime_fault put_header(struct letter *l, const struct reading *r, str
 	return fault;
 }
 
-static bool is_resent(struct slice section)
+static enum mime_fault look(struct reading *r, struct slice section)
 {
+	enum mime_fault fault = MIME_FINE;
 	struct field f;
 
-	while (next_field(&section, &f))
-		if (f.what & RESENT && f.row < ROWS)
-			return true;
-	return false;
+	while (fault == MIME_FINE && next_field(&section, &f)) {
+		r->resent = r->resent || (f.what & RESENT && f.row < ROWS);
+		fault = letter_from_look(&r->from, f.name, f.value);
+	}
+	return fault;
 }
 
 enum mime_fault letter_header(struct letter *l, struct slice section, struct buf *to)
 {
-	struct reading r = { .resent = is_resent(section) };
-	enum mime_fault fault = MIME_FINE;
+	struct reading r = { .from = { .s = l->setup } };
+	enum mime_fault fault = look(&r, section);
 	struct field f;
 
 	buf_init(&r.kept, COMPLETED_MAX);
@@ -298,10 +303,12 @@ enum mime_fault letter_header(struct letter *l, struct slice section, struct buf
 	if (fault == MIME_FINE)
 		fault = decide_sender(l, &r);
 	if (fault == MIME_FINE)
+		fault = letter_from_envelope(l->setup, l->envelope, &l->problem);
+	if (fault == MIME_FINE)
 		fault = put_header(l, &r, to);
 	if (fault == MIME_FINE && (!buf_ok(&r.kept) || !buf_ok(to)))
 		fault = MIME_NO_MEMORY;
-	if (fault == MIME_NO_MEMORY)
+	if (fault == MIME_NO_MEMORY || (fault != MIME_FINE && l->problem.fault == MIME_FINE))
 		mime_problem_set(&l->problem, fault, SLICE_LIT("header"), SLICE_LIT(""));
 	buf_done(&r.kept);
 	buf_done(&r.author);

@@ -27,4 +27,21 @@ struct letter {
 /* letter_header.c: the section is complete, but not the empty line behind it: what becomes of it. */
 enum mime_fault letter_header(struct letter *l, struct slice section, struct buf *to);
 
+/* ---- letter_from.c: senders and recipients that are rewritten ---- */
+
+struct letter_from {
+	const struct letter_setup *s;
+	bool rewritten; /* From is */
+	bool put;	/* the new one was */
+	bool has_reply_to;
+};
+
+/* Every field of the header, first. */
+enum mime_fault letter_from_look(struct letter_from *f, struct slice name, struct slice value);
+/* Then again, before it is put there: what stands in its place, and the beginning of another name for it. */
+enum mime_fault letter_from_put(struct letter_from *f, struct slice name, struct slice value, struct buf *to);
+/* The envelope is complete: its sender, and its recipients. */
+enum mime_fault letter_from_envelope(const struct letter_setup *s, struct submit_envelope *e,
+				     struct mime_problem *ret);
+
 #endif

@@ -325,6 +325,70 @@ def test_an_account_says_who(call, account, tmp_path):
         assert status == CONFIG and 'send.yaml' in err and 'the message was not sent' in err
 
 
+# ---- senders that a provider would not take ----
+
+CRON = b'From: root (Cron Daemon)\nTo: bob@example.org\nSubject: %s\nX-Cron-Env: <LOGNAME=root>\n\nout\n'
+
+
+@pytest.mark.parametrize('how', ['-t', '-bs'])
+def test_cron_through_a_provider(server, names, call, tmp_path, how):
+    """It lets the owner of an account send as himself: root at this machine is told beside his address, and the
+    envelope has it, too.  With `rewrite_from: no` the provider refuses what it is given."""
+    (tmp_path / '.config/postern').mkdir(parents=True)
+    file = tmp_path / '.config/postern/send.yaml'
+    env = {**server.ways['provider'], 'HOME': str(tmp_path)}
+    del env['POSTERN_URL']
+    account = f'accounts: {{a: {{host: localhost, port: {server.port["submission"]}, user: ann@example.org'
+
+    def send(subject, status):
+        if how == '-t':
+            assert call(env, '-t', '-i', '-froot', stdin=CRON % subject.encode())[0] == status
+            return
+        c = Pipe(names, env)
+        c.say('EHLO here', '250')
+        c.say('MAIL FROM:<root@localhost>', '250')
+        c.say('RCPT TO:<bob@example.org>', '250')
+        c.say('DATA', '354')
+        c.say((CRON % subject.encode()).decode().replace('\n', '\r\n') + '.', '250' if status == OK else '554')
+        c.say('QUIT', '221')
+        assert c.end()[0] == OK
+    file.write_text(account + '}}\n')
+    file.chmod(0o600)
+    subject = tag()
+    send(subject, OK)
+    m = received(server, subject)
+    assert m['Return-Path'] == '<ann@example.org>' and 'Reply-To' not in m
+    assert [a.addr_spec for a in m['From'].addresses] == ['ann@example.org']
+    assert re.fullmatch(r'Cron Daemon \(root at [a-z0-9.-]+\)', m['From'].addresses[0].display_name)
+    assert re.fullmatch(r'root@[a-z0-9.-]+ \(Cron Daemon\)', m['X-Original-From'])
+    file.write_text(account + ', rewrite_from: no}}\n')
+    send(tag(), NO_PERM)
+
+
+def test_every_sender_is_rewritten(call, account, tmp_path):
+    """As a contact form writes: from the visitor, who is to get the answer."""
+    env = account('    rewrite_from: all\n')
+    with Local(tmp_path) as peer:
+        kept = []
+        peer.answer['final'] = lambda _, data: kept.append(data.decode()) or '250 2.0.0 taken'
+        assert call(env, '-t', '-fvisitor@example.com', stdin=message('x', more='From: Vi <visitor@example.com>\n')) == (OK, '', '')
+        m = email.message_from_string(kept[0], policy=email.policy.default)
+        assert str(m['From']) == '"Vi (visitor at example.com)" <ann@home.test>'
+        assert m['Reply-To'] == m['X-Original-From'] == 'Vi <visitor@example.com>'
+        assert peer.heard[1].startswith('MAIL FROM:<ann@home.test>')
+        assert call(account('    rewrite_from: local\n'), '-t', '-fvisitor@example.com',
+                    stdin=message('x', more='From: Vi <visitor@example.com>\n')) == (OK, '', '')
+        assert 'From: Vi <visitor@example.com>\r\n' in kept[1] and 'MAIL FROM:<visitor@example.com>' in '\n'.join(peer.heard)
+
+
+def test_mail_for_root(call, account, tmp_path):
+    """Who reads it is told once for the account, not in every crontab."""
+    with Local(tmp_path) as peer:
+        assert call(account('    local_to: ann@example.net\n'), '-t', '-i', 'carol@example.org',
+                    stdin=message('x', to='root, www-data@localhost')) == (OK, '', '')
+        assert peer.taken == {('x', 'carol@example.org'): 1, ('x', 'ann@example.net'): 1}
+
+
 def test_a_home_that_nobody_told(names, account, tmp_path):
     """Cron's environment is not always a whole one."""
     if os.getuid() != 0:
