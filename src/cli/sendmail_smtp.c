@@ -1,7 +1,7 @@
 /* sendmail -bs: SMTP on standard input and output, for mail programs that would rather speak it than write to
  * a pipe.  With a Postern on this machine it is a passage to its socket; else the server's own engine
  * answers, and each message goes to the provider before its final dot is answered, so that no answer promises
- * more than what was done.
+ * more than what was done.  Lines may end with LF alone, too: see submit/pipe_lines.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include "cli/sendmail.h"
 #include "cli/text.h"
 #include "smtp/server.h"
+#include "submit/pipe_lines.h"
 
 #define PIECE	   PIPE_BUF /* so much a pipe takes at once when poll() says that it takes something */
 #define SIZE_MAX_S (UINT64_C(1) << 30)
@@ -34,12 +35,23 @@ static bool write_all(int fd, struct slice s)
 	return true;
 }
 
+/* Its chunk would be counted wrongly, and what is left of it be taken for commands. */
+static int refuse_chunk(void)
+{
+	(void)write_all(STDOUT_FILENO, SLICE_LIT("421 4.5.0 BDAT wants lines that end with CR LF\r\n"));
+	fputs("postern sendmail: BDAT wants lines that end with CR LF\n", stderr);
+	return EX_PROTOCOL;
+}
+
 /* ---- the passage ---- */
 
 /* Octets on their way from one descriptor to the other. */
 struct way {
 	int from, to;
+	struct pipe_lines *lines; /* of those that come from the program */
+	struct pipe_lines *answers;
 	bool ended; /* nothing comes any more */
+	bool refused;
 	size_t n, at;
 	char room[PIECE];
 };
@@ -49,16 +61,40 @@ static bool way_is_open(const struct way *w)
 	return !w->ended || w->n > 0;
 }
 
+static ssize_t fill(struct way *w)
+{
+	char room[(PIECE - 2) / 2];
+	struct buf to;
+	ssize_t n;
+
+	if (!w->lines) {
+		n = read(w->from, w->room, sizeof(w->room));
+		if (n > 0 && w->answers)
+			pipe_lines_answer(w->answers, slice_of(w->room, (size_t)n));
+		return n;
+	}
+	n = read(w->from, room, sizeof(room));
+	if (n <= 0)
+		return n;
+	buf_init_in(&to, w->room, sizeof(w->room));
+	w->refused = !pipe_lines_feed(w->lines, slice_of(room, (size_t)n), &to);
+	n = (ssize_t)buf_slice(&to).n;
+	if (n > 0 || w->refused)
+		return n;
+	errno = EAGAIN; /* a CR, of which is not known yet what it ends */
+	return -1;
+}
+
 /* False: it is broken. */
 static bool move(struct way *w, short from_events, short to_events)
 {
 	ssize_t n;
 
 	if (w->n == 0 && !w->ended && from_events) {
-		n = read(w->from, w->room, sizeof(w->room));
+		n = fill(w);
 		if (n < 0)
 			return errno == EINTR || errno == EAGAIN;
-		w->ended = n == 0;
+		w->ended = n == 0 || w->refused;
 		w->n = (size_t)n;
 		w->at = 0;
 	} else if (w->n > 0 && to_events) {
@@ -73,8 +109,12 @@ static bool move(struct way *w, short from_events, short to_events)
 
 static int pass(int server)
 {
-	struct way in = { .from = STDIN_FILENO, .to = server }, out = { .from = server, .to = STDOUT_FILENO };
+	struct pipe_lines lines;
+	struct way in = { .from = STDIN_FILENO, .to = server, .lines = &lines };
+	struct way out = { .from = server, .to = STDOUT_FILENO, .answers = &lines };
 	bool told = false;
+
+	pipe_lines_init(&lines);
 
 	while (way_is_open(&out)) {
 		struct pollfd p[] = {
@@ -97,7 +137,7 @@ static int pass(int server)
 			told = true;
 		}
 	}
-	return EX_OK;
+	return in.refused ? refuse_chunk() : EX_OK;
 }
 
 static int connect_local(const char *path)
@@ -129,6 +169,7 @@ struct session {
 	const struct cli_sendmail *m;
 	struct cli_carrier *carrier;
 	struct smtp_server *engine;
+	struct pipe_lines lines;
 	struct draft draft;
 	bool open; /* a transaction: draft is there */
 	int body;  /* as it came; -1: none */
@@ -326,6 +367,7 @@ static bool flush_output(struct session *s)
 {
 	struct slice out = smtp_server_output(s->engine);
 
+	pipe_lines_answer(&s->lines, out);
 	if (!write_all(STDOUT_FILENO, out))
 		return false;
 	smtp_server_sent(s->engine, out.n);
@@ -334,9 +376,11 @@ static bool flush_output(struct session *s)
 
 static int serve(struct session *s)
 {
-	static unsigned char room[65536];
+	static unsigned char room[65536], lines[2 * sizeof(room) + 2];
 	const struct smtp_server_ask *ask;
 	struct slice input = SLICE_LIT("");
+	bool chunk = false;
+	struct buf ready;
 	ssize_t n;
 
 	for (;;) {
@@ -353,12 +397,16 @@ static int serve(struct session *s)
 			return EX_IOERR;
 		if (input.n > 0)
 			continue;
+		if (chunk)
+			return refuse_chunk();
 		do
 			n = read(STDIN_FILENO, room, sizeof(room));
 		while (n < 0 && errno == EINTR);
 		if (n <= 0)
 			return n < 0 ? EX_IOERR : EX_OK;
-		input = slice_of(room, (size_t)n);
+		buf_init_in(&ready, lines, sizeof(lines));
+		chunk = !pipe_lines_feed(&s->lines, slice_of(room, (size_t)n), &ready);
+		input = buf_slice(&ready);
 	}
 }
 

@@ -560,6 +560,53 @@ def test_bs_pipelined(server, names, way):
         assert len(received(server, s).get_content()) == 71 * 5000
 
 
+def dialog(names, env, said):
+    p = subprocess.run([str(names / 'sendmail'), '-bs'], input=said, capture_output=True, timeout=120, env={'PATH': '/usr/bin:/bin', **env})
+    return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+
+MAIL = b'EHLO here\nMAIL FROM:<ann@example.org>\nRCPT TO:<bob@example.org>\nDATA\n'
+EVIL = b'MAIL FROM:<ann@example.org>@RCPT TO:<carol@example.org>@DATA@Subject: smuggled-%s@@x@.@'
+
+
+def test_bs_by_unix_lines(server, names, way):
+    """As a script says it, with printf; the message as it lay on a disk, of either kind."""
+    one, two = tag(), tag()
+    said = MAIL + b'Subject: %s\n\n..dot\nend\n.\n' % one.encode()
+    said += MAIL[10:] + b'Subject: %s\r\n\r\nof\r\nanother kind\r\n.\nQUIT\n' % two.encode()
+    status, out, err = dialog(names, way[1], said)
+    assert (status, err) == (OK, '') and out.count('354 ') == 2 and out.endswith('\r\n') and '\r\n221 ' in out, out
+    assert received(server, one).get_content() == '.dot\nend\n'
+    assert received(server, two).get_content() == 'of\nanother kind\n'
+    c = Pipe(names, way[1])
+    c.p.stdin.write(b'EHLO here\n')
+    c.p.stdin.flush()
+    c.expect('250')
+    c.p.stdin.write(b'QUIT\n')
+    c.p.stdin.flush()
+    c.expect('221')
+    assert c.end()[0] == OK
+
+
+@pytest.mark.parametrize('ours, theirs', [(b'\r\n', b'\n'), (b'\n', b'\r\n')])
+def test_bs_smuggles_nothing(server, names, way, ours, theirs):
+    """A message that holds the end of a message, and more commands, in the line ends that its program does not use: it
+    has looked for no dots there."""
+    subject = tag()
+    said = MAIL.replace(b'\n', ours) + b'Subject: %s@@before@.@'.replace(b'@', theirs) % subject.encode()
+    said += (EVIL % subject.encode()).replace(b'@', theirs) + ours + b'.' + ours + b'QUIT' + ours
+    status, out, err = dialog(names, way[1], said)
+    assert status == OK and out.count('354 ') == 1 and '\r\n221 ' in out, out
+    m = received(server, subject)
+    assert 'before\n.\nMAIL FROM:' in m.get_content()
+    assert not any(b'smuggled-' + subject.encode() in one for one in server.messages('carol@example.org'))
+
+
+def test_bs_chunks_by_unix_lines(names, way):
+    status, out, err = dialog(names, way[1], MAIL[:-5] + b'BDAT 5 LAST\nQUIT\n')
+    assert status == 76 and '421 4.5.0 BDAT wants' in out and 'BDAT wants' in err and '\r\n221 ' not in out
+
+
 def test_bs_without_a_server(names):
     p = subprocess.run([str(names / 'sendmail'), '-bs'], input=b'', capture_output=True, timeout=60,
                        env={'POSTERN_RUNTIME_DIR': '/nonexistent', 'HOME': '/nonexistent'})
