@@ -30,9 +30,9 @@ static const struct {
 	{ "25: HTTP", RELAY, "S: 220\nC: GET / HTTP/1.1\nS: 421\nE\n", 0, "", IPC_MISHAP_NOT_SMTP },
 	{ "25: bytes behind STARTTLS", RELAY, "S: 220\nC: EHLO c\nS: 250 \nC: STARTTLS|MAIL FROM:<evil@else.test>\nS: 554 5.5.0\nE\n", 0, "", 0 },
 	{ "25: trusted network", TRUSTING, "W 80\nS: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<a@else.test>\nS: 250\nC: RCPT TO:<x@else.test>\nS: 250\n" BODY "S: 250\n", 1, "remote(x@else.test) ", 0 },
-	{ "25: TLS first, where a hold is set", TRUSTING, "T\nS: 554 5.7.0 port 26\nE\n", 0, "", IPC_MISHAP_TLS_ON_RELAY },
-	{ "25: command time-out", RELAY, "S: 220\nC: EHLO c\nS: 250 \nW 1100\nS: 421 4.4.2\nE\n", 0, "", 0 },
-	{ "25: data time-out", RELAY, "S: 220\nC: EHLO c\nS: 250 \n" TO_U "C: DATA\nS: 354\nC: Subject: half\nW 1100\nS: 421 4.4.2\nE\n", 0, "", 0 },
+	{ "25: TLS first, where a hold is set", TLSFIRST25, "T\nS: 554 5.7.0 port 37\nE\n", 0, "", IPC_MISHAP_TLS_ON_RELAY },
+	{ "25: command time-out", HASTY, "S: 220\nC: EHLO c\nS: 250 \nW 1100\nS: 421 4.4.2\nE\n", 0, "", 0 },
+	{ "25: data time-out", HASTY, "S: 220\nC: EHLO c\nS: 250 \n" TO_U "C: DATA\nS: 354\nC: Subject: half\nW 2100\nS: 421 4.4.2\nE\n", 0, "", 0 },
 	{ "25: too many errors", RELAY, "S: 220\nC: NOOP\nS: 250\nC: X\nS: 500\nC: X\nS: 500\nC: X\nS: 500\nC: X\nS: 500\nC: X\nS: 500\nS: 421\nE\n", 0, "", 0 },
 	{ "25: what is not SMTP counts once", RELAY, "S: 220\nC: X\nS: 500\nC: X\nS: 500\n", 0, "", IPC_MISHAP_NOT_SMTP },
 	{ "25: bare LF in a body", RELAY, "S: 220\nC: EHLO c\nS: 250 \n" TO_U "C: DATA\nS: 354\nC: a\rb\nC: .\nS: 550 5.6.0\nC: RSET\nS: 250\n", 0, "", 0 },
@@ -47,14 +47,14 @@ static const struct {
 	{ "587: MAIL before AUTH", SUBMISSION, "W 80\nS: 220\nC: EHLO c\nS: 250 \nC: STARTTLS\nS: 220\nT\nC: EHLO c\nS: 250 \nC: MAIL FROM:<ann@our.test>\nS: 530 5.7.0\n", 0, "", IPC_MISHAP_NO_AUTH },
 	{ "587: password in clear", SUBMISSION, "W 80\nS: 220\nC: EHLO c\nS: 250 \nC: AUTH PLAIN " PLAIN_OK "\nS: 538 5.7.11\n", 0, "", IPC_MISHAP_PASSWORD_IN_CLEAR },
 	{ "587: talks before the greeting", SUBMISSION, "C: EHLO c\nS: 220\nS: 250 \n", 0, "", 0 },
-	{ "587: TLS first is served", SUBMISSION, "T\nS: 220 mx.our.test\n" LOGIN "C: MAIL FROM:<ann@our.test>\nS: 250\nC: RCPT TO:<u@our.test>\nS: 250\n" BODY "S: 250 2.0.0\nC: QUIT\nS: 221\nE\n", 1, "mailbox(our.test/u) ", IPC_MISHAP_TLS_ON_STARTTLS },
-	{ "587: TLS first, no STARTTLS inside", SUBMISSION, "T\nS: 220\nC: EHLO c\nS: 250 \nC: STARTTLS\nS: 503\n", 0, "", IPC_MISHAP_TLS_ON_STARTTLS },
-	{ "2525: TLS first is explained", FALLBACK, "T\nS: 554 5.7.0 port 2525\nE\n", 0, "", IPC_MISHAP_TLS_ON_STARTTLS },
+	{ "587: TLS first is served", TLSFIRST, "T\nS: 220 mx.our.test\n" LOGIN "C: MAIL FROM:<ann@our.test>\nS: 250\nC: RCPT TO:<u@our.test>\nS: 250\n" BODY "S: 250 2.0.0\nC: QUIT\nS: 221\nE\n", 1, "mailbox(our.test/u) ", IPC_MISHAP_TLS_ON_STARTTLS },
+	{ "587: TLS first, no STARTTLS inside", TLSFIRST, "T\nS: 220\nC: EHLO c\nS: 250 \nC: STARTTLS\nS: 503\n", 0, "", IPC_MISHAP_TLS_ON_STARTTLS },
+	{ "2525: TLS first is explained", TLSFIRST2525, "T\nS: 554 5.7.0 port 36\nE\n", 0, "", IPC_MISHAP_TLS_ON_STARTTLS },
 
 	/* 465. */
 	{ "465: the whole way", SUBMISSIONS, "T\nS: 220\n" LOGIN "C: MAIL FROM:<ann@our.test>\nS: 250\nC: RCPT TO:<team@our.test>\nS: 250\n" BODY "S: 250 2.0.0\nC: QUIT\nS: 221\nE\n", 1, "mailbox(our.test/u) remote(x@else.test) ", 0 },
 	{ "465: plain SMTP", SUBMISSIONS, "C: EHLO c\nS: 554 5.7.0 port 465\nE\n", 0, "", IPC_MISHAP_PLAIN_ON_IMPLICIT },
-	{ "465: half a hello", SUBMISSIONS, "C: \x16\x03\x01\nW 10\nE\n", 0, "", IPC_MISHAP_TLS_FAILED },
+	{ "465: half a hello", HASTY465, "C: \x16\x03\x01\nW 10\nE\n", 0, "", IPC_MISHAP_TLS_FAILED },
 
 	/* The Unix socket. */
 	{ "local: anywhere", LOCAL, "S: 220\nC: EHLO localhost\nS: 250 \nC: MAIL FROM:<cron@mx.our.test>\nS: 250\nC: RCPT TO:<x@else.test>\nS: 250\n" BODY "S: 250\n", 1, "remote(x@else.test) ", 0 },
@@ -87,6 +87,7 @@ static void test_dialogs(void **state)
 		set_up(NULL);
 		run(dialogs[i].listener, dialogs[i].what, dialogs[i].script);
 		turns_for(20);
+		TURNS_WHILE(w.commits < dialogs[i].commits || (dialogs[i].mishap && count_mishaps() == 0));
 		if (w.commits != dialogs[i].commits || strcmp(w.rcpts, dialogs[i].rcpts) != 0)
 			fail_msg("%s: %u commits to '%s'", dialogs[i].what, w.commits, w.rcpts);
 		if (count_mishaps() != (dialogs[i].mishap ? 1 : 0) ||
@@ -105,31 +106,32 @@ static void test_dialogs(void **state)
 static void test_hold(void **state)
 {
 	uint64_t begin;
+	unsigned turns;
 
 	(void)state;
 	begin = now_ms();
-	run(SUBMISSION, "held", "S: 220\nC: EHLO c\nS: 250 \nC: QUIT\nS: 221\nE\n");
-	assert_true(now_ms() - begin >= 60);
-	begin = now_ms();
-	run(SUBMISSION, "known", "S: 220\n");
-	assert_true(now_ms() - begin < 55);
-	run(SUBMISSION, "too late", "S: 220\nC: \x16\x03\x01\x01\x01\x01\x01\nS: 554 5.7.0\nE\n");
-	assert_int_equal(w.mishaps[IPC_MISHAP_TLS_TOO_LATE], 1);
-	run(SUBMISSION, "held again", "T\nS: 220\n");
+	run(TLSFIRST, "held", "S: 220\nC: EHLO c\nS: 250 \nC: QUIT\nS: 221\nE\n");
+	assert_true(now_ms() - begin >= 1990);
+	/* By turns, for a machine may be slow: 10 ms are fifty of them, two seconds ten thousand. */
+	turns = w.turns;
+	run(TLSFIRST, "known", "S: 220\n");
+	assert_true(w.turns - turns < 400);
+	run(TLSFIRST, "too late", "S: 220\nC: \x16\x03\x01\x01\x01\x01\x01\nS: 554 5.7.0\nE\n");
+	TURNS_UNTIL(w.mishaps[IPC_MISHAP_TLS_TOO_LATE] == 1);
+	run(TLSFIRST, "held again", "T\nS: 220\n");
 	/* ... and for all who come from there. */
 	begin = now_ms();
-	run(SUBMISSION, "mixed", "S: 220\nC: EHLO c\nS: 250 \nC: QUIT\nS: 221\nE\n");
-	assert_true(now_ms() - begin >= 60);
-	run(SUBMISSION, "held still", "T\nS: 220\n");
+	run(TLSFIRST, "mixed", "S: 220\nC: EHLO c\nS: 250 \nC: QUIT\nS: 221\nE\n");
+	assert_true(now_ms() - begin >= 1990);
+	run(TLSFIRST, "held still", "T\nS: 220\n");
 }
 
 /* The mishap of a served client waits for the account's name. */
 static void test_served_account(void **state)
 {
 	(void)state;
-	run(SUBMISSION, "served", "T\nS: 220\n" LOGIN);
-	turns_for(20);
-	assert_int_equal(w.mishaps[IPC_MISHAP_TLS_ON_STARTTLS], 1);
+	run(TLSFIRST, "served", "T\nS: 220\n" LOGIN);
+	TURNS_UNTIL(w.mishaps[IPC_MISHAP_TLS_ON_STARTTLS] == 1);
 	assert_string_equal(w.mishap_account, "ann@our.test");
 }
 
@@ -137,8 +139,7 @@ static void test_exposed(void **state)
 {
 	(void)state;
 	run(SUBMISSION, "exposed", "C: EHLO c\nS: 220\nS: 250 \nC: AUTH PLAIN " PLAIN_OK "\nS: 538 5.7.11\n");
-	turns_for(10);
-	assert_int_equal(w.exposed, 1);
+	TURNS_UNTIL(w.exposed == 1);
 }
 
 static void test_silence_on_465(void **state)
@@ -148,19 +149,17 @@ static void test_silence_on_465(void **state)
 
 	(void)state;
 	client_open(&c, SUBMISSIONS);
-	turns_for(7000);
 	expect(&c, "silent", "554 5.7.0 port 465");
 	assert_true(now_ms() - begin >= 7900);
 	expect_end(&c, "silent");
-	assert_int_equal(w.mishaps[IPC_MISHAP_SILENT_ON_IMPLICIT], 1);
+	TURNS_UNTIL(w.mishaps[IPC_MISHAP_SILENT_ON_IMPLICIT] == 1);
 	client_close(&c);
 }
 
 /* As much of the body came to queue, and no more comes. */
 static void body_stands_at(size_t n)
 {
-	for (uint64_t end = now_ms() + 10000; w.body.n < n && now_ms() < end;)
-		turn();
+	TURNS_UNTIL(w.body.n >= n);
 	turns_for(50);
 	assert_int_equal(w.body.n, n);
 }
@@ -224,9 +223,8 @@ static void test_too_large(void **state)
 	for (int i = 0; i < 3500; i++)
 		client_send(&c, line, sizeof(line));
 	play(&c, "too large", "C: .\nS: 552 5.3.4\nC: NOOP\nS: 250\n");
-	turns_for(10);
+	TURNS_UNTIL(w.drops == 1);
 	assert_int_equal(w.commits, 0);
-	assert_int_equal(w.drops, 1);
 	client_close(&c);
 }
 
@@ -280,7 +278,8 @@ static void test_queue_goes_away(void **state)
 	client_open(&c, RELAY);
 	/* while it has to answer a commit */
 	w.queue_mute = true;
-	play(&c, "queue lost", "S: 220\nC: EHLO c\nS: 250 \n" TO_U BODY "W 20\n");
+	play(&c, "queue lost", "S: 220\nC: EHLO c\nS: 250 \n" TO_U BODY);
+	TURNS_UNTIL(w.commits == 1);
 	lose_peer(IPC_QUEUE, &w.queue, &w.to_queue);
 	play(&c, "queue lost", "S: 451 4.3.0\nC: MAIL FROM:<>\nS: 451 4.3.0\n");
 	w.queue_mute = false;
@@ -304,9 +303,10 @@ static void test_keeper_goes_away(void **state)
 	(void)state;
 	client_open(&c, RELAY);
 	play(&c, "keeper lost",
-	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\nW 20\n");
+	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\n");
+	TURNS_UNTIL(w.mute_req != 0);
 	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
-	play(&c, "keeper lost", "W 900\nS: 451 4.3.0\nC: RCPT TO:<u@our.test>\nS: 451 4.3.0\n");
+	play(&c, "keeper lost", "S: 451 4.3.0\nC: RCPT TO:<u@our.test>\nS: 451 4.3.0\n");
 	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
 	/* A late answer to a question that is over changes nothing. */
 	tell_verdict(w.keeper, w.mute_req, IPC_VERDICT_OK);
@@ -327,7 +327,8 @@ static void test_keeper_stays_away(void **state)
 	(void)state;
 	client_open(&c, TRUSTING);
 	play(&c, "keeper lost",
-	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\nW 50\n");
+	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\n");
+	TURNS_UNTIL(w.mute_req != 0);
 	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
 	play(&c, "keeper lost", "S: 451 4.3.0\n");
 	client_close(&c);
@@ -359,11 +360,13 @@ static void test_roles_come_back(void **state)
 	(void)state;
 	client_open(&c, RELAY);
 	play(&c, "in flight",
-	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\nW 20\n");
+	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\n");
+	TURNS_UNTIL(w.mute_req != 0);
+	w.mute_req = 0;
 	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
 	play(&c, "in flight", "W 100\n");
 	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
-	turns_for(20);
+	TURNS_UNTIL(w.mute_req != 0);
 	tell_verdict(w.keeper, w.mute_req, IPC_VERDICT_NO_SUCH_USER);
 	play(&c, "asked again", "S: 550\n");
 	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
@@ -403,7 +406,8 @@ static void test_client_leaves(void **state)
 	(void)state;
 	client_open(&c, RELAY);
 	play(&c, "leaves",
-	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\nW 20\n");
+	     "S: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<slow@our.test>\n");
+	TURNS_UNTIL(w.mute_req != 0);
 	SSL_free(c.ssl);
 	{
 		struct linger hard = { 1, 0 };
@@ -411,15 +415,14 @@ static void test_client_leaves(void **state)
 		setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	}
 	client_close(&(struct client){ .fd = c.fd });
-	turns_for(20);
+	TURNS_UNTIL(sessions() == 0);
 	tell_verdict(w.keeper, w.mute_req, IPC_VERDICT_OK);
 	turns_for(20);
 
 	client_open(&c, SUBMISSIONS);
 	play(&c, "leaves", "T\nS: 220\nC: EHLO c\nS: 250 \nC: AUTH PLAIN\nS: 334\n");
 	client_close(&c);
-	turns_for(20);
-	assert_int_equal(w.aborts, 1);
+	TURNS_UNTIL(w.aborts == 1);
 }
 
 static void test_limit_by_ip(void **state)
@@ -433,7 +436,7 @@ static void test_limit_by_ip(void **state)
 	play(&b, "second", "S: 220\n");
 	run(TRUSTING, "third", "S: 421 4.7.0\nE\n");
 	client_close(&a);
-	turns_for(20);
+	TURNS_UNTIL(sessions() == 1);
 	run(TRUSTING, "after one left", "S: 220\n");
 	client_close(&b);
 }
@@ -448,13 +451,12 @@ static void test_drain(void **state)
 	client_open(&busy, RELAY);
 	play(&idle, "idle", "S: 220\nC: EHLO c\nS: 250 \n");
 	play(&busy, "busy", "S: 220\nC: EHLO c\nS: 250 \n" TO_U "C: DATA\nS: 354\n");
-	receive_drain(w.rx, 5);
+	receive_drain(w.rx, 30);
 	play(&idle, "idle", "S: 421 4.3.2\nE\n");
 	turns_for(50);
 	assert_false(w.drained);
 	play(&busy, "busy", "C: \nC: text\nC: .\nS: 250 2.0.0\nS: 421 4.3.2\nE\n");
-	turns_for(300);
-	assert_true(w.drained);
+	TURNS_UNTIL(w.drained);
 	assert_int_equal(w.commits, 1);
 	client_close(&idle);
 	client_close(&busy);
@@ -470,8 +472,7 @@ static void test_drain_over(void **state)
 	play(&busy, "busy", "S: 220\nC: EHLO c\nS: 250 \n" TO_U);
 	receive_drain(w.rx, 0);
 	play(&busy, "busy", "S: 421 4.3.2\nE\n");
-	turns_for(700);
-	assert_true(w.drained);
+	TURNS_UNTIL(w.drained);
 	client_close(&busy);
 }
 
@@ -502,7 +503,7 @@ static void test_reload(void **state)
 	run(RELAY, "after", "S: 220 other.our.test\n");
 	client_close(&c);
 	receive_status(w.rx, status);
-	assert_int_equal(json_array_size(json_object_get(status, "listeners")), N_LISTENERS - 7);
+	assert_int_equal(json_array_size(json_object_get(status, "listeners")), 4);
 	json_decref(status);
 }
 

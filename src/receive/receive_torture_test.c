@@ -8,7 +8,7 @@
 #include "receive/private.h"
 #include "receive/receive_world.h"
 
-#define HUNG_MS 900 /* less than any time-out of the world's listeners */
+#define HUNG_MS 25000 /* less than any time-out of the listeners that are used here */
 #define LOGIN	"C: EHLO c\nS: 250 \nC: AUTH PLAIN\nS: 334\nC: AGFubgBwdw==\nS: 235\n"
 #define MESSAGE "C: DATA\nS: 354\nC: Subject: x\nC: \nC: hello\nC: .\nS: 250 2.0.0 queued as\n"
 #define TO_TEAM "C: MAIL FROM:<ann@our.test>\nS: 250\nC: RCPT TO:<team@our.test>\nS: 250\n"
@@ -20,7 +20,7 @@ static const struct {
 	const char *what;
 	unsigned listener, stride;
 	const char *script;
-} sessions[] = {
+} dialogs[] = {
 	{ "relay", RELAY, 1, "S: 220\nC: EHLO c\nS: 250 \n" TO_TEAM MESSAGE QUIT },
 	{ "two messages", RELAY, 1, "S: 220\nC: HELO c\nS: 250\n" TO_TEAM MESSAGE TO_TEAM MESSAGE QUIT },
 	{ "local", LOCAL, 1, "S: 220\nC: EHLO c\nS: 250 \n" TO_TEAM MESSAGE QUIT },
@@ -140,30 +140,30 @@ static void test_sessions(void **state)
 	(void)state;
 	if (!torture_works())
 		skip();
-	for (size_t i = 0; i < sizeof(sessions) / sizeof(sessions[0]); i++) {
+	for (size_t i = 0; i < sizeof(dialogs) / sizeof(dialogs[0]); i++) {
 		set_up(NULL);
-		works_again(sessions[i].what, sessions[i].listener, sessions[i].script);
-		for (struct torture t = torture(sessions[i].stride); torture_goes_on(&t);) {
+		works_again(dialogs[i].what, dialogs[i].listener, dialogs[i].script);
+		for (struct torture t = torture(dialogs[i].stride); torture_goes_on(&t);) {
 			char what[100];
 			struct client c;
 			enum way way;
 
-			snprintf(what, sizeof(what), "%s, TORTURE_AT=%u%s", sessions[i].what, t.nth,
+			snprintf(what, sizeof(what), "%s, TORTURE_AT=%u%s", dialogs[i].what, t.nth,
 				 t.rest ? "+" : "");
 			if (getenv("TEST_LOG"))
 				print_message("# %s\n", what);
 			w.commits = 0;
-			client_open(&c, sessions[i].listener);
-			way = dare(&c, what, sessions[i].script);
+			client_open(&c, dialogs[i].listener);
+			way = dare(&c, what, dialogs[i].script);
 			if (way == GOES_ON && w.commits > 0 &&
 			    strcmp(w.rcpts, "mailbox(our.test/u) remote(x@else.test) ") != 0)
 				fail_msg("%s: to '%s'", what, w.rcpts);
 			leave(&c, what);
 			torture_enough();
 			if (t.rounds % 8 == 0)
-				works_again(what, sessions[i].listener, sessions[i].script);
+				works_again(what, dialogs[i].listener, dialogs[i].script);
 		}
-		works_again("at the end", sessions[i].listener, sessions[i].script);
+		works_again("at the end", dialogs[i].listener, dialogs[i].script);
 		tear_down(NULL);
 	}
 }

@@ -92,7 +92,7 @@ static void what_follows_the_header(void **state)
 	client_send(&c, V1("192.0.2.7"), sizeof(V1("192.0.2.7")) - 1);
 	begin = uv_now(&w.loop); /* by the clock of its timers, which may be behind */
 	play(&c, "587, held", "S: 220\nC: EHLO c\nS: 250 \nC: QUIT\nS: 221\nE\n");
-	assert_true(uv_now(&w.loop) - begin >= 60);
+	assert_true(uv_now(&w.loop) - begin >= 1990);
 	client_close(&c);
 }
 
@@ -105,8 +105,8 @@ static const struct {
 } wrongs[] = {
 	{ "no header", PROXIED, SLICE_INIT("EHLO c\r\n"), "S: 421 4.3.5 the proxy must begin\nE\n",
 	  IPC_MISHAP_PROXY_MISSING },
-	{ "silence", PROXIED, SLICE_INIT(""), "S: 421 4.3.5\nE\n", IPC_MISHAP_PROXY_MISSING },
-	{ "half a header", PROXIED, SLICE_INIT("PROXY TCP4 1"), "S: 421 4.3.5\nE\n",
+	{ "silence", HASTYPROXIED, SLICE_INIT(""), "S: 421 4.3.5\nE\n", IPC_MISHAP_PROXY_MISSING },
+	{ "half a header", HASTYPROXIED, SLICE_INIT("PROXY TCP4 1"), "S: 421 4.3.5\nE\n",
 	  IPC_MISHAP_PROXY_MISSING },
 	{ "a bad header", PROXIED, SLICE_INIT("PROXY TCP4 1.2.3.4\r\n"), "S: 421 4.3.5\nE\n",
 	  IPC_MISHAP_PROXY_MISSING },
@@ -139,7 +139,7 @@ static void both_mistakes_are_explained(void **state)
 		client_send(&c, (const char *)wrongs[i].bytes.p, wrongs[i].bytes.n);
 		play(&c, wrongs[i].what, wrongs[i].script);
 		client_close(&c);
-		turns_for(10);
+		TURNS_WHILE(w.mishaps[wrongs[i].mishap] == 0);
 		if (w.mishaps[wrongs[i].mishap] != 1)
 			fail_msg("%s: not counted", wrongs[i].what);
 	}

@@ -357,17 +357,6 @@ static void client_acts(struct client *c)
 
 /* ---- all of it ---- */
 
-static unsigned sessions(void)
-{
-	json_t *status = json_object();
-	unsigned n;
-
-	receive_status(w.rx, status);
-	n = (unsigned)json_integer_value(json_object_get(status, "sessions"));
-	json_decref(status);
-	return n;
-}
-
 static void play_all(unsigned ms)
 {
 	static struct client clients[CLIENTS];
@@ -410,14 +399,10 @@ static void by_chance(void **state)
 		/* Whoever has no client any more ends when nobody owes it an answer. */
 		for (unsigned i = 0; i < 3; i++)
 			lose(i);
-		for (uint64_t end = now_ms() + 10000; sessions() > 0 && now_ms() < end;)
-			turn();
-		assert_int_equal(sessions(), 0);
+		TURNS_UNTIL(sessions() == 0); /* before any time-out but those for answers */
 	} else if (chance(2)) {
 		receive_drain(w.rx, 1);
-		for (uint64_t end = now_ms() + 10000; !w.drained && now_ms() < end;)
-			turn();
-		assert_true(w.drained);
+		TURNS_UNTIL(w.drained);
 	}
 	assert_int_equal(tear_down(state), 0);
 }
