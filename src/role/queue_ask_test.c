@@ -1,6 +1,18 @@
 /* What the command line asks of the queue, and what it can do to a message. */
 #include "role/queue_world.h"
 
+/* Of the one message to that domain: the recipients that it still has. */
+static size_t recipients_left(const char *domain)
+{
+	json_t *list = rows("domain", domain);
+	size_t n = json_array_size(list) == 1
+			   ? json_array_size(json_object_get(json_array_get(list, 0), "to"))
+			   : 0;
+
+	json_decref(list);
+	return n;
+}
+
 static void test_remote_waits(void **state)
 {
 	struct id id = id_next(&w.ids, 1800000000000);
@@ -16,21 +28,19 @@ static void test_remote_waits(void **state)
 	for (int again = 0; again < 2; again++) {
 		json_t *list, *row;
 
-		for (int i = 0; i < 100 && listed("state", "queued") == 0; i++)
-			usleep(20000);
+		wait_state("queued", 1);
+		/* Bob's is in its mailbox a moment before queue has heard of it. */
+		assert_true(WAIT_FOR(recipients_left("example.net") == 1));
 		list = rows("domain", "example.net");
-		assert_int_equal(json_array_size(list), 1);
 		row = json_array_get(list, 0);
 		assert_string_equal(json_string_value(json_object_get(row, "state")), "queued");
-		assert_int_equal(json_array_size(json_object_get(row, "to")), 1);
 		json_decref(list);
 		stop_queue(); /* and so it stays */
 		start_queue();
 		introduce();
 	}
 	assert_int_equal(in_mailbox("bob", NULL, 0), 1);
-	for (int i = 0; i < 100 && listed("state", "queued") == 0; i++)
-		usleep(20000);
+	wait_state("queued", 1);
 	all = ask("{s:s, s:s}", "ask", "queue.show", "id", id.text);
 	rcpt = json_array_get(json_object_get(json_array_get(all, 2), "recipients"), 0);
 	assert_string_equal(json_string_value(json_object_get(rcpt, "destination")), "mx example.net");
@@ -49,8 +59,12 @@ static void test_hold_and_remove(void **state)
 	stop_queue();
 	start_queue();
 	start_local();
-	usleep(300000);
+	wait_state("held", 2);
+	submit("zoe", SLICE_LIT("Subject: c\r\n\r\nx\r\n"));
+	assert_int_equal(wait_mailbox("zoe", 1), 1); /* for the others, too, there was time */
+	wait_listed(NULL, NULL, 2);
 	assert_int_equal(listed("state", "held"), 2);
+	assert_int_equal(in_mailbox("bob", NULL, 0), 0);
 	assert_int_equal(listed("recipient", "BOB@example.org"), 1);
 	assert_int_equal(listed("recipient", "nobody@example.org"), 0);
 	json_decref(ask("{s:s, s:b, s:s}", "ask", "queue.remove", "all", 1, "recipient", "eve@example.org"));
@@ -113,8 +127,8 @@ static void test_show_hostile_header(void **state)
 static void test_deferred_and_failed(void **state)
 {
 	char path[128];
+	struct id id, other;
 	json_t *list;
-	struct id id;
 	int fd;
 
 	(void)state;
@@ -123,9 +137,8 @@ static void test_deferred_and_failed(void **state)
 	close(fd);
 	start_local();
 	id = submit("bob", SLICE_LIT("Subject: a\r\n\r\nx\r\n"));
-	for (int i = 0; i < 200 && listed("state", "deferred") == 0; i++)
-		usleep(20000);
 	for (int again = 0; again < 2; again++) {
+		wait_state("deferred", 1);
 		list = rows("state", "deferred");
 		assert_int_equal(json_array_size(list), 1);
 		assert_non_null(strstr(json_string_value(json_object_get(json_array_get(list, 0), "reason")),
@@ -134,8 +147,13 @@ static void test_deferred_and_failed(void **state)
 		stop_queue(); /* what was said is remembered, and it is not tried at once */
 		start_queue();
 		introduce();
-		usleep(200000);
+		put_rcpt(++w.tx, IPC_TARGET_MAILBOX, "zoe@example.net", "example.net/zoe");
+		put_body(w.tx, SLICE_LIT("x\r\n"));
+		other = id_next(&w.ids, 1800000000000);
+		assert_int_equal(put_commit(w.tx, &other, 3), 0);
+		wait_listed("domain", "example.net", 0); /* there was time to try the other, too */
 	}
+	wait_state("deferred", 1);
 	unlink(path);
 	json_decref(ask("{s:s, s:s}", "ask", "queue.retry", "id", id.text));
 	assert_int_equal(wait_mailbox("bob", 1), 1);
@@ -144,13 +162,10 @@ static void test_deferred_and_failed(void **state)
 	put_body(w.tx, SLICE_LIT("x\r\n"));
 	id = id_next(&w.ids, 1800000000000);
 	assert_int_equal(put_commit(w.tx, &id, 3), 0);
-	for (int i = 0; i < 200 && listed("state", "failed") == 0; i++)
-		usleep(20000);
+	wait_state("failed", 1);
 	stop_queue();
 	start_queue();
-	for (int i = 0; i < 200 && listed("state", "failed") == 0; i++)
-		usleep(20000);
-	assert_int_equal(listed("state", "failed"), 1); /* never lost */
+	wait_state("failed", 1); /* never lost */
 }
 
 int main(void)

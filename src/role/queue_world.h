@@ -28,7 +28,7 @@
 #include "ipc/raw.h"
 #include "role/role.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000 /* for what must come: nobody waits for long where all is well */
 /* More of the configuration. */
 #ifndef WORLD_CONF
 #define WORLD_CONF ""
@@ -46,6 +46,19 @@ static struct world {
 	struct id_source ids;
 	uint64_t tx;
 } w;
+
+static __attribute__((unused)) uint64_t world_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
+/* Until it is so; whether it is. */
+#define WAIT_FOR(fact)                                                                    \
+	({                                                                                \
+		for (uint64_t end_ = world_ms() + WAIT_MS; !(fact) && world_ms() < end_;) \
+			usleep(10000);                                                    \
+		(fact);                                                                   \
+	})
 
 /* ---- messages ---- */
 
@@ -307,8 +320,7 @@ static __attribute__((unused)) int in_mailbox(const char *user, char *name, size
 
 static __attribute__((unused)) int wait_mailbox(const char *user, int want)
 {
-	for (int i = 0; i < WAIT_MS / 20 && in_mailbox(user, NULL, 0) < want; i++)
-		usleep(20000);
+	(void)WAIT_FOR(in_mailbox(user, NULL, 0) >= want);
 	return in_mailbox(user, NULL, 0);
 }
 
@@ -369,11 +381,21 @@ static __attribute__((unused)) size_t listed(const char *key, const char *value)
 	return n;
 }
 
+/* So many are listed, and not one more or less, once queue knows all that is to be known. */
+static __attribute__((unused)) void wait_listed(const char *key, const char *value, size_t n)
+{
+	if (!WAIT_FOR(listed(key, value) == n))
+		assert_int_equal(listed(key, value), n);
+}
+
+static __attribute__((unused)) void wait_state(const char *state, size_t n)
+{
+	wait_listed("state", state, n);
+}
+
 static __attribute__((unused)) void wait_empty(void)
 {
-	for (int i = 0; i < WAIT_MS / 20 && listed(NULL, NULL) > 0; i++)
-		usleep(20000);
-	assert_int_equal(listed(NULL, NULL), 0);
+	wait_listed(NULL, NULL, 0);
 }
 
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
