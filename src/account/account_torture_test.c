@@ -48,7 +48,7 @@ static void add_ada(void)
 
 	assert_int_equal(account_hash_make(hash, 1, SLICE_LIT(SECRET)), 0);
 	do
-		assert_int_equal(poll(&p, 1, 20000), 1);
+		assert_int_equal(poll(&p, 1, 60000), 1);
 	while (!account_hash_next(hash, &done));
 	answer = test_ask("{'ask': 'account.add', 'account': 'ada@example.org', 'addresses': "
 			  "['info@example.org']}",
@@ -168,7 +168,7 @@ static struct account_auth_event next_event(void)
 	struct account_auth_event e;
 
 	while (!account_auth_next(auth, &e)) {
-		if (poll(&p, 1, 20000) != 1)
+		if (poll(&p, 1, 60000) != 1)
 			fail_msg("no answer");
 		while (account_hash_next(hash, &done))
 			account_auth_hashed(auth, &done);

@@ -143,7 +143,7 @@ static void guesses_side_by_side(void **state)
 		struct account_auth_event e;
 
 		while (!account_auth_next(auth, &e)) {
-			assert_int_equal(poll(&p, 1, 20000), 1);
+			assert_int_equal(poll(&p, 1, 60000), 1);
 			while (account_hash_next(hash, &done))
 				account_auth_hashed(auth, &done);
 		}

@@ -139,7 +139,7 @@ static void change_during_the_hash(void **state)
 	assert_false(account_auth_next(auth, &e));
 	json_decref(test_ask("{'ask': 'account.set', 'account': 'ada@example.org'}", &made));
 	do
-		assert_int_equal(poll(&p, 1, 20000), 1);
+		assert_int_equal(poll(&p, 1, 60000), 1);
 	while (!account_hash_next(hash, &done));
 	assert_int_equal(done.result, 1);
 	account_auth_hashed(auth, &done);

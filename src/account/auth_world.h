@@ -27,7 +27,7 @@ static __attribute__((unused)) struct account_password make(const char *password
 
 	assert_int_equal(account_hash_make(hash, 1, slice_str(password)), 0);
 	do
-		assert_int_equal(poll(&p, 1, 20000), 1);
+		assert_int_equal(poll(&p, 1, 60000), 1);
 	while (!account_hash_next(hash, &done));
 	assert_int_equal(done.kind, ACCOUNT_HASH_MAKE);
 	assert_int_equal(done.token, 1);
@@ -95,7 +95,7 @@ static __attribute__((unused)) struct account_auth_event next_event(void)
 	struct account_auth_event e;
 
 	while (!account_auth_next(auth, &e)) {
-		assert_int_equal(poll(&p, 1, 20000), 1);
+		assert_int_equal(poll(&p, 1, 60000), 1);
 		while (account_hash_next(hash, &done))
 			account_auth_hashed(auth, &done);
 	}

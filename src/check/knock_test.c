@@ -56,7 +56,7 @@ static void open_and_refused(void **state)
 {
 	struct probe_port p = { 0 };
 	int r, fd = bound(5, &p.port);
-	struct seen s = knock("127.0.0.1", &p, 3000, &r);
+	struct seen s = knock("127.0.0.1", &p, 30000, &r);
 
 	(void)state;
 	assert_int_equal(r, 0);
@@ -69,13 +69,12 @@ static void open_and_refused(void **state)
 	/* By the host itself, which is here: that is no rule, and nobody is asked twice. */
 	memset(&p, 0, sizeof(p));
 	fd = bound(-1, &p.port);
-	s = knock("127.0.0.1", &p, 3000, &r);
+	s = knock("127.0.0.1", &p, 30000, &r);
 	assert_int_equal(s.calls, 1);
 	assert_int_equal(s.fd, -1);
 	assert_int_equal(p.reach, PROBE_REFUSED);
 	assert_int_equal(p.sent, PROBE_SENT_UNKNOWN);
 	assert_false(p.local);
-	assert_true(p.connect_ms < 900);
 	close(fd);
 }
 
@@ -94,7 +93,7 @@ static void silent(void **state)
 		full[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		(void)connect(full[i], (const struct sockaddr *)&a, sizeof(a));
 	}
-	s = knock("127.0.0.1", &p, 1400, &r);
+	s = knock("127.0.0.1", &p, 2500, &r);
 	assert_int_equal(s.calls, 1);
 	assert_int_equal(s.fd, -1);
 	assert_int_equal(p.reach, PROBE_SILENT);

@@ -30,6 +30,7 @@
 
 #define OUTPUT_MAX 65536
 #define INPUT_MAX  4096
+#define LIMIT_S	   60 /* for what must come: nobody waits for long where all is well */
 
 struct server;
 typedef void server_play(struct server *s, enum conn_event event);
@@ -55,7 +56,9 @@ struct server {
 	unsigned char exporter[32];
 	int exporter_result;
 	bool timed_out;
-	atomic_uint happened; /* events, by bit; the client's thread looks at it */
+	atomic_uint
+		happened; /* events, by bit; the client's thread looks at it, and at whether it has ended */
+	atomic_bool over;
 };
 
 struct client {
@@ -146,7 +149,7 @@ static inline void server_init(struct server *s, server_play *play)
 	s->port = ntohs(sa.sin_port);
 	uv_timer_init(&s->loop, &s->watchdog);
 	s->watchdog.data = s;
-	uv_timer_start(&s->watchdog, on_watchdog, 15000, 0);
+	uv_timer_start(&s->watchdog, on_watchdog, LIMIT_S * 1000, 0);
 }
 
 static inline void server_done(struct server *s)
@@ -157,6 +160,7 @@ static inline void server_done(struct server *s)
 	conn_close(s->conn);
 	uv_run(&s->loop, UV_RUN_DEFAULT); /* also waits for gentle closes */
 	assert_int_equal(uv_loop_close(&s->loop), 0);
+	atomic_store(&s->over, true);
 	tls_server_free(s->tls);
 	assert_false(s->timed_out);
 }
@@ -165,7 +169,7 @@ static inline void *client_main(void *arg)
 {
 	struct client *c = arg;
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(c->port) };
-	struct timeval limit = { .tv_sec = 10 };
+	struct timeval limit = { .tv_sec = LIMIT_S };
 
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -198,7 +202,7 @@ static inline void run(struct server *s, struct client *c)
 /* Until the server had that event; what is done then is done after it, however slow the machine. */
 static inline void wait_for(const struct client *c, enum conn_event e)
 {
-	for (int i = 0; i < 10000 && !(atomic_load(&c->server->happened) & (1U << e)); i++)
+	for (int i = 0; i < LIMIT_S * 1000 && !(atomic_load(&c->server->happened) & (1U << e)); i++)
 		poll(NULL, 0, 1);
 }
 

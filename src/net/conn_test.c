@@ -53,7 +53,7 @@ static void hello_in_pieces(struct client *c)
 	long n;
 
 	tls_prepare(c);
-	SSL_set0_wbio(c->ssl, out);
+	SSL_set_bio(c->ssl, BIO_new(BIO_s_mem()), out);
 	SSL_connect(c->ssl); /* writes the hello into memory and wants to read */
 	n = BIO_get_mem_data(out, &hello);
 	for (long i = 0; i < n; i++) {

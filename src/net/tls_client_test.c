@@ -150,7 +150,7 @@ static void *serve(void *arg)
 {
 	struct server *s = arg;
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	struct timeval limit = { .tv_sec = 10 };
+	struct timeval limit = { .tv_sec = 60 };
 	const char *sni;
 	char b[64];
 	SSL *ssl;
@@ -273,7 +273,7 @@ static void play(struct server *s, struct client *c)
 	assert_int_equal(uv_loop_init(&c->loop), 0);
 	uv_timer_init(&c->loop, &c->watchdog);
 	c->watchdog.data = c;
-	uv_timer_start(&c->watchdog, on_watchdog, 15000, 0);
+	uv_timer_start(&c->watchdog, on_watchdog, 60000, 0);
 	assert_int_equal(conn_connect(&cs, &to, &c->conn), 0);
 	uv_run(&c->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&c->loop), 0);

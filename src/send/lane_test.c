@@ -220,7 +220,7 @@ static void test_password_comes_late(void **state)
 		address(1));
 	configure(route);
 	open_lane(1);
-	for (int i = 0; i < 20000 && !heard(v, "EHLO us.test\r\nSTARTTLS\r\nEHLO us.test"); i++)
+	for (int i = 0; i < 60000 && !heard(v, "EHLO us.test\r\nSTARTTLS\r\nEHLO us.test"); i++)
 		turn();
 	for (int i = 0; i < 100; i++) /* it hears what may be used, and has nothing to use it with */
 		turn();
@@ -440,9 +440,9 @@ static void test_hosts_and_source(void **state)
 				   .lane_open = { .lane = 1,
 						  .protocol = IPC_LANE_SMTP,
 						  .route = SLICE_LIT("r"),
-						  .connect_s = 5,
-						  .command_s = 5,
-						  .final_s = 5,
+						  .connect_s = time_s,
+						  .command_s = time_s,
+						  .final_s = final_s,
 						  .source = SLICE_LIT("both") } });
 	is_ready(v->port, IPC_SECURITY_CLEAR);
 	assert_true(slice_eq(m.lane_ready.host, slice_str(address(2))));
@@ -451,7 +451,7 @@ static void test_hosts_and_source(void **state)
 				   .lane_open = { .lane = 2,
 						  .protocol = IPC_LANE_SMTP,
 						  .route = SLICE_LIT("r"),
-						  .connect_s = 5,
+						  .connect_s = time_s,
 						  .source = SLICE_LIT("six") } });
 	ends(IPC_LANE_UNREACHABLE, "4.4.4", "IPv6");
 	/* An address that is none of ours. */
@@ -459,7 +459,7 @@ static void test_hosts_and_source(void **state)
 				   .lane_open = { .lane = 3,
 						  .protocol = IPC_LANE_SMTP,
 						  .route = SLICE_LIT("r"),
-						  .connect_s = 5,
+						  .connect_s = time_s,
 						  .source = SLICE_LIT("strange") } });
 	ends(IPC_LANE_SOURCE, "4.3.0", "source address 192.0.2.77");
 	/* One that is not in the configuration: after a reload queue may be ahead of us. */
@@ -467,7 +467,7 @@ static void test_hosts_and_source(void **state)
 				   .lane_open = { .lane = 4,
 						  .protocol = IPC_LANE_SMTP,
 						  .route = SLICE_LIT("r"),
-						  .connect_s = 5,
+						  .connect_s = time_s,
 						  .source = SLICE_LIT("gone") } });
 	ends(IPC_LANE_LOCAL, "4.3.0", "not in the configuration");
 }

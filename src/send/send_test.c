@@ -99,7 +99,7 @@ static const char *end(uint64_t number)
 
 static enum ipc_type heard(struct ipc_message *ret)
 {
-	for (int i = 0; i < 2000 && !raw_waits(queue, 0); i++) {
+	for (int i = 0; i < 60000 && !raw_waits(queue, 0); i++) {
 		uv_run(&loop, UV_RUN_NOWAIT);
 		usleep(1000);
 	}

@@ -65,7 +65,7 @@ static int each_done(struct store *st, struct spool_done *done)
 		if (st->maker->manual)
 			spool_sync_now(st->sp);
 		else
-			assert_int_equal(poll(&p, 1, 10000), 1);
+			assert_int_equal(poll(&p, 1, 60000), 1);
 	}
 	return done->result;
 }
@@ -340,7 +340,7 @@ static void space_is_given_back(void **state)
 	for (size_t i = 0; i < 200; i++)
 		if (i % 10 != 3)
 			assert_int_equal(spool_outcome(st->sp, &ids[i], 0, SPOOL_DELIVERED), 0);
-	for (int i = 0; i < 2000 && c.segments > 5; i++) {
+	for (int i = 0; i < 12000 && c.segments > 5; i++) {
 		struct spool_done done;
 
 		assert_int_equal(spool_tick(st->sp, NOW), 0);

@@ -122,7 +122,7 @@ static void *serve(void *arg)
 {
 	struct server *s = arg;
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	struct timeval limit = { .tv_sec = 10 };
+	struct timeval limit = { .tv_sec = 60 };
 	char b[64];
 
 	SSL_CTX_use_certificate(ctx, s->leaf);
@@ -272,7 +272,7 @@ static void test_table(void **state)
 		struct got g;
 
 		server_start(&s);
-		get(s.port, rows[i].host, rows[i].says ? 9000 : 300, &g);
+		get(s.port, rows[i].host, rows[i].says ? 60000 : 3000, &g);
 		server_stop(&s);
 		if (g.end != rows[i].end || g.status != rows[i].status ||
 		    (rows[i].body_or_words &&
@@ -301,7 +301,7 @@ static void test_nobody_there(void **state)
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
-	get(ntohs(sa.sin_port), HOST, 5000, &g); /* bound, and nobody listens */
+	get(ntohs(sa.sin_port), HOST, 60000, &g); /* bound, and nobody listens */
 	assert_int_equal(g.end, WEB_UNREACHED);
 	close(fd);
 }
