@@ -30,7 +30,7 @@ static void line_end(struct pipe_lines *p, struct buf *to)
 
 	if (p->kind == PIPE_LINES_UNKNOWN)
 		p->kind = p->cr ? PIPE_LINES_CRLF : PIPE_LINES_LF;
-	if (dot && p->cr)
+	if (dot && p->cr && p->kind == PIPE_LINES_LF)
 		buf_byte(to, '.'); /* of the other kind: text */
 	else if (dot)
 		p->in_data = false;

@@ -14,6 +14,7 @@ static const struct {
 } rows[] = {
 	{ "CRLF goes as it comes", "EHLO x\r\nDATA\r\na\n.\nb\rc\r\n.\r\n",
 	  "EHLO x\r\nDATA\r\na\n.\nb\rc\r\n.\r\n", false },
+	{ "CRLF from a dot on", ".\r\nQUIT\n", ".\r\nQUIT\n", false },
 	{ "CRLF, and BDAT", "EHLO x\r\nBDAT 2 LAST\r\n\n\n", "EHLO x\r\nBDAT 2 LAST\r\n\n\n", false },
 	{ "LF", "EHLO x\nDATA\na\n\n.\nQUIT\n", "EHLO x\r\nDATA\r\na\r\n\r\n.\r\nQUIT\r\n", false },
 	{ "a dot of the other kind is text", "EHLO x\nDATA\na\r\n.\r\nMAIL FROM:<evil@x>\r\n.\n",
