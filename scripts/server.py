@@ -159,6 +159,14 @@ class Server:
                 out[words[words.index('role') + 1]].append(int(pid))
         return out
 
+    def cpu_seconds(self, role):
+        """Processor time of a role's processes, what is there now: says more of work done than a clock, whatever else runs."""
+        ticks = 0
+        for pid in self.pids()[role]:
+            with open(f'/proc/{pid}/stat') as f:
+                ticks += sum(int(n) for n in f.read().rpartition(')')[2].split()[11:13])
+        return ticks / os.sysconf('SC_CLK_TCK')
+
     def log_text(self, begin=0):
         with open(self.log_file, 'rb') as f:
             f.seek(begin)

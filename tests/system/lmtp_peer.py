@@ -143,7 +143,13 @@ class LmtpPeer:
             'final': lambda s, a: f'250 2.0.0 <{a}> saved',
             'rset': lambda s, a: OK,
         }
-        self.listener, self.port = None, None
+        self.listener, self.port, self.holder = None, 0, None
+
+    def bound(self):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(('127.0.0.1', self.port))
+        return s
 
     def listen(self):
         if self.path:
@@ -153,10 +159,11 @@ class LmtpPeer:
             self.listener.bind(self.path)
             os.chmod(self.path, self.mode)
         else:
-            self.listener = socket.socket()
-            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.listener.bind(('127.0.0.1', self.port or 0))
-            self.port = self.listener.getsockname()[1]
+            if not self.holder:
+                # Whenever nobody listens, the port is still ours: no other program is given it.
+                self.holder = self.bound()
+                self.port = self.holder.getsockname()[1]
+            self.listener = self.bound()
         self.listener.listen(100)
         threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
         return self
@@ -198,7 +205,7 @@ class LmtpPeer:
                 with contextlib.suppress(OSError):
                     s.sock.shutdown(socket.SHUT_RDWR)
 
-    def wait_messages(self, n, timeout=20):
+    def wait_messages(self, n, timeout=60):
         deadline = time.monotonic() + timeout
         while len(self.messages) < n:
             assert time.monotonic() < deadline, f'{len(self.messages)} of {n} messages came'
@@ -214,3 +221,6 @@ class LmtpPeer:
         except OSError:
             pass
         self.kick()
+        if self.holder:
+            self.holder.close()
+            self.holder = None

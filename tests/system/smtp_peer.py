@@ -132,7 +132,7 @@ class Session:
 
 class SmtpPeer:
     def __init__(self, address='127.0.0.1'):
-        self.address, self.port = address, 0
+        self.address, self.port, self.holder = address, 0, None
         self.lock = threading.Lock()
         self.answer = dict(RIGHT)
         self.cut_after, self.then, self.drip = None, CLOSE, 0
@@ -150,11 +150,18 @@ class SmtpPeer:
             for to in session.to:
                 self.taken[subject, to] += 1
 
+    def bound(self):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((self.address, self.port))
+        return s
+
     def listen(self):
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((self.address, self.port))
-        self.port = self.listener.getsockname()[1]
+        if not self.holder:
+            # Whenever nobody listens, the port is still ours: no other program is given it.
+            self.holder = self.bound()
+            self.port = self.holder.getsockname()[1]
+        self.listener = self.bound()
         self.listener.listen(200)
         threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
         return self
@@ -203,3 +210,6 @@ class SmtpPeer:
     def __exit__(self, *_):
         self.shut()
         self.kick()
+        if self.holder:
+            self.holder.close()
+            self.holder = None
