@@ -50,7 +50,7 @@ class Server:
     def __init__(self, cert, implicit=False, mechs='PLAIN LOGIN', clear='', starttls=True, refusal='535 5.7.8 wrong',
                  sender='250 2.1.0 ok', later=None, users=None, address=('127.0.0.1', 0)):
         self.implicit, self.mechs, self.clear, self.starttls = implicit, mechs, clear, starttls
-        self.refusal, self.sender, self.later, self.lines, self.came = refusal, sender, later, [], 0
+        self.refusal, self.sender, self.later, self.lines, self.came, self.threads = refusal, sender, later, [], 0, []
         self.users = {USER: SECRET} if users is None else users
         self.use(cert)
         self.socket = socket.create_server(address)
@@ -68,10 +68,19 @@ class Server:
             except OSError:
                 return
             self.came += 1
-            if self.later and any(line.startswith(b'QUIT') for _, _, line in self.lines):
-                self.later(self)  # the look is over: what comes now is the login
-                self.later = None
-            threading.Thread(target=self.serve, args=(c, self.came), daemon=True).start()
+            if self.later:
+                self.heard()
+                if any(line.startswith(b'QUIT') for _, _, line in self.lines):
+                    self.later(self)  # the look is over: what comes now is the login
+                    self.later = None
+            self.threads.append(threading.Thread(target=self.serve, args=(c, self.came), daemon=True))
+            self.threads[-1].start()
+
+    def heard(self):
+        """Whoever came has gone, and all that he said is in `lines`: a client does not wait for the answer to QUIT."""
+        for t in self.threads:
+            t.join(60)
+            assert not t.is_alive(), self.lines
 
     def serve(self, c, number):
         try:
@@ -138,6 +147,7 @@ class Server:
                 say('250 ok')
 
     def auths(self):
+        self.heard()
         return [(tls, line.split()[1]) for _, tls, line in self.lines if line.startswith(b'AUTH')]
 
     def close(self):

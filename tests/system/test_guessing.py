@@ -10,8 +10,16 @@ from raw import PASSWORD, Raw
 GUESSING = {'per_address': 4, 'per_network': 0, 'per_account': 5, 'per_known': 3, 'period': '1h', 'lock': '15m'}
 
 
-def login(server, name, password, source, name_in='submissions'):
-    """The reply to AUTH from that address."""
+def login(server, name, password, source, name_in='submissions', patient=False):
+    """The reply to AUTH from that address; patient: of a keeper that is there."""
+    deadline = time.monotonic() + 60
+    while 'cannot be checked at the moment' in (reply := login_once(server, name, password, source, name_in)) and patient:
+        assert time.monotonic() < deadline, server.log_text()[-3000:]
+        time.sleep(0.1)
+    return reply
+
+
+def login_once(server, name, password, source, name_in):
     with Raw(server.port[name_in], tls=True, greeting=220, source=source) as c:
         c.ehlo()
         c.send('AUTH PLAIN ' + base64.b64encode(f'\0{name}\0{password}'.encode()).decode() + '\r\n')
@@ -22,8 +30,8 @@ def role(server, name):
     return next(r for r in server.json('status')['roles'] if r['role'] == name)
 
 
-def guess(server, name, source, times, start=0):
-    return [login(server, name, f'wrong {start + i}', source)[:3] for i in range(times)]
+def guess(server, name, source, times, start=0, **more):
+    return [login(server, name, f'wrong {start + i}', source, **more)[:3] for i in range(times)]
 
 
 @pytest.fixture(scope='module')
@@ -51,8 +59,8 @@ def test_a_stranger_does_not_lock_an_owner_out(guarded):
         assert login(guarded, 'ann@example.org', PASSWORD, '127.0.1.77').startswith('235')
         open_session.message('ann@example.org', 'bob@example.org', 'Subject: still here\n\nx')
     guarded.wait_message('bob@example.org', b'Subject: still here')
-    assert 'event=login-locked what=account' in guarded.log_text()
-    assert 'event=auth-locked listener=submissions ip=127.0.9.9' in guarded.log_text()
+    guarded.wait_log('event=login-locked what=account')
+    guarded.wait_log('event=auth-locked listener=submissions ip=127.0.9.9')
 
 
 def test_a_name_without_account_is_locked_alike(guarded):
@@ -75,13 +83,18 @@ def test_an_old_password_in_a_mail_program_locks_nobody_out(guarded):
     assert login(guarded, 'joe@example.org', PASSWORD, '127.0.30.1').startswith('235')
 
 
-def test_answers_come_slower(guarded):
+def test_answers_come_slower(make_server):
     times = []
-    for i in range(5):
-        begin = time.monotonic()
-        login(guarded, 'kim@example.org', f'wrong {i}', f'127.0.40.{i // 3}')
-        times.append(time.monotonic() - begin)
-    assert max(times[:2]) < times[4] and times[4] > 0.45, times
+    with make_server({'guessing': {**GUESSING, 'per_address': 20, 'per_account': 20}, 'limits': {'exempt_networks': []}}) as s:
+        s.cli('domain', 'add', 'example.org')
+        s.account('kim@example.org', PASSWORD)
+        for i in range(8):
+            begin = time.monotonic()
+            assert login(s, 'kim@example.org', f'wrong {i}', f'127.0.40.{i // 3}').startswith('535')
+            times.append(time.monotonic() - begin)
+    # 250 ms, 500 ms ... 4 s for the last five; how long a login takes besides is the machine's affair.
+    assert all(took >= 0.25 * 2 ** i for i, took in enumerate(times[3:])), times
+    assert min(times[:3]) < 4, times
 
 
 def test_what_is_locked_is_listed_and_freed(guarded):
@@ -112,10 +125,8 @@ def test_a_new_keeper_knows_where_the_owner_lives(guarded):
     keeper = next(p for p in role(guarded, 'main')['processes'] if p['role'] == 'keeper')
     os.kill(keeper['pid'], signal.SIGKILL)
     guarded.wait_log('event=role-died role=keeper')
-    deadline = time.monotonic() + 20
-    while login(guarded, 'ann@example.org', PASSWORD, '127.0.9.9')[:3] != '235' and time.monotonic() < deadline:
-        time.sleep(0.2)
-    guess(guarded, 'joe@example.org', '127.0.70.1', 3)
-    guess(guarded, 'joe@example.org', '127.0.71.1', 2, start=10)
-    assert login(guarded, 'joe@example.org', PASSWORD, '127.0.72.1').startswith('454')
-    assert login(guarded, 'joe@example.org', PASSWORD, '127.0.30.1').startswith('235')
+    assert login(guarded, 'ann@example.org', PASSWORD, '127.0.9.9', patient=True).startswith('235')
+    guess(guarded, 'joe@example.org', '127.0.70.1', 3, patient=True)  # each process learns by itself that there is a new one
+    guess(guarded, 'joe@example.org', '127.0.71.1', 2, start=10, patient=True)
+    assert login(guarded, 'joe@example.org', PASSWORD, '127.0.72.1', patient=True).startswith('454')
+    assert login(guarded, 'joe@example.org', PASSWORD, '127.0.30.1', patient=True).startswith('235')

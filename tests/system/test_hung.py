@@ -8,7 +8,8 @@ import time
 import pytest
 
 ROLES = ['smtp', 'queue', 'keeper', 'local', 'ledger', 'admin', 'fetch'] if os.environ.get('POSTERN_FULL') else ['smtp', 'queue']
-HANG = {'hang_timeout': '2s', 'smtp_processes': 2}
+HANG_S = 5  # no busy machine keeps a process waiting so long
+HANG = {'hang_timeout': f'{HANG_S}s', 'smtp_processes': 2}
 
 
 @pytest.fixture(scope='module')
@@ -20,7 +21,7 @@ def hanging(make_server):
 
 
 def processes(server):
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while True:
         try:
             main = [r for r in server.json('status')['roles'] if r['role'] == 'main'][0]
@@ -32,7 +33,7 @@ def processes(server):
         time.sleep(0.05)
 
 
-def send(server, subject, patience=30):
+def send(server, subject, patience=60):
     """Like every mail server: tries again until it is taken."""
     until = time.monotonic() + patience
     while True:
@@ -56,13 +57,14 @@ def test_stopped_role_is_started_anew(hanging, role):
     os.kill(pid, signal.SIGSTOP)
     try:
         send(hanging, f'during {role}')
-        line = hanging.wait_log('event=role-hung', timeout=15, begin=mark)
+        line = hanging.wait_log('event=role-hung', begin=mark)
+        assert time.monotonic() - begin >= HANG_S
     finally:
         try:
             os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:
             pass
-    assert 2 <= time.monotonic() - begin < 10
+    assert f' seconds={HANG_S} ' in line
     assert f'role={role} ' in line.split('event=role-hung')[1] and 'state=stopped' in line and 'then=killed' in line
     hanging.wait_log('event=role-died', begin=mark)
     send(hanging, f'after {role}')
@@ -82,9 +84,13 @@ def test_a_server_that_slept_kills_nobody(make_server):
         everybody = [s.process.pid, *pids]
         for pid in everybody:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(4)
+        time.sleep(2 * HANG_S)
         for pid in everybody:
             os.kill(pid, signal.SIGCONT)
-        time.sleep(1)
-        assert [p['pid'] for p in processes(s).values()] == pids
-        assert 'role-hung' not in s.log_text()
+        # Who really hangs from now on is the first who is found, and the only one.
+        ledger = processes(s)['ledger', 0]['pid']
+        os.kill(ledger, signal.SIGSTOP)
+        assert f' pid={ledger} ' in s.wait_log('event=role-hung')
+        now = [p['pid'] for p in processes(s).values()]
+        assert [n for n, before in zip(now, pids, strict=True) if before != ledger] == [p for p in pids if p != ledger]
+        assert s.log_text().count('event=role-hung') == 1
