@@ -144,7 +144,7 @@ class Proxy:
             answer = self.judge(message)
             if answer is None:
                 with socket.socket(type=socket.SOCK_DGRAM) as s:
-                    s.settimeout(5)
+                    s.settimeout(60)
                     s.connect(self.behind)
                     s.send(message)
                     answer = s.recv(65535)
@@ -166,7 +166,7 @@ class Proxy:
             n = sock.recv(2, socket.MSG_WAITALL)
             return sock.recv(struct.unpack('>H', n)[0], socket.MSG_WAITALL) if len(n) == 2 else b''
         try:
-            with peer, socket.create_connection(self.behind, timeout=5) as s:
+            with peer, socket.create_connection(self.behind, timeout=60) as s:
                 while asked := message(peer):
                     answer = self.judge(asked)
                     if answer is None:
@@ -251,7 +251,7 @@ class Zones:
         self.write(zone)
         time.sleep(0.01)  # NSD looks at the time of the file
         os.kill(self.server.pid, 1)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.served_serial(name) != zone.serial:
             if time.monotonic() > deadline:
                 raise RuntimeError(f'NSD does not take the new zone {name}:\n' + self.log())
@@ -263,7 +263,7 @@ class Zones:
         """The serial number in the zone's SOA, as NSD has it; None while it does not answer."""
         labels = b''.join(bytes([len(label)]) + label.encode() for label in name.split('.') if label) + b'\0'
         with socket.socket(type=socket.SOCK_DGRAM) as s:
-            s.settimeout(0.2)
+            s.settimeout(1)
             try:
                 s.connect((self.address, self.nsd_port))
                 s.send(b'\x11\x11\0\0\0\1\0\0\0\0\0\0' + labels + b'\0\6\0\1')
@@ -291,7 +291,7 @@ class Zones:
             f.write('\n'.join(lines) + '\n')
         self.server = subprocess.Popen([os.path.join(unpacked(), 'usr/sbin/nsd'), '-d', '-c', config], env=environment(),
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.served_serial(self.top) is None:
             if self.server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError('NSD does not start:\n' + self.log())

@@ -9,6 +9,7 @@ import socket
 import ssl
 
 import pytest
+from conftest import PASSWORD
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -32,13 +33,23 @@ def hosts(text):
 
 
 @pytest.fixture(scope='module')
+def server(make_server):
+    """Of one process: what it writes comes in order."""
+    with make_server({'smtp_processes': 1}) as s:
+        s.cli('domain', 'add', 'example.org')
+        for name in ('ann', 'bob'):
+            s.account(f'{name}@example.org', PASSWORD)
+        yield s
+
+
+@pytest.fixture(scope='module')
 def log_of(server):
     """What the server wrote while the function ran."""
     def run(function):
         begin = os.path.getsize(server.log_file)
         function()
-        # Lines of one process come in order: this one is the last of ours.
-        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=20) as c:
+        # This one is the last of ours.
+        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=60) as c:
             c.ehlo('marker.example')
             c.docmd('MAIL', 'FROM:<marker@marker.example>')
             c.docmd('RCPT', 'TO:<marker@elsewhere.example>')
@@ -55,7 +66,7 @@ def tls():
 
 def test_a_wrong_password(server, log_of):
     def guess():
-        with smtplib.SMTP_SSL('127.0.0.1', server.port['submissions'], timeout=20, context=tls()) as c:
+        with smtplib.SMTP_SSL('127.0.0.1', server.port['submissions'], timeout=60, context=tls()) as c:
             c.ehlo('c.example')
             assert c.docmd('AUTH', 'PLAIN ' + base64.b64encode(b'\0ann@example.org\0wrong').decode())[0] == 535
     assert hosts('\n'.join(log_of(guess))) == ['127.0.0.1']
@@ -63,7 +74,7 @@ def test_a_wrong_password(server, log_of):
 
 def test_a_login_on_port_25(server, log_of):
     def bot():
-        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=20) as c:
+        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=60) as c:
             c.ehlo('c.example')
             assert c.docmd('AUTH', 'LOGIN')[0] == 503
     assert hosts('\n'.join(log_of(bot))) == ['127.0.0.1']
@@ -71,7 +82,7 @@ def test_a_login_on_port_25(server, log_of):
 
 def test_a_stranger_who_relays(server, log_of):
     def stranger():
-        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=20) as c:
+        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=60) as c:
             c.ehlo('c.example')
             c.docmd('MAIL', 'FROM:<a@b.example>')
             assert c.docmd('RCPT', 'TO:<x@other.example>')[0] == 554
@@ -82,7 +93,7 @@ def test_a_stranger_who_relays(server, log_of):
 
 def test_a_scanner(server, log_of):
     def scanner():
-        with socket.create_connection(('127.0.0.1', server.port['submission']), timeout=20) as c:
+        with socket.create_connection(('127.0.0.1', server.port['submission']), timeout=60) as c:
             c.sendall(b'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
             while c.recv(4096):
                 pass
@@ -91,7 +102,7 @@ def test_a_scanner(server, log_of):
 
 def test_an_honest_message_is_no_offence(server, log_of, password):
     def honest():
-        with smtplib.SMTP('127.0.0.1', server.port['submission'], timeout=20) as c:
+        with smtplib.SMTP('127.0.0.1', server.port['submission'], timeout=60) as c:
             c.starttls(context=tls())
             c.login('ann@example.org', password)
             c.sendmail('ann@example.org', ['bob@example.org'], 'Subject: hello\n\nhello\n')
@@ -103,7 +114,7 @@ def test_no_client_can_blame_another(server, log_of):
     forged = 'role=smtp/0 event=auth-failed listener=a ip=192.0.2.9 x'
 
     def forger():
-        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=20) as c:
+        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=60) as c:
             c.docmd('EHLO', forged.replace(' ', '_'))
             c.docmd('EHLO', forged)
             c.docmd('EHLO', 'c.example')

@@ -32,6 +32,10 @@ def fence(server):
         c.ehlo()
         c.message('', 'fence@example.org', f'{mark}\n\nx')
     server.wait_message('fence@example.org', mark.encode())
+    deadline = time.monotonic() + 60
+    while server.json('queue', 'list'):
+        assert time.monotonic() < deadline, server.log_text()[-3000:]
+        time.sleep(0.05)
 
 
 def test_bdat_ends_at_each_byte(hostile):
@@ -180,8 +184,8 @@ BOMBS = {
 @pytest.mark.parametrize('name', BOMBS)
 @pytest.mark.parametrize('door', ['relay', 'submissions'])
 def test_header_bombs(hostile, door, name):
-    """Taken or refused, in time, and the next client is served."""
-    begin = time.monotonic()
+    """Taken or refused, without much work, and the next client is served."""
+    begin = hostile.cpu_seconds('smtp')
     with Raw(hostile.port[door], tls=door == 'submissions', greeting=220) as c:
         if door == 'submissions':
             c.login('ann@example.org', PASSWORD)
@@ -192,7 +196,7 @@ def test_header_bombs(hostile, door, name):
         c.send(BOMBS[name] + b'.\r\n')
         assert c.reply()[:3] in ('250', '550', '552', '554')
         c.say('NOOP', 250)
-    assert time.monotonic() - begin < 10
+    assert hostile.cpu_seconds('smtp') - begin < 10
     fence(hostile)
 
 

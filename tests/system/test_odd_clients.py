@@ -64,7 +64,7 @@ def odd(port, r):
 
 def honest(port, r, subject):
     """A right session, its bytes cut at odd places; true if the message was accepted."""
-    with CONTEXTS[0].wrap_socket(socket.create_connection(('127.0.0.1', port), timeout=20)) as c:
+    with CONTEXTS[0].wrap_socket(socket.create_connection(('127.0.0.1', port), timeout=120)) as c:
         replies = c.makefile('rb')
 
         def say(data):
@@ -100,7 +100,8 @@ def played(make_server):
 
         def work(number):
             r, n = random.Random(number), 0
-            while time.monotonic() < end:
+            # Where everything is slow, until there is enough to look at.
+            while time.monotonic() < end or (len(accepted) < 10 and not wrong and time.monotonic() < end + 180):
                 n += 1
                 subject = f'honest-{number}-{n}'
                 try:
@@ -141,13 +142,13 @@ def test_the_server_is_whole(played):
     log = s.log_text()
     for word in ('Sanitizer', 'runtime error', 'event=peer-broken', 'event=role-died', 'event=role-killed', 'event=role-broken'):
         assert word not in log
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         status = s.json('status')
         left = [role['sessions'] for role in status['roles'] if role['role'] == 'smtp']
-        if sum(left) == 0 or time.monotonic() > deadline:
+        queue = next(role for role in status['roles'] if role['role'] == 'queue')
+        if sum(left) == queue['transactions'] == queue['messages'] == 0 or time.monotonic() > deadline:
             break
         time.sleep(0.1)
     assert len(left) >= 1 and sum(left) == 0
-    queue = next(role for role in status['roles'] if role['role'] == 'queue')
     assert queue['transactions'] == 0 and queue['messages'] == 0
