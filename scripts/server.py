@@ -167,6 +167,18 @@ class Server:
                 ticks += sum(int(n) for n in f.read().rpartition(')')[2].split()[11:13])
         return ticks / os.sysconf('SC_CLK_TCK')
 
+    def heard(self, role, timeout=60):
+        """Until each smtp process has read what that role has sent to it so far."""
+        def channels(of, to):
+            return {(c if of == role else r)['index']: c for r in self.json('status')['roles'] if r['role'] == of
+                    for c in r['channels'] if c['role'] == to}
+        deadline = time.monotonic() + timeout
+        sent = {i: c['sent'] + c['waiting'] for i, c in channels(role, 'smtp').items()}
+        while not all(i in got and got[i]['received'] >= n for got in [channels('smtp', role)] for i, n in sent.items()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f'what {role} said is not heard:\n' + self.log_text()[-3000:])
+            time.sleep(0.02)
+
     def log_text(self, begin=0):
         with open(self.log_file, 'rb') as f:
             f.seek(begin)

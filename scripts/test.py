@@ -130,15 +130,12 @@ def units(kind, full, wrap=(), label='unit'):
     return [functools.partial(one, p) for p in programs(kind, '_test')]
 
 
-# These hold a server to a time: nothing runs beside them.
-ALONE = {'test_accounts', 'test_drip', 'test_killed'}
 # These take longest: whoever starts them last waits for them.
 FIRST = {'test_bench', 'test_bounces', 'test_dovecot', 'test_fallback', 'test_ports_limits', 'test_rogue', 'test_serve', 'test_testssl'}
 
 
 def pytests(folders, binary, full=False):
-    """A job for each file, so that its result is seen at once, and it has a time-out of its own.
-    Returns those that may run together, and those that may not."""
+    """A job for each file, so that its result is seen at once, and it has a time-out of its own."""
     env = dict(ENV, POSTERN_BIN=os.path.join(TOP, binary), **({'POSTERN_FULL': '1'} if full else {}))
 
     def one(path):
@@ -162,8 +159,7 @@ def pytests(folders, binary, full=False):
 
     paths = [p for folder in folders for p in sorted(glob.glob(f'{folder}/test_*.py'))]
     paths.sort(key=lambda p: name_of(p) not in FIRST)
-    return ([functools.partial(one, p) for p in paths if name_of(p) not in ALONE],
-            [functools.partial(one, p) for p in paths if name_of(p) in ALONE])
+    return [functools.partial(one, p) for p in paths]
 
 
 def fuzz(seconds_each, seed):
@@ -221,23 +217,22 @@ def main():
     built = {'unit', 'system', 'build'} & set(parts) and build('test')
     if {'system', 'build'} & set(parts):
         build('release')
-    crowd, alone = [], []
+    crowd = []
     if 'system' in parts and built:
-        crowd, alone = pytests(['tests/system', 'tests/lab', 'tests/fault', 'tests/interop'], 'build/test/postern', args.full)
+        crowd = pytests(['tests/system', 'tests/lab', 'tests/fault', 'tests/interop'], 'build/test/postern', args.full)
     if 'unit' in parts and built:
         crowd += units('test', args.full)
     with concurrent.futures.ThreadPoolExecutor(1) as background:
         fuzz_built = background.submit(rest)
         together(tally, crowd)
     fuzz_built = fuzz_built.result()
-    together(tally, alone, 1)
     if 'mutants' in parts and fuzz_built:
         step(tally, 'mutants: each is caught', ['/usr/bin/python3', 'scripts/mutants.py'], 9000)
     if 'valgrind' in parts and build('plain'):
         together(tally, units('plain', False, ['valgrind', '-q', '--error-exitcode=9', '--leak-check=full',
                                                '--errors-for-leak-kinds=definite', '--fair-sched=yes',
                                                '--suppressions=tests/valgrind/unit.supp'], 'valgrind'), os.cpu_count())
-        together(tally, pytests(['tests/valgrind'], 'build/plain/postern')[0], os.cpu_count())
+        together(tally, pytests(['tests/valgrind'], 'build/plain/postern'), os.cpu_count())
         step(tally, 'a million deferred messages: memory, start, listing',
              ['env', 'POSTERN_MILLION=1000000', 'build/plain/queue-million_test'], 900)
     skip = f', {tally.skipped} skipped' if tally.skipped else ''

@@ -18,9 +18,9 @@ def session(server, listener='submission'):
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if listener == 'submissions':
-        s = smtplib.SMTP_SSL('127.0.0.1', server.port[listener], context=context, timeout=20)
+        s = smtplib.SMTP_SSL('127.0.0.1', server.port[listener], context=context, timeout=60)
     else:
-        s = smtplib.SMTP('127.0.0.1', server.port[listener], timeout=20)
+        s = smtplib.SMTP('127.0.0.1', server.port[listener], timeout=60)
         s.starttls(context=context)
     s.ehlo()
     return s
@@ -59,20 +59,20 @@ def test_password_changes_hold_at_once(server, password):
 
 
 def test_no_reply_tells_whether_an_account_exists(server, password):
-    """One code and one text; and the same work: the medians of the times are near each other."""
+    """One code and one text; and the same work: the shortest times are near each other, sooner or later on a busy machine."""
     server.account('dora@example.org', password)
     server.cli('account', 'set', 'dora@example.org', '--enabled', 'off')
-    replies, times = set(), {}
-    for user in ('ann@example.org', 'dora@example.org', 'nobody@example.org', 'nobody@elsewhere.test'):
-        took = []
-        for _ in range(5):
+    replies, shortest = set(), {}
+    rounds, deadline = 0, time.monotonic() + 120
+    while rounds < 5 or max(shortest.values()) >= 2 * min(shortest.values()):
+        assert time.monotonic() < deadline, shortest
+        for user in ('ann@example.org', 'dora@example.org', 'nobody@example.org', 'nobody@elsewhere.test'):
             with session(server) as s:
                 began = time.monotonic()
                 replies.add(auth_plain(s, user, 'wrong password'))
-                took.append(time.monotonic() - began)
-        times[user] = sorted(took)[2]
+                shortest[user] = min(shortest.get(user, 1000), time.monotonic() - began)
+        rounds += 1
     assert replies == {(535, b'5.7.8 authentication failed')}
-    assert max(times.values()) < 3 * min(times.values()), times
 
 
 def test_keys(server):
@@ -98,9 +98,10 @@ def test_keys(server):
 def test_scram_is_offered_while_a_domain_has_it(server, password):
     assert 'SCRAM-SHA-256' not in mechanisms(server)
     server.cli('domain', 'set', 'example.org', '--scram', 'on')
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while 'SCRAM-SHA-256' not in mechanisms(server) and time.monotonic() < deadline:
         time.sleep(0.05)
+    server.heard('keeper')
     assert mechanisms(server)[-2:] == ['SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS']
     assert login(server, ANN, password) == 235  # makes the verifier
     assert server.json('domain', 'show', 'example.org')['scram'] is True
@@ -109,7 +110,7 @@ def test_scram_is_offered_while_a_domain_has_it(server, password):
             p = subprocess.run(['msmtp', '--host=127.0.0.1', f'--port={server.port["submissions"]}', '--tls=on',
                                 '--tls-starttls=off', '--tls-certcheck=off', '--auth=scram-sha-256', f'--user={ANN}',
                                 f'--passwordeval=echo {secret}', f'--from={ANN}', BOB],
-                               input='Subject: by SCRAM\n\nbody\n', text=True, capture_output=True, timeout=30)
+                               input='Subject: by SCRAM\n\nbody\n', text=True, capture_output=True, timeout=120)
             assert p.returncode == status, p.stderr
         server.wait_message(BOB, b'Subject: by SCRAM')
     server.cli('domain', 'set', 'example.org', '--scram', 'off')
@@ -183,10 +184,10 @@ def test_mail_for_postmaster_is_never_lost(make_server, password):
     with make_server({'postmaster': ''}) as s:
         s.cli('domain', 'add', 'example.org')
         s.account(ANN, password)
-        with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=20) as c:
+        with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=60) as c:
             c.sendmail('', ['abuse@example.org'], 'Subject: a complaint\n\nbody\n')
         s.wait_message('example.org@_postmaster', b'a complaint')
         s.cli('domain', 'set', 'example.org', '--postmaster', ANN)
-        with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=20) as c:
+        with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=60) as c:
             c.sendmail('', ['postmaster@example.org'], 'Subject: a question\n\nbody\n')
         s.wait_message(ANN, b'a question')

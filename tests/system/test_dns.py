@@ -123,7 +123,8 @@ def test_silence_ends_in_time(ask):
 
 def test_silence_hinders_nobody(ask):
     answers = ask('MX mute.test', 'MX a.test', 'MX b.test', args=['-t', '10000'])
-    assert [a['status'] for a in answers] == ['ok', 'ok', 'timeout']  # in the order in which they came
+    # In the order in which they came; and the resolver gives up by itself before our time is over.
+    assert [a['status'] for a in answers[:2]] == ['ok', 'ok'] and answers[2]['status'] in ('timeout', 'servfail')
 
 
 def test_too_many_at_once(ask):

@@ -2,9 +2,9 @@
 and the server goes on answering.
 
 Clients send while random processes are killed.  Each message is told by its subject; the
-mailboxes and the queue are the oracle.  Probers connect to each port, again and again, and
-measure the longest time without a greeting and an answer to EHLO.  POSTERN_KILL_SECONDS:
-how long; POSTERN_KILL_SEED: whom and when, printed with every failure.
+mailboxes and the queue are the oracle.  Probers connect to each port, again and again: it is never
+closed, and an answer to EHLO comes.  POSTERN_KILL_SECONDS: how long at least;
+POSTERN_KILL_SEED: whom and when, printed with every failure.
 """
 import collections
 import os
@@ -23,16 +23,18 @@ SEED = os.environ.get('POSTERN_KILL_SEED', str(random.randrange(10**6)))
 CLIENTS = 6
 ROLES = ['smtp', 'queue', 'keeper', 'local', 'ledger', 'admin', 'fetch']
 WHOM = ['local'] * 5 + ['queue'] * 3 + ['smtp', 'keeper', 'main', 'everybody']
-SILENCE_MAX_S = 1.0  # whichever role is killed
-RESTART_MAX_S = 2.0  # from kill -9 of main to the next server's "ready", its old roles' end included
+ENOUGH_S = 240  # until then the slowest machine has done enough to look at
+RESTART_MAX_MS = 320  # a role that was killed is started anew after no more; what its start takes is the machine's affair
+SILENCE_MAX_S = 30  # whichever role is killed; make bench measures
+START_CPU_MAX_S = 1.0  # of all processes, from the start to "ready"
 
 
 class Client(threading.Thread):
     """Sends one message after the other; remembers those that were answered with 250."""
 
-    def __init__(self, server, number, until):
+    def __init__(self, server, number):
         super().__init__(daemon=True)
-        self.server, self.number, self.until = server, number, until
+        self.server, self.number, self.over = server, number, False
         self.random = random.Random(f'{SEED} {number}')
         self.accepted = []  # (subject, to, id)
         self.unsure = 0
@@ -40,10 +42,10 @@ class Client(threading.Thread):
 
     def run(self):
         connection, n = None, 0
-        while time.monotonic() < self.until:
+        while not self.over:
             n += 1
             try:
-                connection = connection or smtplib.SMTP('127.0.0.1', self.server.port['relay'], timeout=20)
+                connection = connection or smtplib.SMTP('127.0.0.1', self.server.port['relay'], timeout=60)
                 self.one(connection, f'k-{self.number}-{n}')
             except (OSError, smtplib.SMTPException) as e:
                 # Refused for now, or the connection went: never 250, so never promised.
@@ -72,7 +74,7 @@ class Prober(threading.Thread):
     def __init__(self, server, listener):
         super().__init__(daemon=True)
         self.port, self.tls = server.port[listener], listener == 'submissions'
-        self.answers, self.failed, self.stop = 0, 0, False
+        self.answers, self.failed, self.refused, self.stop = 0, 0, 0, False
         self.silences = []  # (seconds, when it ended)
         self.context = context()
         self.start()
@@ -86,13 +88,14 @@ class Prober(threading.Thread):
                 now = time.monotonic()
                 self.silences = sorted([*self.silences, (round(now - last, 3), now)])[-5:]
                 last = now
-            except (OSError, smtplib.SMTPException):
+            except (OSError, smtplib.SMTPException) as e:
                 self.failed += 1
+                self.refused += isinstance(e, ConnectionRefusedError)
             time.sleep(0.02)
 
     def ask(self):
-        c = (smtplib.SMTP_SSL('127.0.0.1', self.port, timeout=10, context=self.context) if self.tls
-             else smtplib.SMTP('127.0.0.1', self.port, timeout=10))
+        c = (smtplib.SMTP_SSL('127.0.0.1', self.port, timeout=60, context=self.context) if self.tls
+             else smtplib.SMTP('127.0.0.1', self.port, timeout=60))
         try:
             if c.ehlo()[0] != 250:
                 raise smtplib.SMTPException('EHLO was refused')
@@ -100,7 +103,7 @@ class Prober(threading.Thread):
             c.close()
 
     def longest(self):
-        return self.silences[-1][0]
+        return self.silences[-1][0] if self.silences else SILENCE_MAX_S
 
 
 class Login(threading.Thread):
@@ -114,7 +117,7 @@ class Login(threading.Thread):
     def run(self):
         while not self.stop:
             try:
-                with smtplib.SMTP_SSL('127.0.0.1', self.server.port['submissions'], timeout=20, context=context()) as c:
+                with smtplib.SMTP_SSL('127.0.0.1', self.server.port['submissions'], timeout=60, context=context()) as c:
                     self.codes[c.login('ann@example.org', 'not used here')[0]] += 1
             except smtplib.SMTPAuthenticationError as e:
                 self.codes[e.smtp_code] += 1
@@ -130,16 +133,14 @@ def kill(pid):
         pass
 
 
-def kill_somebody(server, rng, restarts):
+def kill_somebody(server, rng):
     who = rng.choice(WHOM)
     there = server.pids()
     for pid in sum(there.values(), []) if who == 'everybody' else there.get(who, []):
         kill(pid)
     if who in ('main', 'everybody'):
-        server.process.wait(20)
-        begin = time.monotonic()
+        server.process.wait(60)
         server.start()  # at once, as a service manager does it: the old roles are still about to go
-        restarts.append(time.monotonic() - begin)
     return who
 
 
@@ -150,7 +151,7 @@ def queue_of(server):
 
 def wait_delivered(server):
     """Until nothing is left to do but what waits for a relay."""
-    deadline = time.monotonic() + 120
+    deadline, q = time.monotonic() + 300, {}
     while time.monotonic() < deadline:
         try:
             q = queue_of(server)
@@ -207,21 +208,43 @@ def make_accounts(server):
         server.account(f'{name}@example.org', 'not used here')
 
 
+def begin(server):
+    clients = [Client(server, i) for i in range(CLIENTS)]
+    for c in clients:
+        c.start()
+    return clients
+
+
+def end(clients):
+    for c in clients:
+        c.over = True
+    for c in clients:
+        c.join(120)
+        assert not c.is_alive()
+
+
+def sent(clients):
+    return sum(len(c.accepted) for c in clients)
+
+
+def goes_on(began, seconds, enough):
+    now = time.monotonic()
+    return now < began + seconds or (now < began + seconds + ENOUGH_S and not enough())
+
+
 def test_each_role_killed(make_server, release):
-    """The programs as they are installed: here time is measured."""
+    """The programs as they are installed."""
     rng = random.Random(SEED)
     with make_server(CONFIG, program=os.path.join(release, 'postern')) as server:
         make_accounts(server)
         probers = {name: Prober(server, name) for name in server.port}
         login = Login(server)
-        time.sleep(max(1, SECONDS / 10))
-        calm = max(p.longest() for p in probers.values())  # what this machine takes when nobody is killed
-        until = time.monotonic() + SECONDS
-        clients = [Client(server, i, until) for i in range(CLIENTS)]
-        for c in clients:
-            c.start()
-        killed, turn = collections.Counter(), []
-        while time.monotonic() < until:
+        clients = begin(server)
+        killed, turn, began = collections.Counter(), [], time.monotonic()
+
+        def enough():
+            return sent(clients) > 20 and set(killed) == set(ROLES) and login.codes[235] and all(p.answers > 10 for p in probers.values())
+        while goes_on(began, SECONDS, enough):
             time.sleep(rng.uniform(0.1, 0.6))
             turn = turn or rng.sample(ROLES, len(ROLES))  # every one in turn, in any order
             role = turn.pop()
@@ -229,51 +252,45 @@ def test_each_role_killed(make_server, release):
             if there:
                 kill(rng.choice(there))
                 killed[role] += 1
-        for c in clients:
-            c.join(60)
-        time.sleep(0.5)
+        end(clients)
         for p in [*probers.values(), login]:
             p.stop = True
         silence = {name: p.longest() for name, p in probers.items()}
         about = f'seed {SEED}, killed {dict(killed)}, longest silence {silence}, logins {dict(login.codes)}'
         keep_books(server, clients, about, rng)
         assert set(killed) == set(ROLES), about
-        assert all(p.answers > SECONDS for p in probers.values()), about
-        assert max(silence.values()) < SILENCE_MAX_S + calm, (about, calm)
+        assert all(p.answers > 10 and p.refused == 0 for p in probers.values()), (about, {n: (p.answers, p.refused) for n, p in probers.items()})
+        assert max(silence.values()) < SILENCE_MAX_S, about
+        pauses = [int(ms) for ms in re.findall(r'event=role-died .*restart_ms=(\d+)', server.log_text())]
+        assert len(pauses) >= sum(killed.values()) and max(pauses) <= RESTART_MAX_MS, (about, pauses)
         assert login.codes[235] > 0 and set(login.codes) <= {235, 454, 'cut'}, about
 
 
 def test_killed_at_random(make_server):
     """Main too, and all at once; with the sanitizers watching."""
     rng = random.Random(SEED)
-    seconds = SECONDS / 2
     with make_server(CONFIG) as server:
         make_accounts(server)
-        until = time.monotonic() + seconds
-        clients = [Client(server, i, until) for i in range(CLIENTS)]
-        for c in clients:
-            c.start()
-        killed, restarts = collections.Counter(), []
-        while time.monotonic() < until:
+        clients = begin(server)
+        killed, began = collections.Counter(), time.monotonic()
+        while goes_on(began, SECONDS / 2, lambda: sent(clients) > 20):
             time.sleep(rng.uniform(0.2, 0.8))
-            killed[kill_somebody(server, rng, restarts)] += 1
-        for c in clients:
-            c.join(60)
+            killed[kill_somebody(server, rng)] += 1
+        end(clients)
         keep_books(server, clients, f'seed {SEED}, killed {dict(killed)}', rng)
 
 
 def test_main_killed(make_server, release):
-    """A start right after kill -9 works, and soon."""
+    """A start right after kill -9 works, and is little work."""
     with make_server(CONFIG, program=os.path.join(release, 'postern')) as server:
-        restarts = []
+        work = []
         for _ in range(10 if FULL else 3):
-            begin = time.monotonic()
             server.process.kill()
-            server.process.wait(20)
+            server.process.wait(60)
             server.start()
-            restarts.append(round(time.monotonic() - begin, 2))
-        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=20) as c:
+            work.append(round(sum(server.cpu_seconds(role) for role in server.pids()), 2))
+        with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=60) as c:
             assert c.ehlo()[0] == 250
         log = server.log_text()
         assert 'spool-unusable' not in log and 'already uses' not in log
-        assert sorted(restarts)[len(restarts) // 2] < RESTART_MAX_S, restarts
+        assert max(work) < START_CPU_MAX_S, work
