@@ -22,6 +22,11 @@ struct tls_server;
 
 enum tls_min { TLS_MIN_1_0, TLS_MIN_1_1, TLS_MIN_1_2, TLS_MIN_1_3 };
 
+/* Once, by a process that lives long, before anybody can make memory scarce: OpenSSL never makes
+ * up for what it lacked memory for when it was first asked (see tls_process.c).  -ENOMEM: so it
+ * is now, and only a new process has working TLS. */
+int tls_process_begin(void);
+
 int tls_server_new(struct tls_server **ret);
 /* Connections that it serves may outlive it.  NULL is fine. */
 void tls_server_free(struct tls_server *t);

@@ -248,8 +248,13 @@ static int fetch_open(struct role *r)
 {
 	const char *file = *r->conf->relay_ca_file ? r->conf->relay_ca_file : NULL;
 	struct web_setup setup = { .loop = r->loop };
-	int err = tls_ca_read(file, &self.authorities);
+	int err = tls_process_begin();
 
+	if (err < 0) {
+		LOG(LOG_ERR, "start-failed", LOG_ERRNO(err));
+		return err; /* and with it the process */
+	}
+	err = tls_ca_read(file, &self.authorities);
 	self.role = r;
 	list_init(&self.waiting);
 	list_init(&self.running);

@@ -133,9 +133,9 @@ static int smtp_open(struct role *r)
 				       .peer_silent = on_peer_silent,
 				       .arg = r };
 	struct smtp *s = calloc(1, sizeof(*s));
-	int err = -ENOMEM;
+	int err = s ? tls_process_begin() : -ENOMEM;
 
-	if (s) {
+	if (err == 0) {
 		event_sink_init(&s->events);
 		setup.events = &s->events;
 		err = receive_new(&setup, &s->rx);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "ipc/memory.h"
+#include "net/tls.h"
 #include "role/credentials.h"
 #include "role/server.h"
 #include "role/watchdog.h"
@@ -450,6 +451,10 @@ static int prepare(struct server *s)
 		return EXIT_FAILURE;
 	if (listeners_open(s, s->conf, say_to_stderr, NULL) < 0)
 		return EX_NOPERM;
+	if (tls_process_begin() < 0) {
+		fputs("postern: out of memory\n", stderr);
+		return EXIT_FAILURE;
+	}
 	if (role_ops_of(IPC_SMTP) && certificates_load(s, s->conf, say_to_stderr, NULL) < 0)
 		return EX_CONFIG;
 	return 0;
