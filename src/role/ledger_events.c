@@ -313,12 +313,13 @@ void ledger_events_tell(struct ledger_events *l)
 void ledger_events_status(struct ledger_events *l, json_t *to)
 {
 	const struct events_counters *c = &l->counters;
-	json_t *j = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "usable",
+	json_t *j = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "usable",
 			      l->busy || l->events, "received", (json_int_t)l->received, "lost",
 			      (json_int_t)l->lost, "dropped", (json_int_t)l->dropped, "kept",
 			      (json_int_t)c->events, "octets", (json_int_t)c->octets, "octets_max",
 			      (json_int_t)l->role->conf->history_size, "oldest", (json_int_t)c->oldest_ms,
-			      "taken_out", (json_int_t)c->taken_out, "damaged", (json_int_t)c->damaged);
+			      "taken_out", (json_int_t)c->taken_out, "damaged", (json_int_t)c->damaged,
+			      "followers", (json_int_t)ledger_followers(l));
 
 	json_object_set_new(to, "events", j);
 }

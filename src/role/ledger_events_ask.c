@@ -494,6 +494,16 @@ static void ask(struct ledger_events *l, struct role_request *req, bool find)
 	ledger_events_work(l);
 }
 
+unsigned ledger_followers(struct ledger_events *l)
+{
+	struct list *at, *next;
+	unsigned n = 0;
+
+	LIST_EACH (&l->followers, at, next)
+		n++;
+	return n;
+}
+
 static void follow(struct ledger_events *l, struct role_request *req)
 {
 	const json_t *after = json_object_get(req->json, "after"),
@@ -501,16 +511,12 @@ static void follow(struct ledger_events *l, struct role_request *req)
 	struct follower *f;
 	struct batch_match m;
 	const char *wrong = get_match(req->json, &m);
-	struct list *at, *next;
-	unsigned n = 0;
 
 	if (wrong) {
 		role_answer_error(req, wrong, NULL);
 		return;
 	}
-	LIST_EACH (&l->followers, at, next)
-		n++;
-	f = n < FOLLOWERS_MAX ? calloc(1, sizeof(*f)) : NULL;
+	f = ledger_followers(l) < FOLLOWERS_MAX ? calloc(1, sizeof(*f)) : NULL;
 	if (f)
 		f->req = role_request_keep(req);
 	if (!f || !f->req) {

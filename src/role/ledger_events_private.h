@@ -49,6 +49,8 @@ void ledger_question_run(struct question *q, struct events *e); /* on the thread
 void ledger_question_found(struct question *q);			/* back on the loop */
 /* An event came that somebody follows. */
 void ledger_follow(struct ledger_events *l);
+/* How many wait for the next one. */
+unsigned ledger_followers(struct ledger_events *l);
 /* Nothing more is answered. */
 void ledger_questions_end(struct ledger_events *l);
 
