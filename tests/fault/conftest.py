@@ -15,7 +15,7 @@ FULL = bool(os.environ.get('POSTERN_FULL'))
 @pytest.fixture(scope='module')
 def server():
     """example.org with ann and bob; whatever a test orders is taken back after it."""
-    with FaultyServer({'listeners': {'relay': {'max_transactions': 1000000, 'max_sessions_per_ip': 1000}}}) as s:
+    with FaultyServer({'smtp_processes': 2, 'listeners': {'relay': {'max_transactions': 1000000, 'max_sessions_per_ip': 1000}}}) as s:
         s.people('ann', 'bob', 'postmaster')
         yield s
 

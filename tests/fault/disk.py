@@ -2,6 +2,7 @@
 import ctypes
 import errno
 import os
+import time
 
 MS_RDONLY, MS_REMOUNT, MS_REC, MS_PRIVATE, MNT_DETACH = 1, 32, 0x4000, 1 << 18, 2
 CLONE_NEWNS = 0x20000
@@ -43,7 +44,14 @@ class Disk:
         os.unlink(os.path.join(self.path, 'filler'))
 
     def read_only(self, yes):
-        call('mount', b'tmpfs', self.path.encode(), b'tmpfs', MS_REMOUNT | (MS_RDONLY if yes else 0), None)
+        """Not while a file is open for writing: then there is a moment later at which none is."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return call('mount', b'tmpfs', self.path.encode(), b'tmpfs', MS_REMOUNT | (MS_RDONLY if yes else 0), None)
+            except OSError as e:
+                if e.errno != errno.EBUSY or time.monotonic() > deadline:
+                    raise
 
     def gone(self):
         call('umount2', self.path.encode(), MNT_DETACH)

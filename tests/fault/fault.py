@@ -23,7 +23,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'scripts'))
 
-from server import Server  # noqa: E402
+from server import PATIENCE, Server  # noqa: E402
 
 ROLES = ['main', 'smtp', 'queue', 'keeper', 'ledger', 'local', 'admin', 'fetch']
 SLOT, SLOTS = 128, 16
@@ -33,6 +33,7 @@ FIELDS = {'memory_ppm': (0, 'I'), 'memory_min': (4, 'I'), 'memory_nth': (8, 'Q')
           'sync_errno': (48, 'I'), 'read_errno': (52, 'I'),
           'asked': (56, 'Q'), 'failed': (64, 'Q'), 'called': (72, 'Q'), 'accepts': (80, 'Q'), 'files': (88, 'Q')}
 ORDERS = 56  # octets of orders; the reports follow
+STALLED = 30  # seconds without an answer: no machine is as slow, somebody waits for what never comes
 
 
 class Fault:
@@ -94,7 +95,7 @@ class FaultyServer(Server):
         self.fault = {role: Fault(memory, SLOT * i) for i, role in enumerate(ROLES)}
         self.preload = {'LD_PRELOAD': lib, 'POSTERN_FAULT': orders}
 
-    def start(self, timeout=30):
+    def start(self, timeout=PATIENCE):
         plain, self.env = self.env, dict(self.env, **self.preload)
         try:
             return super().start(timeout)
@@ -116,7 +117,7 @@ class FaultyServer(Server):
         except (RuntimeError, ValueError, subprocess.TimeoutExpired):
             return None
 
-    def wait_delivered(self, timeout=30):
+    def wait_delivered(self, timeout=2 * PATIENCE):
         """Until nothing is left to do but what waits for a relay; asks for a retry of what waits for its time."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -154,7 +155,7 @@ class Client(threading.Thread):
             n += 1
             began = time.monotonic()
             try:
-                connection = connection or smtplib.SMTP('127.0.0.1', self.server.port['relay'], timeout=30)
+                connection = connection or smtplib.SMTP('127.0.0.1', self.server.port['relay'], timeout=2 * STALLED)
                 self.one(connection, f'f-{self.number}-{n}', self.to[n % len(self.to)], self.sizes[n % len(self.sizes)])
             except smtplib.SMTPResponseException as e:
                 self.refused[e.smtp_code] += 1
@@ -207,13 +208,14 @@ class Load:
         for c in self.clients:
             c.over.set()
         for c in self.clients:
-            c.join(60)
+            c.join(4 * STALLED)
+            assert not c.is_alive(), 'a client waits in vain'
 
     @property
     def accepted(self):
         return [s for c in self.clients for s in list(c.accepted)]
 
-    def wait_accepted(self, more, timeout=30):
+    def wait_accepted(self, more, timeout=PATIENCE):
         """Until so many messages more were taken: the server works."""
         target, deadline = len(self.accepted) + more, time.monotonic() + timeout
         while len(self.accepted) < target:
@@ -246,3 +248,8 @@ def cpu_seconds(pid):
 
 def descriptors(pid):
     return len(os.listdir(f'/proc/{pid}/fd'))
+
+
+def descriptors_max(pid):
+    with open(f'/proc/{pid}/limits') as f:
+        return int(re.search(r'^Max open files +(\d+)', f.read(), re.M).group(1))

@@ -8,7 +8,7 @@ import ssl
 import time
 
 import pytest
-from fault import Load
+from fault import PATIENCE, Load
 
 HOUR, DAY = 3600, 86400
 NS = 10**9
@@ -27,7 +27,7 @@ def sleep_for(server, seconds):
 
 
 def send(server, subject):
-    with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=20) as c:
+    with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=PATIENCE) as c:
         c.ehlo()
         c.mail('')  # whom nobody has to tell that it is late
         c.rcpt('ann@example.org')
@@ -71,16 +71,16 @@ def deferred(server, subject):
 def test_deferred_mail(server, blocked, by):
     """It keeps its place in the plan: neither given up nor put off."""
     ident, begin = deferred(server, f'clock-{by}'), server.log_end()
-    left = state(server, ident)['next'] / 1000 - time.time()
+    planned = state(server, ident)['next'] / 1000
     jump(server, by)
     line = server.wait_log('event=clock-set', begin=begin)
-    assert f'direction={"ahead" if by > 0 else "back"}' in line and abs(int(re.search(r'by_s=(\d+)', line).group(1)) - abs(by)) <= 1
+    assert f'direction={"ahead" if by > 0 else "back"}' in line and abs(int(re.search(r'by_s=(\d+)', line).group(1)) - abs(by)) < 60
     now = state(server, ident)
     assert now['state'] == 'deferred'
-    assert abs(now['next'] / 1000 - by - time.time() - left) < 5
+    assert abs(now['next'] / 1000 - by - planned) < 60
     blocked()
     server.cli('queue', 'retry', ident)
-    server.wait_delivered(timeout=10)
+    server.wait_delivered()
     assert server.delivered('ann')[f'clock-{by}'] == 1
     jump(server, -by)
     assert 'event=failed' not in server.log_text(begin)
@@ -93,7 +93,7 @@ def test_slept(server, blocked, full):
     ident, begin = deferred(server, 'slept'), server.log_end()
     blocked()
     sleep_for(server, 8 * HOUR)
-    server.wait_log(f'event=delivered id={ident}', timeout=70, begin=begin)
+    server.wait_log(f'event=delivered id={ident}', timeout=120, begin=begin)
     assert 'event=clock-set' not in server.log_text(begin)
 
 
@@ -101,7 +101,7 @@ def test_sessions_and_ids(server):
     """Sessions go on over a jump; ids are unique, and never sort before an older one's of the same process."""
     ids = []
     context = ssl._create_unverified_context()
-    with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=20) as held, Load(server) as load:
+    with smtplib.SMTP('127.0.0.1', server.port['relay'], timeout=PATIENCE) as held, Load(server) as load:
         held.ehlo()
         for by in (DAY, -2 * DAY, 400 * DAY, -399 * DAY):
             jump(server, by)
@@ -112,7 +112,7 @@ def test_sessions_and_ids(server):
             code, text = held.data(f'Subject: held{by}\r\n\r\nx\r\n')
             assert code == 250
             ids.append(text.decode().split()[-1])
-            with smtplib.SMTP('127.0.0.1', server.port['submission'], timeout=20) as c:
+            with smtplib.SMTP('127.0.0.1', server.port['submission'], timeout=PATIENCE) as c:
                 c.starttls(context=context)
                 assert c.login('bob@example.org', 'not used here')[0] == 235
     load.books(about='jumps')
@@ -131,5 +131,5 @@ def test_restart_in_the_past(server, blocked):
     # If it is planned, then for soon by the clock as it is now.
     planned = (server.queue() or {}).get(ident, {}).get('next', 0) / 1000
     assert planned < time.time() - 300 * DAY + 5 * HOUR
-    server.wait_delivered(timeout=20)
+    server.wait_delivered()
     assert server.delivered('ann')['from-the-future'] == 1

@@ -15,7 +15,7 @@ import time
 
 import pytest
 from disk import Disk
-from fault import FaultyServer
+from fault import PATIENCE, FaultyServer
 from relay_books import Client, begin, keep_books, peers, queue_rows, relaying
 from smtp_peer import RIGHT
 
@@ -62,7 +62,7 @@ class Load:
     def accepted(self):
         return sum(len(c.accepted) for c in self.clients)
 
-    def wait(self, more, timeout=20):
+    def wait(self, more, timeout=2 * PATIENCE):
         target, deadline = self.accepted + more, time.monotonic() + timeout
         while self.accepted < target:
             assert time.monotonic() < deadline, (self.about, self.s.log_text(self.begin)[-4000:])
@@ -71,7 +71,7 @@ class Load:
     def relayed(self):
         return sum(sum(p.taken.values()) for p in self.s.at.values())
 
-    def wait_relayed(self, more, timeout=20):
+    def wait_relayed(self, more, timeout=2 * PATIENCE):
         target, deadline = self.relayed() + more, time.monotonic() + timeout
         while self.relayed() < target:
             assert time.monotonic() < deadline, (self.about, self.s.log_text(self.begin)[-4000:])
@@ -167,7 +167,7 @@ def test_out_of_memory(server, role, rate):
         server.fault[role].memory_ppm = rate
         time.sleep(SECONDS)
         server.fault[role].clear()
-        load.wait(20, timeout=5)
+        load.wait(20)
         load.wait_relayed(20)
         load.nobody_died()
 
