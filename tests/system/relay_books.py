@@ -113,7 +113,7 @@ def told(s):
 def keep_books(s, clients, peers, about):
     for step in ('mail', 'final', 'greeting'):
         peers['moody.example'].answer[step] = RIGHT[step]  # enough of it
-    wait_empty(s, about, 120)
+    wait_empty(s, about, 180)
     log = s.log_text()
     assert not any(c.wrong for c in clients), (about, [c.wrong[:3] for c in clients])
     accepted = [a for c in clients for a in c.accepted]
@@ -121,7 +121,7 @@ def keep_books(s, clients, peers, about):
     taken = sum((p.taken for p in peers.values()), collections.Counter())
     # Reports are mail, too: the last of them is under way to the mailbox.
     missing = {(subject, to): i for subject, tos, i in accepted for to in tos}
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         failed = told(s)
         lost = [(k, i) for k, i in missing.items() if not (failed[i, k[1]] if k[1].startswith('no@') else taken[k])]
@@ -142,7 +142,7 @@ def keep_books(s, clients, peers, about):
           f'{sum(c.unsure for c in clients)} not answered with 250')
     # Bodies in files of their own are gone with their messages.
     spool = os.path.join(s.config['state_dir'], 'spool')
-    bodies, deadline = None, time.monotonic() + 20
+    bodies, deadline = None, time.monotonic() + 60
     while bodies != [] and time.monotonic() < deadline:
         bodies = [os.path.join(d, f) for d, _, files in os.walk(spool) for f in files if f.endswith('.body')]
         time.sleep(0.2)

@@ -5,9 +5,16 @@ import socket
 import time
 
 import pytest
-from raw import PASSWORD, Raw
+from raw import PASSWORD, TIMEOUT, Raw
 
 ANN = 'ann@example.org'
+
+
+def counted(server):
+    """Greetings at submission, of one process."""
+    smtp = next(r for r in server.json('status')['roles'] if r['role'] == 'smtp')
+    one = next(one for one in smtp['listeners'] if one['name'] == 'submission')
+    return {'held': one['greetings_held'], 'held_briefly': one['greetings_held_briefly']}
 
 
 def status_of(server, listener):
@@ -24,7 +31,7 @@ def status_of(server, listener):
 @pytest.fixture(scope='module')
 def patient(make_server):
     """On a loaded machine even the first byte of a client may take longer than the 250 ms of the default."""
-    with make_server({'listeners': {name: {'greeting_hold': '5s'} for name in ('submission', 'fallback')}}) as s:
+    with make_server({'listeners': {name: {'greeting_hold': '10s'} for name in ('submission', 'fallback')}}) as s:
         s.cli('domain', 'add', 'example.org')
         for address in (ANN, 'bob@example.org'):
             s.account(address, PASSWORD)
@@ -34,7 +41,7 @@ def patient(make_server):
 @pytest.fixture(scope='module')
 def explaining(make_server):
     """As a site has it that wants its clients set up properly; with a hold on 25, too."""
-    listeners = {'submission': {'wrong_port': 'explain', 'greeting_hold': '5s'}, 'relay': {'greeting_hold': '5s'},
+    listeners = {'submission': {'wrong_port': 'explain', 'greeting_hold': '10s'}, 'relay': {'greeting_hold': '10s'},
                  'submissions': {'tls_timeout': '1s'}}
     with make_server({'listeners': listeners}) as s:
         yield s
@@ -86,7 +93,7 @@ def test_silence_on_465(server):
     begin = time.monotonic()
     with Raw(server.port['submissions']) as c:
         c.expect('554 5.7.0')
-        assert 7.5 < time.monotonic() - begin < 12
+        assert 7.5 < time.monotonic() - begin < 40
         assert c.at_end()
 
 
@@ -101,7 +108,7 @@ def test_hello_byte_by_byte(server):
     import ssl
 
     from raw import context
-    sock = socket.create_connection(('127.0.0.1', server.port['submissions']), 15)
+    sock = socket.create_connection(('127.0.0.1', server.port['submissions']), TIMEOUT)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context().wrap_bio(incoming, outgoing)
@@ -119,16 +126,20 @@ def test_hello_byte_by_byte(server):
 
 def test_greeting_is_held_then_not(make_server):
     """For an address that nobody knows; once it began in clear it is greeted at once."""
-    with make_server({'smtp_processes': 1, 'listeners': {'submission': {'greeting_hold': '2s'}}}) as s:
-        def time_of_greeting():
-            begin = time.monotonic()
+    with make_server({'smtp_processes': 1, 'listeners': {'submission': {'greeting_hold': '5s'}}}) as s:
+        def held():
+            """The seconds until it is greeted; and as the server has it: whether it was made to wait so long."""
+            before, begin = counted(s), time.monotonic()
             with Raw(s.port['submission'], greeting=220) as c:
                 took = time.monotonic() - begin
                 c.ehlo()
                 c.say('QUIT', 221)
-            return took
-        assert time_of_greeting() >= 1.9
-        assert time_of_greeting() < 1.8
+            after = counted(s)
+            return took, {key: after[key] - before[key] for key in after}
+        took, how = held()
+        assert took >= 4.9 and how == {'held': 1, 'held_briefly': 0}
+        took, how = held()
+        assert how == {'held': 0, 'held_briefly': 1}
         # A client there that speaks TLS first is too late once, and heard from then on.
         with Raw(s.port['submission'], greeting=220) as c:
             c.send(b'\x16\x03\x01\x00\xc0\x01\x00\x00\xbc\x03\x03')
@@ -137,7 +148,8 @@ def test_greeting_is_held_then_not(make_server):
         s.wait_log('kind=tls-too-late listener=submission')
         with Raw(s.port['submission'], tls=True, greeting=220):
             pass
-        assert time_of_greeting() >= 1.9
+        took, how = held()
+        assert took >= 4.9 and how == {'held': 1, 'held_briefly': 0}
 
 
 def test_talking_before_the_greeting_goes_on_in_clear(server):
@@ -184,7 +196,7 @@ def test_password_sent_without_waiting_for_the_answer(server, password, port, ho
         c.send(lines.replace('|', '\r\n') + '\r\n')
         replies = [c.reply() for _ in lines.split('|')]
         assert replies[-1].startswith('503 5.5.1' if port == 'relay' else '538 5.7.11 your password was sent unencrypted')
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + TIMEOUT
     while server.json('account', 'show', account).get('exposed_listener') != port:
         assert time.monotonic() < deadline, 'the account was not marked'
         time.sleep(0.05)

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from raw import Raw
+from raw import TIMEOUT, Raw
 
 
 def test_local_socket(server):
@@ -63,7 +63,7 @@ def test_another_user(server):
               'f.readline(); say(b"HELO localhost"); say(b"MAIL FROM:<www@anywhere.test>"); say(b"RCPT TO:<bob@example.org>")\n'
               'say(b"DATA"); sys.exit(not say(b"Subject: as another user\\n\\nx\\r\\n.").startswith(b"250"))')
     subprocess.run([sys.executable, '-c', script, os.path.join(server.config['runtime_dir'], 'submit.sock')], user=4242, check=True,
-                   timeout=30)
+                   timeout=TIMEOUT)
     m = server.wait_message('bob@example.org', b'Subject: as another user')
     assert b'(uid 4242)' in m and b'with SMTP ' in m and b'Return-Path: <www@anywhere.test>' in m
     assert 'listener=@local' in server.wait_log(' uid=4242 ')
@@ -78,7 +78,7 @@ def test_sessions_of_one_user(server):
         assert any(r.startswith('421 4.7.0') for r in replies)
         assert sum(r.startswith('220') for r in replies) >= 50
     # All are closed here; that the server sees it takes a moment.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + TIMEOUT
     while True:
         with Raw(path) as c:
             if c.reply().startswith('220'):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from raw import PASSWORD, Raw
+from raw import PASSWORD, TIMEOUT, Raw
 
 TEXT = 'Subject: after a crash\r\n\r\n' + 'x' * 70 + '\r\n'
 
@@ -70,6 +70,13 @@ def to_chunk(s):
     return c
 
 
+def turns(s):
+    """What came to smtp before is read by now, and what it asks of others for it is asked: its loop has turned."""
+    with Raw(s.port['relay'], greeting=220) as c:
+        for _ in range(3):
+            c.say('NOOP', 250)
+
+
 # Where the session is, who dies, what is under way, and what the client hears.  What was only asked is
 # asked again of the one that comes after; but that may take longer than a client is kept waiting.
 CASES = {
@@ -90,18 +97,20 @@ def test_dies_while_it_is_asked(one, case):
         # It stands still, so that whoever asks it waits; then it dies.
         pid = pid_of(one, role)
         os.kill(pid, signal.SIGSTOP)
+        log = os.path.getsize(one.log_file)
         try:
             c.send(says)
+            turns(one)
             c.sock.settimeout(0.5)
             with pytest.raises(TimeoutError):
                 c.line()
-            c.sock.settimeout(15)
+            c.sock.settimeout(TIMEOUT)
         finally:
             os.kill(pid, signal.SIGKILL)
         reply = c.reply()
         assert reply.startswith(answer), reply
-        one.wait_log(f'event=role-died role={role}')
-        deadline = time.monotonic() + 20
+        one.wait_log(f'event=role-died role={role}', begin=log)
+        deadline = time.monotonic() + TIMEOUT
         while pid_of(one, role) in (None, pid):
             assert time.monotonic() < deadline, f'{role} never came back'
             time.sleep(0.1)

@@ -1,9 +1,10 @@
 """SMTP smuggling, end to end: only CRLF.CRLF ends a message, and what is delivered
 is one message with no bare CR or LF in it."""
 import itertools
+import time
 
 import pytest
-from raw import PASSWORD, Raw
+from raw import PASSWORD, TIMEOUT, Raw
 
 # Ends of data that some server somewhere took for one (CVE-2023-51764 and its kin).
 FALSE_ENDS = ['\n.\n', '\n.\r\n', '\r\n.\n', '\r.\r', '\r.\r\n', '\r\n.\r', '\n.\r', '\r\r\n.\r\r\n', '\r\n\0.\r\n', '\r\n.\r\r\n']
@@ -28,6 +29,10 @@ def fence(server):
         c.ehlo()
         c.message('', 'fence@example.org', f'{mark}\n\nx')
     server.wait_message('fence@example.org', mark.encode())
+    deadline = time.monotonic() + TIMEOUT
+    while server.json('queue', 'list'):
+        assert time.monotonic() < deadline, server.json('queue', 'list')
+        time.sleep(0.02)
 
 
 def bare(message):

@@ -9,13 +9,14 @@ import threading
 import time
 
 import pytest
+from server import PATIENCE
 
 ANY = ssl.create_default_context()
 ANY.check_hostname, ANY.verify_mode = False, ssl.CERT_NONE
 
 
 def connect(server, password, user='ann@example.org'):
-    c = smtplib.SMTP('127.0.0.1', server.port['submission'], timeout=30)
+    c = smtplib.SMTP('127.0.0.1', server.port['submission'], timeout=2 * PATIENCE)
     c.starttls(context=ANY)
     c.login(user, password)
     return c
@@ -35,7 +36,7 @@ def send(server, password, to, subject, body='hello\n'):
         return re.search(rb'\b[0-9A-HJKMNP-TV-Z]{13}\b', text).group().decode()
 
 
-def wait_state(server, ident, state, timeout=20):
+def wait_state(server, ident, state, timeout=PATIENCE):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         rows = server.json('queue', 'list', '--id', ident)
@@ -127,7 +128,9 @@ def test_hold_release_and_retry(server, password, blocked):
     wait_state(server, ident, 'held')
     blocked()
     server.cli('queue', 'retry', ident)
-    time.sleep(0.5)
+    # What comes later is delivered meanwhile.
+    send(server, password, 'ann@example.org', 'after-the-held')
+    server.wait_message('ann@example.org', b'after-the-held')
     wait_state(server, ident, 'held')  # hold outweighs retry
     server.cli('queue', 'release', ident)
     server.wait_message('bob@example.org', b'held-back')
@@ -166,7 +169,7 @@ def test_a_cut_list_says_so(server, password):
 def test_five_megabytes(server, password):
     body = ''.join(f'{i:070d}\n' for i in range(5 * 1024 * 1024 // 71))
     send(server, password, 'bob@example.org', 'large-one', body)
-    got = server.wait_message('bob@example.org', b'Subject: large-one', timeout=30)
+    got = server.wait_message('bob@example.org', b'Subject: large-one')
     assert got.split(b'\n\n', 1)[1].decode() == body
 
 
@@ -174,11 +177,17 @@ def test_hundred_recipients(server, password):
     to = [f'u{i}@example.net' for i in range(99)] + ['bob@example.org']
     ident = send(server, password, to, 'hundred')
     server.wait_message('bob@example.org', b'Subject: hundred')
-    row = wait_state(server, ident, 'queued')
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        row = wait_state(server, ident, 'queued')
+        shown = server.json('queue', 'show', ident)['to']
+        # The message is in the mailbox before its outcome is known; and now and then the others are tried.
+        if row['open'] == 99 and [r['state'] for r in shown] == ['queued'] * 99 + ['delivered']:
+            break
+        assert time.monotonic() < deadline, (row, shown)
+        time.sleep(0.05)
     assert (row['recipients'], row['open'], len(row['to'])) == (100, 99, 5)
-    shown = server.json('queue', 'show', ident)['to']
     assert [r['address'] for r in shown] == to
-    assert [r['state'] for r in shown] == ['queued'] * 99 + ['delivered']
     server.cli('queue', 'remove', ident)
 
 
@@ -208,17 +217,20 @@ def test_queue_and_local_killed(make_server, password):
             for name in ('local', 'queue', 'local', 'queue'):
                 time.sleep(1.5)
                 killed = kill(s, name)
-                deadline = time.monotonic() + 30
+                deadline = time.monotonic() + PATIENCE
                 while role(s, name).get('pid') in (None, killed):
                     assert time.monotonic() < deadline, f'{name} did not come back'
                     time.sleep(0.1)
-            time.sleep(1)
+            deadline = time.monotonic() + 2 * PATIENCE
+            before = len(accepted)
+            while len(accepted) < before + 5 or len(accepted) <= 20:
+                assert time.monotonic() < deadline, s.log_text()[-3000:]
+                time.sleep(0.1)
         finally:
             stop.set()
             for w in workers:
                 w.join()
-        assert len(accepted) > 20
-        deadline = time.monotonic() + 90  # pauses grow up to a minute while local is away
+        deadline = time.monotonic() + 3 * PATIENCE  # pauses grow up to a minute while local is away
         while s.json('queue', 'list') and time.monotonic() < deadline:
             time.sleep(0.2)
         assert s.json('queue', 'list') == []
@@ -236,7 +248,7 @@ def test_full_spool_refuses_before_data(make_server, password):
             if code == 250:
                 code, text = c.rcpt('ann@example.org')
             assert code == 452, text
-        assert 'event=not-accepting' in s.log_text()
+        s.wait_log('event=not-accepting')
 
 
 def test_full_mail_disk_defers(make_server, password, tmp_path):

@@ -3,6 +3,7 @@ import os
 import pty
 import subprocess
 
+from server import PATIENCE
 from test_queue import blocked, send, wait_state  # noqa: F401
 from test_trace import wait_kinds
 
@@ -43,7 +44,7 @@ def test_asked_before_all_is_gone(server, password, blocked):  # noqa: F811
     def with_terminal(answer, *args):
         ours, theirs = pty.openpty()
         os.write(ours, answer.encode())
-        p = subprocess.run([server.binary, 'queue', *args], stdin=theirs, capture_output=True, text=True, timeout=30,
+        p = subprocess.run([server.binary, 'queue', *args], stdin=theirs, capture_output=True, text=True, timeout=PATIENCE,
                            env=dict(server.env, POSTERN_RUNTIME_DIR=server.config['runtime_dir']))
         os.close(ours)
         os.close(theirs)

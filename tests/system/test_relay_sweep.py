@@ -9,11 +9,12 @@ import smtplib
 import time
 
 import pytest
+from server import PATIENCE
 from smtp_peer import CLOSE, RESET, RIGHT, SmtpPeer
 
 FULL = 'POSTERN_FULL' in os.environ
 PEERS = 60  # at once
-TIMEOUT_S = 3
+TIMEOUT_S = 10  # of ours towards the others: no thread of a test is as slow
 SAID = [RIGHT[step] for step in ('greeting', 'ehlo', 'mail', 'rcpt', 'data', 'final', 'quit')]
 TOTAL = sum(len(text) + text.count('\n') + 2 for text in SAID)
 UP_TO_FINAL = TOTAL - len(RIGHT['quit']) - 2
@@ -52,7 +53,7 @@ class Fleet:
     def submit(self, *domains):
         """One message to each; their ids by domain."""
         ids = {}
-        with smtplib.SMTP('127.0.0.1', self.s.port['relay'], timeout=30) as c:
+        with smtplib.SMTP('127.0.0.1', self.s.port['relay'], timeout=PATIENCE) as c:
             c.ehlo()
             for domain in domains:
                 c.mail('ann@example.org')
@@ -66,7 +67,7 @@ class Fleet:
         """What waits, by id."""
         return {r['id']: r for r in self.s.json('queue', 'list', '--limit', '100000')}
 
-    def wait_rows(self, ready, about, timeout=40):
+    def wait_rows(self, ready, about, timeout=PATIENCE + TIMEOUT_S):
         deadline = time.monotonic() + timeout
         while True:
             rows = self.rows()
@@ -75,7 +76,7 @@ class Fleet:
             assert time.monotonic() < deadline, (about, list(rows.values())[:4], self.s.log_text(self.begin)[-4000:])
             time.sleep(0.1)
 
-    def play(self, ways, may_deliver=lambda way: False, timeout=40):
+    def play(self, ways, may_deliver=lambda way: False, timeout=2 * PATIENCE):
         """ways: of so many peers how they go wrong, a function of each.  What came of it."""
         self.round += 1
         self.begin = os.path.getsize(self.s.log_file)
@@ -85,8 +86,8 @@ class Fleet:
             way(self.peers[i])
             wrong[f'p{i}.example'] = (self.peers[i], way)
         ids = self.submit(*wrong, 'good.example')
-        # Whoever behaves has it soon, whatever the others do.
-        self.wait_rows(lambda rows: ids['good.example'] not in rows, 'mail for others goes out', TIMEOUT_S * 4)
+        # Whoever behaves has it soon, whatever the others do: one after the other, those that hang took much longer.
+        self.wait_rows(lambda rows: ids['good.example'] not in rows, 'mail for others goes out', TIMEOUT_S * 6)
         settled = self.wait_rows(lambda rows: not any(
             rows[i]['state'] == 'active' or not rows[i].get('reason') for i in ids.values() if i in rows), 'all had an answer', timeout)
         for domain, (peer, way) in wrong.items():
@@ -119,7 +120,7 @@ class Fleet:
             assert time.monotonic() < deadline, (self.rows(), self.s.log_text(self.begin)[-4000:])
             time.sleep(0.2)
 
-    def no_lane_is_left(self, timeout=20):
+    def no_lane_is_left(self, timeout=PATIENCE):
         deadline = time.monotonic() + timeout
         while True:
             lanes = [r['lanes'] for r in self.s.json('status')['roles'] if r['role'] == 'smtp']
@@ -175,7 +176,7 @@ def test_drips(fleet):
     """One octet after the other, from each step on: half an answer buys no time."""
     def from_step(step):
         def say(session, _):
-            session.peer.drip = 0.5
+            session.peer.drip = 2
             return RIGHT[step]
 
         def way(peer):
@@ -185,9 +186,7 @@ def test_drips(fleet):
 
     steps = ('greeting', 'ehlo', 'mail', 'rcpt', 'data', 'final')
     ways = [from_step(step) for step in steps]
-    begin = time.monotonic()
     settled, ids = fleet.play(ways)
-    assert time.monotonic() - begin < 40
     for i, way in enumerate(ways):
         row = settled[ids[f'p{i}.example']]
         assert 'in time' in row['reason'], (way.about, row)

@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from server import PATIENCE
 from smtp_peer import SmtpPeer
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -26,7 +27,7 @@ def world(make_server, tmp_path_factory):
     z.add('bad.test', {'@': ['MX 10 mx'], 'mx': ['A 127.0.0.1']}, kind='bogus')
     with z, SmtpPeer() as peer:
         config = {'relay': {'loopback': True, 'mta_sts': False}, 'listeners': {'relay': {'relay_from': ['127.0.0.1']}}, 'smtp_processes': 2,
-                  'dns': {'hosts': str(hosts), 'resolv_conf': str(resolv_conf), 'servers': ['127.0.0.1:1'], 'timeout': '2s'},
+                  'dns': {'hosts': str(hosts), 'resolv_conf': str(resolv_conf), 'servers': ['127.0.0.1:1'], 'timeout': '10s'},
                   'routes': {'corp': {'to': ['corp.test'], 'via': 'host', 'hosts': ['mail.corp'], 'port': peer.port},
                              'all': {'to': ['*'], 'via': 'mx', 'port': peer.port}}}
         with make_server(config) as s:
@@ -37,7 +38,7 @@ def world(make_server, tmp_path_factory):
 
 def submit(s, to, subject):
     begin = os.path.getsize(s.log_file)
-    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=30) as c:
+    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=PATIENCE) as c:
         assert not c.sendmail('ann@example.org', [to], f'Subject: {subject}\r\n\r\nhello\r\n')
     return s.wait_log('event=accepted', begin=begin).split(' id=')[1].split()[0]
 
@@ -48,7 +49,7 @@ def reload(s, **dns):
     assert not s.json('reload')['restart_needed']
 
 
-def taken(s, peer, subject, timeout=30):
+def taken(s, peer, subject, timeout=2 * PATIENCE):
     deadline = time.monotonic() + timeout
     while not any(k[0] == subject for k in peer.taken):
         assert time.monotonic() < deadline, s.log_text()[-3000:]
@@ -75,7 +76,7 @@ def test_other_servers(world):
     taken(s, peer, 'one')
     assert dns_of(s) == {('servers', True)}
     ident = submit(s, 'bob@bad.test', 'two')
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 2 * PATIENCE
     while 'signatures' not in s.json('queue', 'show', ident)['to'][0].get('reason', ''):
         assert time.monotonic() < deadline, s.json('queue', 'show', ident)
         time.sleep(0.2)
@@ -101,12 +102,12 @@ def test_hosts_file_changes(world):
     """Without a word to the server."""
     s, _, peer, hosts = world
     ident = submit(s, 'bob@corp.test', 'three')
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 2 * PATIENCE
     while 'mail.corp' not in s.json('queue', 'show', ident)['to'][0].get('reason', ''):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     hosts.write_text('127.0.0.1 mail.corp\n')
-    s.wait_log('event=file-changed', timeout=15)
+    s.wait_log('event=file-changed')
     taken(s, peer, 'three')
 
 
@@ -118,7 +119,7 @@ def test_mta_sts_is_switched(world):
         s.write_config()
         answer = s.json('reload')
         assert not answer['restart_needed'] and not answer['not_yet']
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while any(r['role'] == 'fetch' and r['pid'] for r in s.json('status')['roles'][0].get('children', s.json('status')['roles'])
                   if 'pid' in r) != on:
             assert time.monotonic() < deadline, s.log_text()[-2000:]

@@ -15,6 +15,7 @@ import time
 
 import pytest
 from conftest import PASSWORD
+from server import PATIENCE
 from smtp_peer import SmtpPeer
 from test_tls import make_certificate
 
@@ -57,7 +58,7 @@ def pin_of(port):
         return hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest()
 
 
-def received(server, subject, timeout=15):
+def received(server, subject, timeout=PATIENCE):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         for raw in server.messages('bob@example.org'):

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 
 import pytest
+from server import PATIENCE
 from login_peer import SECRET, TOKEN, USER, Server, certs, is_silent, plain, serve  # noqa: F401
 from test_tls import make_certificate
 
@@ -22,8 +23,8 @@ def send(binary, tmp_path):
         path.write_text(secret + '\n')
         os.chmod(path, 0o600)
         env = {k: v for k, v in os.environ.items() if not k.startswith('POSTERN_')}
-        p = subprocess.run([*program, binary, 'send', *(['--url', url] if url else []), '--password-file', str(path), '--timeout', '10', '--to',
-                            'bob@example.net', '--text', 'x', *args], capture_output=True, text=True, timeout=60,
+        p = subprocess.run([*program, binary, 'send', *(['--url', url] if url else []), '--password-file', str(path), '--timeout', '30', '--to',
+                            'bob@example.net', '--text', 'x', *args], capture_output=True, text=True, timeout=2 * PATIENCE,
                            env={**env, 'POSTERN_RUNTIME_DIR': '/nonexistent'})
         for word in (secret, base64.b64encode(secret.encode()).decode(), plain(USER, secret)):
             assert word not in p.stdout + p.stderr
@@ -208,5 +209,5 @@ def test_the_call_does_what_it_says(serve, send, certs, binary):
     status, out, err = send(url(wire), '--pin', fingerprint(certs['other.test'][0]), '--mechanism', 'login')
     call = next(line for line in err.splitlines() if 'sure?' in line).split()[1:]
     p = subprocess.run([binary, *call[1:], '--password-file', '/dev/stdin', '--no-old-tls', '-4'], input=SECRET + '\n', capture_output=True, text=True,
-                       timeout=60)
+                       timeout=2 * PATIENCE)
     assert 'refused  LOGIN: 535 5.7.8 wrong' in p.stdout, p.stdout + p.stderr

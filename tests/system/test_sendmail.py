@@ -23,6 +23,7 @@ import time
 
 import pytest
 from conftest import PASSWORD
+from server import PATIENCE
 from smtp_peer import CLOSE, SmtpPeer
 
 OK, USAGE, DATA, NO_INPUT, NO_USER, NO_HOST, UNAVAILABLE, LATER, NO_PERM, CONFIG = 0, 64, 65, 66, 67, 68, 69, 75, 77, 78
@@ -66,7 +67,7 @@ def names(binary):
 def call(names):
     """call(env, *args, stdin=b''): exit status, output, errors.  Nothing else is in its environment, as with cron."""
     def run(env, *args, stdin=b'', name='sendmail', **more):
-        p = subprocess.run([str(names / name), *args], env={'PATH': '/usr/bin:/bin', **env}, timeout=120, capture_output=True,
+        p = subprocess.run([str(names / name), *args], env={'PATH': '/usr/bin:/bin', **env}, timeout=2 * PATIENCE, capture_output=True,
                            **({'input': stdin} if 'stdin_is' not in more else {'stdin': more.pop('stdin_is')}), **more)
         said = p.stdout.decode(errors='replace'), p.stderr.decode(errors='replace')
         assert 'Sanitizer' not in said[1], said[1]
@@ -87,7 +88,7 @@ def message(subject, to='bob@example.org', more='', body='hello\n'):
     return f'To: {to}\nSubject: {subject}\n{more}\n{body}'.encode()
 
 
-def received(server, subject, who='bob', timeout=15):
+def received(server, subject, who='bob', timeout=PATIENCE):
     raw = server.wait_message(f'{who}@example.org', f'Subject: {subject}\n'.encode(), timeout)
     return email.message_from_bytes(raw, policy=email.policy.default)
 
@@ -263,7 +264,7 @@ def keep(binary, tmp_path):
     """keep(subject, to): an id; in an outbox whose server is at the socket of Local(tmp_path)."""
     def run(subject, to):
         p = subprocess.run([binary, 'send', '--queue', '--url', f'unix:{tmp_path}/submit.sock', '--from', 'ann@example.org', '--to', to,
-                            '--subject', subject, '--text', 'x'], capture_output=True, text=True, timeout=60,
+                            '--subject', subject, '--text', 'x'], capture_output=True, text=True, timeout=2 * PATIENCE,
                            env={'HOME': str(tmp_path), 'POSTERN_RUNTIME_DIR': '/nonexistent'})
         assert p.returncode == OK, p.stderr
         return re.search(r'outbox as (\w+)', p.stderr).group(1)
@@ -399,7 +400,7 @@ def test_a_home_that_nobody_told(names, account, tmp_path):
     with Local(tmp_path) as peer:
         script = f'mount -t overlay overlay -o lowerdir={tmp_path}/etc:/etc /etc; exec env -i "$1" -t'
         p = subprocess.run(['unshare', '--mount', 'sh', '-ec', script, 'sh', str(names / 'sendmail')], input=message('x'),
-                           capture_output=True, timeout=60)
+                           capture_output=True, timeout=2 * PATIENCE)
         assert (p.returncode, p.stderr) == (OK, b'')
         assert peer.heard[1].startswith('MAIL FROM:<ann@home.test>')
 
@@ -471,7 +472,7 @@ class Pipe:
         return self.expect(code)
 
     def end(self):
-        out, err = self.p.communicate(timeout=60)
+        out, err = self.p.communicate(timeout=2 * PATIENCE)
         return self.p.returncode, out, err.decode()
 
 
@@ -552,7 +553,7 @@ def test_bs_pipelined(server, names, way):
     body = ('x' * 70 + '\r\n') * 5000
     said = 'EHLO here\r\n' + ''.join(
         f'MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\nSubject: {s}\r\n\r\n{body}.\r\n' for s in subjects) + 'QUIT\r\n'
-    p = subprocess.run([str(names / 'sendmail'), '-bs'], input=said.encode(), capture_output=True, timeout=120,
+    p = subprocess.run([str(names / 'sendmail'), '-bs'], input=said.encode(), capture_output=True, timeout=2 * PATIENCE,
                        env={'PATH': '/usr/bin:/bin', **way[1]})
     assert p.returncode == OK, p.stderr
     assert p.stdout.count(b'\r\n354 ') == 5 and p.stdout.rstrip().split(b'\r\n')[-1].startswith(b'221')
@@ -561,7 +562,7 @@ def test_bs_pipelined(server, names, way):
 
 
 def dialog(names, env, said):
-    p = subprocess.run([str(names / 'sendmail'), '-bs'], input=said, capture_output=True, timeout=120, env={'PATH': '/usr/bin:/bin', **env})
+    p = subprocess.run([str(names / 'sendmail'), '-bs'], input=said, capture_output=True, timeout=2 * PATIENCE, env={'PATH': '/usr/bin:/bin', **env})
     return p.returncode, p.stdout.decode(), p.stderr.decode()
 
 
@@ -608,7 +609,7 @@ def test_bs_chunks_by_unix_lines(names, way):
 
 
 def test_bs_without_a_server(names):
-    p = subprocess.run([str(names / 'sendmail'), '-bs'], input=b'', capture_output=True, timeout=60,
+    p = subprocess.run([str(names / 'sendmail'), '-bs'], input=b'', capture_output=True, timeout=2 * PATIENCE,
                        env={'POSTERN_RUNTIME_DIR': '/nonexistent', 'HOME': '/nonexistent'})
     assert p.returncode == CONFIG and p.stdout.startswith(b'554 5.3.5 ') and p.stderr
 
@@ -618,7 +619,7 @@ def test_bs_is_no_relay(server, names, way):
     with socket.create_server(('127.0.0.1', 0)) as s, socket.create_connection(s.getsockname()) as client:
         ours = s.accept()[0]
         with ours:
-            p = subprocess.run([str(names / 'sendmail'), '-bs'], stdin=ours, stdout=ours, stderr=subprocess.PIPE, timeout=60,
+            p = subprocess.run([str(names / 'sendmail'), '-bs'], stdin=ours, stdout=ours, stderr=subprocess.PIPE, timeout=2 * PATIENCE,
                                env={'PATH': '/usr/bin:/bin', **way[1]})
         assert p.returncode == USAGE and client.recv(1000).startswith(b'554 5.7.1')
 
@@ -736,12 +737,12 @@ def test_a_server_that_restarts(names, tmp_path, left, mode):
     p.stdin.write(message('x') if mode == 'send' else said)
     p.stdin.close()
     p.stdin = None
-    time.sleep(2)
+    time.sleep(1)
     assert p.poll() is None
     if left == 'a socket':
         os.unlink(tmp_path / 'submit.sock')
     with Local(tmp_path) as peer:
-        out, err = p.communicate(timeout=30)
+        out, err = p.communicate(timeout=2 * PATIENCE)
         assert (p.returncode, err) == (OK, b'') and peer.taken == {('x', 'bob@example.org'): 1}
 
 
@@ -758,7 +759,7 @@ def test_a_restart(make_server, names):
         p.stdin = None
         time.sleep(0.5)
         s.start()
-        assert (p.communicate(timeout=30)[1], p.returncode) == (b'', OK)
+        assert (p.communicate(timeout=2 * PATIENCE)[1], p.returncode) == (b'', OK)
         received(s, subject)
 
 
@@ -807,7 +808,7 @@ def test_closed_descriptors(server, names, way, closed):
     os.close(write)
     script = ' '.join(f'{fd}{"<" if fd == 0 else ">"}&-' for fd in closed)
     p = subprocess.run(['sh', '-c', f'exec "$0" -v -i bob@example.org {script}', str(names / 'sendmail')], stdin=read,
-                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, env={'PATH': '/usr/bin:/bin', **way[1]})
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=2 * PATIENCE, env={'PATH': '/usr/bin:/bin', **way[1]})
     os.close(read)
     if 0 in closed:
         assert p.returncode == NO_INPUT
@@ -830,7 +831,7 @@ def test_nobody_reads_what_it_says(names, way):
     read, write = os.pipe()
     os.close(read)
     p = subprocess.run([str(names / 'sendmail'), '-v', 'nobody@example.org', 'bob@example.org'], input=message(tag()), stdout=write,
-                       stderr=write, timeout=60, env={'PATH': '/usr/bin:/bin', **way[1]})
+                       stderr=write, timeout=2 * PATIENCE, env={'PATH': '/usr/bin:/bin', **way[1]})
     os.close(write)
     assert p.returncode == NO_USER
 
@@ -845,26 +846,33 @@ def test_whoever_writes_comes_to_his_end(names, env, status):
         p.stdin.write(b'x' * 70_000 + b'\n')
         p.stdin.flush()
         time.sleep(0.01)
-    out, err = p.communicate(timeout=60)
+    out, err = p.communicate(timeout=2 * PATIENCE)
     assert p.returncode == status and b'the message was not sent' in err
 
 
+def wait_read(p):
+    """Until all that was written to it is read."""
+    deadline = time.monotonic() + PATIENCE
+    while int.from_bytes(fcntl.ioctl(p.stdin, termios.FIONREAD, bytes(4)), sys.byteorder):
+        assert time.monotonic() < deadline, 'it does not read'
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_while_it_reads(server, names, way, number):
+def test_a_signal_while_it_reads(server, names, call, way, number):
     subject = tag()
     # A shell that runs tests in its background leaves SIGINT ignored, and what is ignored stays so.
     p = subprocess.Popen(['env', '--default-signal=INT,HUP', str(names / 'sendmail'), '-i', 'bob@example.org'],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={'PATH': '/usr/bin:/bin', **way[1]})
     p.stdin.write(message(subject))
     p.stdin.flush()
-    deadline = time.monotonic() + 30
-    while int.from_bytes(fcntl.ioctl(p.stdin, termios.FIONREAD, bytes(4)), sys.byteorder):
-        assert time.monotonic() < deadline, 'it does not read'
-        time.sleep(0.05)
+    wait_read(p)
     p.send_signal(number)
-    out, err = p.communicate(timeout=30)
+    out, err = p.communicate(timeout=2 * PATIENCE)
     assert p.returncode == -number and b'the message was not sent' in err
-    time.sleep(0.5)
+    after = tag()  # what comes later is there
+    assert call(server.ways['local'], 'bob@example.org', stdin=message(after)) == (OK, '', '')
+    received(server, after)
     assert not any(subject.encode() in m for m in server.messages('bob@example.org'))
 
 
@@ -880,9 +888,9 @@ def test_a_signal_while_it_sends(names, local):
     p.stdin.write(message('x'))
     p.stdin.close()
     p.stdin = None
-    assert reached.wait(30)
+    assert reached.wait(PATIENCE)
     p.send_signal(signal.SIGTERM)
-    out, err = p.communicate(timeout=30)
+    out, err = p.communicate(timeout=2 * PATIENCE)
     assert p.returncode == -signal.SIGTERM and b'it is not known whether the message was sent' in err
 
 
@@ -903,9 +911,9 @@ def test_a_signal_when_the_answer_is_known(names, call, account, tmp_path):
         p.stdin.write(message('second'))
         p.stdin.close()
         p.stdin = None
-        assert reached.wait(30)
+        assert reached.wait(PATIENCE)
         p.send_signal(signal.SIGTERM)
-        out, err = p.communicate(timeout=30)
+        out, err = p.communicate(timeout=2 * PATIENCE)
         assert (p.returncode, err) == (OK, b'') and peer.taken == {('second', 'bob@example.org'): 1}
 
 
@@ -913,9 +921,12 @@ def test_a_signal_that_the_caller_ignores(server, names, way):
     subject = tag()
     p = subprocess.Popen(['sh', '-c', 'trap "" HUP; exec "$0" -i bob@example.org', str(names / 'sendmail')], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={'PATH': '/usr/bin:/bin', **way[1]})
-    time.sleep(1)
+    head, body = message(subject).split(b'\n', 1)
+    p.stdin.write(head + b'\n')
+    p.stdin.flush()
+    wait_read(p)
     p.send_signal(signal.SIGHUP)
-    out, err = p.communicate(message(subject), timeout=60)
+    out, err = p.communicate(body, timeout=2 * PATIENCE)
     assert (p.returncode, err) == (OK, b'')
     received(server, subject)
 
@@ -929,7 +940,7 @@ def test_a_file_that_may_not_grow(call, way):
 
 def test_many_recipients(server, names, local):
     to = [f'user{i}@example.org' for i in range(1000)]
-    p = subprocess.run([str(names / 'sendmail'), '-i', *to], input=message('many'), capture_output=True, timeout=120, env=local.env())
+    p = subprocess.run([str(names / 'sendmail'), '-i', *to], input=message('many'), capture_output=True, timeout=2 * PATIENCE, env=local.env())
     assert p.returncode == OK, p.stderr
     assert local.taken == {('many', one): 1 for one in to}
 
@@ -963,7 +974,7 @@ def test_the_domain_of_this_machine(server, names, tmp_path, machine):
     (tmp_path / 'mailname').write_text(mailname)
     subject = tag()
     script = f'echo "$2" > /proc/sys/kernel/hostname; mount -t overlay overlay -o lowerdir={tmp_path}:/etc /etc; exec "$1" -t'
-    p = subprocess.run(['unshare', '--mount', '--uts', 'sh', '-ec', script, 'sh', str(names / 'sendmail'), host], capture_output=True, timeout=60,
+    p = subprocess.run(['unshare', '--mount', '--uts', 'sh', '-ec', script, 'sh', str(names / 'sendmail'), host], capture_output=True, timeout=2 * PATIENCE,
                        input=message(subject, more='Cc: www\n', to='bob@example.org'), env={'PATH': '/usr/bin:/bin', **server.ways['local']})
     assert (p.returncode, p.stderr) == (OK, b'')
     m = received(server, subject)
@@ -976,7 +987,7 @@ def test_a_user_without_a_name(server, names):
     if os.getuid() != 0:
         pytest.skip('needs root')
     subject = tag()
-    p = subprocess.run([str(names / 'sendmail'), 'bob@example.org'], input=message(subject), capture_output=True, timeout=60,
+    p = subprocess.run([str(names / 'sendmail'), 'bob@example.org'], input=message(subject), capture_output=True, timeout=2 * PATIENCE,
                        user=54321, group=54321, env=server.ways['local'])
     assert (p.returncode, p.stderr) == (OK, b'')
     assert str(received(server, subject)['Return-Path']).startswith('<uid54321@')

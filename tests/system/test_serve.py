@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import pytest
+from server import PATIENCE
 
 ROLES = ('smtp', 'queue', 'keeper', 'ledger', 'local', 'admin', 'fetch')
 NOBODY = 65534
@@ -37,7 +38,7 @@ def alive(pid):
         return False
 
 
-def wait_until(what, timeout=15):
+def wait_until(what, timeout=PATIENCE):
     deadline = time.monotonic() + timeout
     while not what():
         assert time.monotonic() < deadline, 'waited in vain'
@@ -48,7 +49,7 @@ class Session:
     """One line, one answer."""
     def __init__(self, address, family=socket.AF_INET):
         self.s = socket.socket(family)
-        self.s.settimeout(15)
+        self.s.settimeout(PATIENCE)
         self.s.connect(address)
         self.f = self.s.makefile('rwb')
 
@@ -78,7 +79,7 @@ def submit(server, subject='hello'):
 def run_serve(server, *args, **more):
     """A serve that should fail; its exit status and words."""
     p = subprocess.run([server.binary, 'serve', '-c', server.config_file, *args], capture_output=True, text=True,
-                       timeout=30, env=server.env, **more)
+                       timeout=PATIENCE, env=server.env, **more)
     return p.returncode, p.stderr
 
 
@@ -150,7 +151,7 @@ def test_nothing_outlives_main(make_server):
         children = pids(s).values()
         s.process.kill()
         s.process.wait()
-        wait_until(lambda: not any(alive(p) for p in children), 5)
+        wait_until(lambda: not any(alive(p) for p in children))
     finally:
         s.close()
 
@@ -240,7 +241,7 @@ def test_drain(make_server):
         s.process.send_signal(signal.SIGTERM)
         s.wait_log('event=draining')
         with pytest.raises(OSError):
-            wait_until(lambda: not Session(('127.0.0.1', s.port['relay'])), 3)
+            wait_until(lambda: not Session(('127.0.0.1', s.port['relay'])))
         with contextlib.suppress(OSError):
             session.say('QUIT')
         assert s.stop() == 0
@@ -249,7 +250,7 @@ def test_drain(make_server):
 
 
 def test_a_second_signal_hurries(make_server):
-    with make_server({'drain': '60s'}) as s:
+    with make_server({'drain': '5m'}) as s:
         session = Session(('127.0.0.1', s.port['relay']))
         session.answer()
         session.say('EHLO c')
@@ -259,7 +260,7 @@ def test_a_second_signal_hurries(make_server):
         time.sleep(0.3)
         if s.process.poll() is None:
             s.process.send_signal(signal.SIGINT)
-        assert s.process.wait(8) == 0
+        assert s.process.wait(PATIENCE) == 0
 
 
 def test_bad_configuration(make_server):
@@ -332,12 +333,12 @@ def test_without_root(make_server):
     p = subprocess.Popen([s.binary, 'serve', '-c', s.config_file, '--port-offset', str(s.offset)], stdout=log, stderr=log,
                          stdin=subprocess.DEVNULL, env=s.env, **more)
     try:
-        s.wait_log('event=ready', 30)
+        s.wait_log('event=ready')
         assert submit(s).startswith('250')
         assert all('seccomp' in r['sandbox'] for r in status(s)['roles'] if r['role'] != 'main')
     finally:
         p.terminate()
-        code = p.wait(30)
+        code = p.wait(PATIENCE)
         log.close()
         s.close()
     assert code == 0
@@ -370,7 +371,7 @@ def test_garbage_at_the_control_socket(make_server):
     with make_server() as s:
         for packet in (b'\0', b'x' * 70000, b'\x0a\0' + b'\0' * 16, b'\x2c\0' + b'\0' * 12):
             c = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            c.settimeout(5)
+            c.settimeout(PATIENCE)
             c.connect(os.path.join(s.config['runtime_dir'], 'control.sock'))
             c.send(packet)
             with contextlib.suppress(OSError):
@@ -389,7 +390,7 @@ def served_certificate(server):
     c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     c.check_hostname = False
     c.verify_mode = ssl.CERT_NONE
-    with socket.create_connection(('127.0.0.1', server.port['submissions']), timeout=10) as raw:
+    with socket.create_connection(('127.0.0.1', server.port['submissions']), timeout=PATIENCE) as raw:
         with c.wrap_socket(raw, server_hostname='mx.example.org') as s:
             return s.getpeercert(True)
 
@@ -410,7 +411,7 @@ def test_systemd_is_told(make_server, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as n:
         path = str(tmp_path / 'n')
         n.bind(path)
-        n.settimeout(20)
+        n.settimeout(PATIENCE)
         with make_server(env={'NOTIFY_SOCKET': path}) as s:
             assert n.recv(100) == b'READY=1'
             s.stop()

@@ -5,6 +5,7 @@ import sqlite3
 import time
 
 import pytest
+from server import PATIENCE
 
 N = 1000
 BODY = 100_000  # octets; 1,000 of them at once would be seen
@@ -62,7 +63,7 @@ def read(s, i):
 
 
 def test_one_message_to_a_thousand_mailboxes(s):
-    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=120) as c:
+    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=3 * PATIENCE) as c:
         c.sendmail('outside@example.net', [address(0)], 'Subject: first\r\n\r\n' + 'x' * 70)
         s.wait_message(address(0), b'first')
         empty(s)
@@ -70,13 +71,13 @@ def test_one_message_to_a_thousand_mailboxes(s):
         body = ('Subject: all\r\n\r\n' + ('y' * 98 + '\r\n') * (BODY // 100)).encode()
         assert c.sendmail('outside@example.net', [address(i) for i in range(N)], body) == {}
     peak = dict(before)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 5 * PATIENCE
     while s.json('queue', 'list'):
         assert time.monotonic() < deadline
         for role, octets in memory(s).items():
             peak[role] = max(peak[role], octets)
         time.sleep(0.05)
-    boxes = wait_files(s, N, 10)
+    boxes = wait_files(s, N, PATIENCE)
     assert len(boxes) == N and all(len(names) == 1 for names in boxes.values())
     for i in (0, 1, N // 2, N - 1):
         message = read(s, i)
@@ -90,13 +91,13 @@ def test_one_message_to_a_thousand_mailboxes(s):
 
 def test_a_message_for_each_of_a_thousand(s):
     n = N if os.environ.get('POSTERN_FULL') else 300
-    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=120) as c:
+    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=3 * PATIENCE) as c:
         for i in range(n):
             c.sendmail('outside@example.net', [address(i)], f'Subject: for {i}.\r\n\r\nonly {i}.\r\n')
-    boxes = wait_files(s, n, 60)
+    boxes = wait_files(s, n, 5 * PATIENCE)
     assert sorted(i for i, names in boxes.items() if names) == list(range(n))
     for i in range(n):
         assert f'only {i}.\n'.encode() in read(s, i)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while s.json('queue', 'list'):
         assert time.monotonic() < deadline

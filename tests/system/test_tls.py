@@ -5,7 +5,7 @@ import ssl
 import subprocess
 
 import pytest
-from raw import PASSWORD, Raw
+from raw import PASSWORD, TIMEOUT, Raw
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -17,7 +17,7 @@ def context(newest=V13):
 
 
 def connect(port, with_context, session=None, name=None):
-    s = socket.create_connection(('127.0.0.1', port), timeout=10)
+    s = socket.create_connection(('127.0.0.1', port), timeout=TIMEOUT)
     return with_context.wrap_socket(s, session=session, server_hostname=name)
 
 
@@ -97,7 +97,7 @@ def test_a_device_submits(old_devices, version, port):
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said = ['EHLO printer.test', f'AUTH PLAIN {login}', 'MAIL FROM:<ann@example.org>', 'rCPT TO:<bob@example.org>', 'DATA',
             f'Subject: scan by {version} {port}\n\nx\n.', 'qUIT']
-    out, _ = p.communicate('\n'.join(said) + '\n', timeout=30)
+    out, _ = p.communicate('\n'.join(said) + '\n', timeout=2 * TIMEOUT)
     assert '\n235 ' in out and '\n250 2.0.0 queued as' in out
     m = old_devices.wait_message('bob@example.org', f'Subject: scan by {version} {port}\n'.encode())
     assert f'(TLS {label} '.encode() in m and b'with ESMTPSA' in m
