@@ -1,8 +1,13 @@
 /* postern route: where mail for an address would go, how safely, and why; nothing is sent. */
+#include "base/buf.h"
 #include "base/slice.h"
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "cli/text.h"
 #include "route/providers.h"
+
+#define MARGIN	 12
+#define LIST_MAX (64 << 10) /* of names and addresses */
 
 struct question {
 	const char *address, *sender, *account;
@@ -37,6 +42,33 @@ static json_t *ask(json_t *question, int *ret_status)
 	return NULL;
 }
 
+/* ---- lines ---- */
+
+/* What is put together, behind what stands on the line already. */
+static void print_buf(struct buf *b, unsigned indent)
+{
+	buf_byte(b, 0);
+	cli_print_wrapped(buf_ok(b) ? (const char *)buf_slice(b).p : "too many to be printed", indent);
+	buf_done(b);
+}
+
+__attribute__((format(printf, 2, 3))) static void print_words(unsigned indent, const char *format, ...)
+{
+	char line[2048];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	cli_print_wrapped(line, indent);
+}
+
+/* "": it belongs to the line above. */
+static void label(const char *what)
+{
+	printf("  %-*s", MARGIN - 2, what);
+}
+
 /* ---- providers ---- */
 
 static json_t *provider_json(const struct route_provider *p)
@@ -68,10 +100,14 @@ static int providers(bool as_json)
 	for (size_t i = 0; i < route_n_providers; i++) {
 		const struct route_provider *p = &route_providers[i];
 
-		printf("%-13s %s: %s, port %s\n", p->name, p->title, p->host, p->ports);
-		printf("%-13s log in with %s and %s\n", "", p->user, route_password_text(p->password));
-		if (p->note[0])
-			printf("%-13s %s\n", "", p->note);
+		printf("%-13s ", p->name);
+		print_words(14, "%s: %s, port %s", p->title, p->host, p->ports);
+		printf("%-13s ", "");
+		print_words(14, "log in with %s and %s", p->user, route_password_text(p->password));
+		if (p->note[0]) {
+			printf("%-13s ", "");
+			cli_print_wrapped(p->note, 14);
+		}
 	}
 	return CLI_OK;
 }
@@ -86,30 +122,41 @@ static void print_here(const char *address, const json_t *here)
 	size_t i;
 
 	if (!strcmp(verdict, "no-such-user"))
-		printf("%s: our domain, and nobody has this address: it is refused\n", address);
+		print_words(2, "%s: our domain, and nobody has this address: it is refused", address);
 	else if (!strcmp(verdict, "disabled"))
-		printf("%s: it is switched off: mail for it is refused\n", address);
+		print_words(2, "%s: it is switched off: mail for it is refused", address);
 	else if (!strcmp(verdict, "loop"))
-		printf("%s: its aliases lead in a circle: it is refused\n", address);
+		print_words(2, "%s: its aliases lead in a circle: it is refused", address);
 	else if (strcmp(verdict, "ok") != 0)
-		printf("%s: %s\n", address, verdict);
+		print_words(2, "%s: %s", address, verdict);
 	json_array_foreach(targets, i, t)
 	{
 		if (json_is_true(json_object_get(t, "remote")))
-			printf("%s: here an alias, forwarded to %s\n", address, text_of(t, "address"));
+			print_words(2, "%s: here an alias, forwarded to %s", address, text_of(t, "address"));
 		else
-			printf("%s: here, mailbox %s\n", address, text_of(t, "mailbox"));
+			print_words(2, "%s: here, mailbox %s", address, text_of(t, "mailbox"));
 	}
 }
 
-static void print_list(const char *title, const json_t *list)
+static void put_list(struct buf *to, const json_t *list)
 {
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(list, i, v) printf("%s%s", i == 0 ? title : ", ", json_string_value(v));
-	if (json_array_size(list) > 0)
-		putchar('\n');
+	json_array_foreach(list, i, v) buf_fmt(to, "%s%s", i == 0 ? "" : ", ", json_string_value(v));
+}
+
+static void print_list(const char *title, const json_t *list)
+{
+	struct buf b;
+
+	if (json_array_size(list) == 0)
+		return;
+	label("");
+	buf_init(&b, LIST_MAX);
+	buf_str(&b, title);
+	put_list(&b, list);
+	print_buf(&b, MARGIN);
 }
 
 static void print_route(const char *address, const json_t *relay)
@@ -131,60 +178,76 @@ static void print_route(const char *address, const json_t *relay)
 			words = rows[i].words;
 			break;
 		}
-	printf("%s: elsewhere\n", address);
+	print_words(2, "%s: elsewhere", address);
+	label("route");
 	if (line > 0)
-		printf("  route     %s (line %lld of the configuration): %s\n", text_of(route, "name"),
-		       (long long)line, words);
+		print_words(MARGIN, "%s (line %lld of the configuration): %s", text_of(route, "name"),
+			    (long long)line, words);
 	else
-		printf("  route     %s: %s\n", text_of(route, "name"), words);
-	if (*text_of(route, "text"))
-		printf("  text      %s\n", text_of(route, "text"));
-	print_list("            recipients: ", json_object_get(route, "to"));
-	print_list("            senders: ", json_object_get(route, "from"));
-	print_list("            accounts: ", json_object_get(route, "accounts"));
-	printf("  source    %s\n",
-	       *text_of(route, "source") ? text_of(route, "source") : "whatever address the system takes");
+		print_words(MARGIN, "%s: %s", text_of(route, "name"), words);
+	print_list("recipients: ", json_object_get(route, "to"));
+	print_list("senders: ", json_object_get(route, "from"));
+	print_list("accounts: ", json_object_get(route, "accounts"));
+	if (*text_of(route, "text")) {
+		label("text");
+		cli_print_wrapped(text_of(route, "text"), MARGIN);
+	}
+	label("source");
+	cli_print_wrapped(*text_of(route, "source") ? text_of(route, "source")
+						    : "whatever address the system takes",
+			  MARGIN);
 }
 
-static void print_failure(const char *lead, const json_t *f)
+static void print_failure(const char *what, const json_t *f)
 {
-	printf("%s%s %s (%s)\n", lead, text_of(f, "status"), text_of(f, "text"),
-	       json_is_true(json_object_get(f, "permanent")) ? "mail for it fails" : "it is tried again");
+	label(what);
+	print_words(MARGIN, "%s %s (%s)", text_of(f, "status"), text_of(f, "text"),
+		    json_is_true(json_object_get(f, "permanent")) ? "mail for it fails"
+								  : "it is tried again");
 }
 
 static void print_host(const json_t *h)
 {
-	const json_t *failure = json_object_get(h, "failure"), *addresses = json_object_get(h, "addresses"),
-		     *a;
-	size_t i;
+	const json_t *failure = json_object_get(h, "failure"), *addresses = json_object_get(h, "addresses");
+	struct buf b;
 
-	printf("  host      %s", text_of(h, "host"));
-	json_array_foreach(addresses, i, a) printf("%s%s", i ? ", " : "  ", json_string_value(a));
-	putchar('\n');
+	label("host");
+	buf_init(&b, LIST_MAX);
+	buf_str(&b, text_of(h, "host"));
+	if (json_array_size(addresses) > 0) {
+		buf_str(&b, " (");
+		put_list(&b, addresses);
+		buf_byte(&b, ')');
+	}
+	print_buf(&b, MARGIN);
 	if (failure) {
-		print_failure("            ", failure);
+		print_failure("", failure);
 		return;
 	}
-	printf("            %s: %s%s\n", text_of(h, "policy"), text_of(h, "words"),
-	       json_is_true(json_object_get(h, "usable")) ? "" : "; it is not connected to");
+	label("");
+	print_words(MARGIN, "%s: %s%s", text_of(h, "policy"), text_of(h, "words"),
+		    json_is_true(json_object_get(h, "usable")) ? "" : "; it is not connected to");
 }
 
 static void print_hosts(const json_t *where)
 {
 	const json_t *p, *h, *failure = json_object_get(where, "failure");
+	struct buf b;
 	size_t i;
 
 	if (failure) {
-		print_failure("  hosts     ", failure);
+		print_failure("hosts", failure);
 		return;
 	}
-	printf("  site      %s%s\n", text_of(where, "site"),
-	       json_is_true(json_object_get(where, "dnssec")) ? " (its names are signed)" : "");
-	printf("  ports     ");
+	label("site");
+	print_words(MARGIN, "%s%s", text_of(where, "site"),
+		    json_is_true(json_object_get(where, "dnssec")) ? " (its names are signed)" : "");
+	label("ports");
+	buf_init(&b, LIST_MAX);
 	json_array_foreach(json_object_get(where, "ports"), i, p)
-		printf("%s%lld (TLS: %s)", i ? ", then " : "",
-		       (long long)json_integer_value(json_object_get(p, "port")), text_of(p, "tls"));
-	putchar('\n');
+		buf_fmt(&b, "%s%lld (TLS: %s)", i ? ", then " : "",
+			(long long)json_integer_value(json_object_get(p, "port")), text_of(p, "tls"));
+	print_buf(&b, MARGIN);
 	json_array_foreach(json_object_get(where, "hosts"), i, h) print_host(h);
 }
 
@@ -192,18 +255,24 @@ static void print_now(const json_t *relay)
 {
 	const json_t *site = json_object_get(relay, "site");
 
-	if (json_is_true(json_object_get(relay, "port25_blocked")))
-		printf("\nATTENTION %s\n", text_of(relay, "alarm"));
+	if (json_is_true(json_object_get(relay, "port25_blocked"))) {
+		printf("\nATTENTION ");
+		cli_print_wrapped(text_of(relay, "alarm"), 10);
+	}
 	if (!site)
 		return;
-	printf("  now       %lld connections, %lld messages waiting, %lld deferred\n",
-	       (long long)json_integer_value(json_object_get(site, "lanes")),
-	       (long long)json_integer_value(json_object_get(site, "ready")),
-	       (long long)json_integer_value(json_object_get(site, "deferred")));
-	if (*text_of(site, "reason"))
-		printf("            it waits: %s\n", text_of(site, "reason"));
-	else if (*text_of(site, "last"))
-		printf("            the last trouble was: %s\n", text_of(site, "last"));
+	label("now");
+	print_words(MARGIN, "%lld connections, %lld messages waiting, %lld deferred",
+		    (long long)json_integer_value(json_object_get(site, "lanes")),
+		    (long long)json_integer_value(json_object_get(site, "ready")),
+		    (long long)json_integer_value(json_object_get(site, "deferred")));
+	if (*text_of(site, "reason")) {
+		label("");
+		print_words(MARGIN, "it waits: %s", text_of(site, "reason"));
+	} else if (*text_of(site, "last")) {
+		label("");
+		print_words(MARGIN, "the last trouble was: %s", text_of(site, "last"));
+	}
 }
 
 /* ---- asking ---- */
