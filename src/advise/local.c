@@ -1,28 +1,13 @@
 /* local.c - a file's settings, gathered into servers. */
+#include <stdio.h>
 #include <string.h>
 
-#include "advise/local_private.h"
+#include "advise/local_reading.h"
 #include "base/buf.h"
-
-#define MACROS_MAX   32
-#define PHP_SENDMAIL "/usr/sbin/sendmail" /* with -t -i */
-
-/* One file, as far as it is read.  said[i] is of out->server[i]. */
-struct reading {
-	enum advise_local_kind kind;
-	struct advise_local *out;
-	struct advise_said said[ADVISE_LOCAL_SERVERS];
-	struct {
-		struct slice name, value;
-	} macro[MACROS_MAX]; /* Exim */
-	size_t n_macros;
-	bool secret; /* Exim: a password stands in the file */
-	bool beside;
-};
 
 /* That of this name, made if there is none; out->n: there is no room.  transport: Exim has routers and
  * transports of one name. */
-static size_t find_server(struct reading *r, struct slice name, bool transport)
+size_t advise_find_server(struct advise_reading *r, struct slice name, bool transport)
 {
 	struct advise_local *out = r->out;
 	size_t i = 0;
@@ -44,7 +29,7 @@ static size_t find_server(struct reading *r, struct slice name, bool transport)
 }
 
 /* What one server has holds for another, too, but its name; what that one has itself stays. */
-static void inherit(struct reading *r, size_t from, size_t to)
+void advise_inherit(struct advise_reading *r, size_t from, size_t to)
 {
 	struct advise_local_server *s = &r->out->server[to], own = *s;
 
@@ -57,24 +42,24 @@ static void inherit(struct reading *r, size_t from, size_t to)
 }
 
 /* msmtp: "account a", "account a : b": what defaults or b say holds for a, too. */
-static bool account_line(const struct advise_pair *p, struct reading *r, size_t *at)
+static bool account_line(const struct advise_pair *p, struct advise_reading *r, size_t *at)
 {
 	size_t colon = slice_find(p->value, ':'), from, to;
 	struct slice name = slice_trim(slice_head(p->value, colon));
 
 	if (slice_eq(p->key, SLICE_LIT("defaults"))) {
-		*at = find_server(r, (struct slice){ 0 }, false);
+		*at = advise_find_server(r, (struct slice){ 0 }, false);
 		return true;
 	}
 	if (!slice_eq(p->key, SLICE_LIT("account")))
 		return false;
-	from = find_server(r, slice_trim(slice_tail(p->value, colon + 1)), false);
-	to = find_server(r, name, false);
+	from = advise_find_server(r, slice_trim(slice_tail(p->value, colon + 1)), false);
+	to = advise_find_server(r, name, false);
 	*at = to;
 	if (to < r->out->n)
 		r->out->server[to].line = p->line;
 	if (from < r->out->n && to < r->out->n && from != to) {
-		inherit(r, from, to);
+		advise_inherit(r, from, to);
 		r->said[to].alias = colon < p->value.n;
 	}
 	return true;
@@ -111,7 +96,7 @@ static struct slice shown(enum advise_role role, struct slice value)
 	return (struct slice){ 0 };
 }
 
-static void keep_set(struct reading *r, struct advise_local_server *s, size_t row,
+static void keep_set(struct advise_reading *r, struct advise_local_server *s, size_t row,
 		     const struct advise_pair *p)
 {
 	struct advise_set *set;
@@ -128,6 +113,7 @@ static void keep_set(struct reading *r, struct advise_local_server *s, size_t ro
 	*set = (struct advise_set){ .key = (uint16_t)row,
 				    .line = p->line,
 				    .last = p->last,
+				    .file = r->part->file,
 				    .beside = r->beside,
 				    .computed = !p->literal,
 				    .condition = p->condition };
@@ -142,15 +128,16 @@ static void keep_set(struct reading *r, struct advise_local_server *s, size_t ro
 }
 
 /* What is set by something that is not known here. */
-static void take_computed(struct advise_local_server *s, struct advise_said *said,
-			  const struct advise_row *row, const struct advise_pair *p)
+static void take_computed(const struct advise_reading *r, struct advise_local_server *s,
+			  struct advise_said *said, const struct advise_row *row, const struct advise_pair *p)
 {
 	if (row->role == ROLE_PASSWORD || row->role == ROLE_EXIM_SECRET) {
 		advise_take_value(row->kind, row->role, p, s, said);
 		return;
 	}
 	if (row->role == ROLE_LOGIN || row->role == ROLE_LOGIN_SET) {
-		said->login = ADVISE_YES; /* which is most probable */
+		/* Which is most probable; of Debian's Exim it hangs on passwd.client. */
+		said->login = r->kind == ADVISE_LOCAL_EXIM_DEBIAN ? said->login : ADVISE_YES;
 		return;
 	}
 	advise_wrong_add(s, ADVISE_WRONG_UNSURE);
@@ -160,269 +147,274 @@ static void take_computed(struct advise_local_server *s, struct advise_said *sai
 		said->encryption_computed = true;
 }
 
-/* A macro of Exim's takes the place of its name, where that stands alone. */
-static void expand(const struct reading *r, struct slice *value)
-{
-	for (size_t m = 0; m < r->n_macros; m++)
-		if (slice_eq(*value, r->macro[m].name))
-			*value = r->macro[m].value;
-}
-
-static bool exim_pair(struct reading *r, struct advise_pair *p)
-{
-	if (p->section.n == 0) { /* the main section: no server, but macros */
-		if (p->key.p[0] >= 'A' && p->key.p[0] <= 'Z' && r->n_macros < MACROS_MAX) {
-			r->macro[r->n_macros].name = p->key;
-			r->macro[r->n_macros++].value = p->value;
-		}
-		return false;
-	}
-	expand(r, &p->value);
-	return true;
-}
-
-/* The same of a host that stands before its port; one that is defined elsewhere (Debian's DCsmarthost) is not
- * known. */
-static void expand_host(const struct reading *r, struct advise_local_server *s, struct advise_said *said)
-{
-	struct slice host = slice_str(s->host);
-	struct advise_pair p = { .value = host, .literal = true };
-
-	if (host.n == 0 || host.p[0] < 'A' || host.p[0] > 'Z' || slice_find(host, '.') < host.n)
-		return;
-	expand(r, &p.value);
-	s->host[0] = '\0';
-	if (p.value.p == host.p)
-		advise_wrong_add(s, ADVISE_WRONG_UNSURE);
-	else
-		advise_take_value(r->kind, ROLE_ROUTE_DATA, &p, s, said);
-}
-
 /* Which server a setting is of. */
-static size_t server_of(struct reading *r, enum advise_role role, const struct advise_pair *p, size_t at)
+static size_t server_of(struct advise_reading *r, enum advise_role role, const struct advise_pair *p,
+			size_t at)
 {
 	struct slice name = { 0 };
+	char pool[ADVISE_LOCAL_NAME];
 
-	switch (r->kind) {
+	switch (r->rows) {
 	case ADVISE_LOCAL_MSMTP:
-		return r->out->n == 0 ? find_server(r, name, false) : at;
+		return r->out->n == 0 ? advise_find_server(r, name, false) : at;
 	case ADVISE_LOCAL_EXIM:
-		return find_server(r, p->sub, slice_eq_nocase(p->section, SLICE_LIT("transports")));
+		if (r->kind == ADVISE_LOCAL_EXIM_DEBIAN && p->sub.n == 0)
+			return r->out->n; /* without a name it is Debian's own */
+		return advise_find_server(r, p->sub, slice_eq_nocase(p->section, SLICE_LIT("transports")));
 	case ADVISE_LOCAL_GIT:
-		name = p->sub;
+		name = p->sub.n > 0 ? p->sub : r->part->when;
+		break;
+	case ADVISE_LOCAL_PHP_INI:
+		if (p->pool)
+			snprintf(pool, sizeof(pool), "pool %.*s", p->sub.n > 50 ? 50 : (int)p->sub.n,
+				 (const char *)p->sub.p);
+		if (p->pool)
+			name = slice_str(pool);
 		break;
 	default:
 		name = advise_row_group(r->kind, role, p->key);
 		break;
 	}
-	return find_server(r, name, false);
+	return advise_find_server(r, name, false);
 }
 
-static void read_pair(struct reading *r, struct advise_pair *p, size_t *at)
+static void take_pair(struct advise_reading *r, struct advise_pair *p, size_t row_at, size_t at)
 {
-	struct advise_local_server *s;
-	struct advise_said *said;
-	const struct advise_row *row;
+	struct advise_local_server *s = &r->out->server[at];
+	const struct advise_row *row = advise_row(row_at);
+	struct advise_said *said = &r->said[at];
+
+	if (p->condition || (r->part->when.n > 0 && p->sub.n > 0)) {
+		advise_wrong_add(s, ADVISE_WRONG_UNSURE);
+		if (advise_set_of(s, row_at) && !advise_set_of(s, row_at)->condition)
+			return; /* what holds otherwise is what is shown */
+	}
+	/* Of Debian's Exim what is to be changed is the macro, which is there itself. */
+	if (!(p->filled && r->kind == ADVISE_LOCAL_EXIM_DEBIAN))
+		keep_set(r, s, row_at, p);
+	if (r->kind != ADVISE_LOCAL_MSMTP && r->kind != ADVISE_LOCAL_EXIM_DEBIAN && !r->beside) {
+		s->line = p->last; /* what is added goes below the last */
+		s->file = r->part->file;
+	}
+	if (!p->literal)
+		take_computed(r, s, said, row, p);
+	else if (!(p->condition && row->role == ROLE_MAILER))
+		advise_take_value(r->rows, row->role, p, s, said);
+	if (row->role == ROLE_PASSWORD || row->role == ROLE_URL || row->role == ROLE_DJANGO_URL)
+		s->password_file = r->part->file;
+	if (r->rows == ADVISE_LOCAL_EXIM && s->host[0])
+		advise_exim_forget(s);
+}
+
+static void read_pair(struct advise_reading *r, struct advise_pair *p, size_t *at)
+{
+	enum advise_local_kind rows = r->rows;
+	char room[ADVISE_EXPANDED];
+	struct slice raw = p->value;
 	size_t i;
 
 	if (r->kind == ADVISE_LOCAL_MSMTP && account_line(p, r, at))
 		return;
-	if (r->kind == ADVISE_LOCAL_EXIM && !exim_pair(r, p))
-		return;
-	i = advise_row_find(r->kind, p->section, p->key);
+	if (rows == ADVISE_LOCAL_EXIM) {
+		if (!advise_exim_pair(r, p, room))
+			return;
+		if (advise_is_macro(p->key))
+			rows = ADVISE_LOCAL_EXIM_DEBIAN;
+	}
+	if (r->kind == ADVISE_LOCAL_POSTFIX && !p->literal)
+		p->literal = advise_variables_fill(&r->macros, &p->value, room);
+	i = advise_row_find(rows, p->section, p->key);
 	if (i == advise_rows())
 		return;
-	row = advise_row(i);
-	if (row->role == ROLE_EXIM_SECRET) {
-		struct advise_local_server none = { 0 };
-		struct advise_said all = { 0 };
-
-		advise_take_value(r->kind, row->role, p, &none, &all);
-		r->secret = r->secret || all.secret;
+	if (advise_row(i)->role == ROLE_EXIM_SECRET) {
+		advise_exim_secret(r, p);
 		return;
 	}
-	*at = server_of(r, row->role, p, *at);
+	*at = rows == ADVISE_LOCAL_EXIM_DEBIAN ? advise_find_server(r, (struct slice){ 0 }, false)
+					       : server_of(r, advise_row(i)->role, p, *at);
 	if (*at >= r->out->n)
 		return;
-	s = &r->out->server[*at];
-	said = &r->said[*at];
-	if (p->condition) {
-		advise_wrong_add(s, ADVISE_WRONG_UNSURE);
-		if (advise_set_of(s, i) && !advise_set_of(s, i)->condition)
-			return; /* what holds otherwise is what is shown */
-	}
-	keep_set(r, s, i, p);
-	if (r->kind != ADVISE_LOCAL_MSMTP && !r->beside)
-		s->line = p->last; /* what is added goes below the last */
-	if (!p->literal)
-		take_computed(s, said, row, p);
-	else if (!(p->condition && row->role == ROLE_MAILER))
-		advise_take_value(r->kind, row->role, p, s, said);
-	if (r->kind == ADVISE_LOCAL_EXIM && s->host[0])
-		expand_host(r, s, said);
+	if (r->kind == ADVISE_LOCAL_EXIM_DEBIAN && rows == ADVISE_LOCAL_EXIM && raw.n > 0 &&
+	    memmem(raw.p, raw.n, "DCsmarthost", strlen("DCsmarthost")))
+		r->said[*at].debian_route = true;
+	take_pair(r, p, i, *at);
 }
 
-static void read_text(struct reading *r, enum advise_syntax syntax, struct slice text)
+static enum advise_syntax syntax_of(struct advise_reading *r)
 {
-	struct advise_pairs pairs;
+	bool debian = r->kind == ADVISE_LOCAL_EXIM_DEBIAN && r->part->file > 0;
+
+	if (r->beside)
+		return ADVISE_MASTER;
+	r->rows = debian ? ADVISE_LOCAL_EXIM : r->kind;
+	return advise_local_syntax(r->rows);
+}
+
+static void read_text(struct advise_reading *r, struct advise_pairs *pairs)
+{
 	struct advise_pair p;
 	size_t at = 0;
 
-	advise_pairs_init(&pairs, syntax, slice_head(text, ADVISE_LOCAL_MAX));
-	while (advise_pairs_next(&pairs, &p))
+	while (advise_pairs_next(pairs, &p)) {
+		r->pools = r->pools || (p.pool && r->part->file == 0);
 		read_pair(r, &p, &at);
-}
-
-/* ---- what servers of a file have to do with each other ---- */
-
-/* Exim: what a router's transport says holds for where the router leads. */
-static void join_transports(struct reading *r)
-{
-	struct advise_local *l = r->out;
-
-	for (size_t i = 0; i < l->n; i++) {
-		struct advise_local_server *s = &l->server[i];
-		size_t t = 0;
-
-		if (r->said[i].is_transport || !r->said[i].transport[0])
-			continue;
-		while (t < l->n &&
-		       !(r->said[t].is_transport && strcmp(l->server[t].name, r->said[i].transport) == 0))
-			t++;
-		if (t == l->n)
-			continue;
-		for (size_t k = 0; k < l->server[t].n_sets && s->n_sets < ADVISE_LOCAL_SETS; k++)
-			s->set[s->n_sets++] = l->server[t].set[k];
-		if (!s->port_set) {
-			s->port = l->server[t].port;
-			s->port_set = s->port_alone = l->server[t].port_set;
-		}
-		s->line = l->server[t].line;
-		s->wrong |= l->server[t].wrong;
-		r->said[t].off = !l->server[t].host[0]; /* seen to here */
-		r->said[i] = r->said[t];
-		r->said[i].is_transport = false;
-		r->said[i].off = false;
 	}
 }
 
-/* git: [sendemail "name"] takes from [sendemail] what it has not itself. */
-static void join_identities(struct reading *r)
+/* Each file has the section that it was in; Exim's texts follow one another as if they were one. */
+static void read_parts(struct advise_reading *r, const struct advise_whole *w)
 {
-	struct advise_local *l = r->out;
-	size_t base = 0;
+	static const struct advise_part none;
+	struct slice section[ADVISE_LOCAL_FILES] = { 0 }, sub[ADVISE_LOCAL_FILES] = { 0 };
 
-	while (base < l->n && l->server[base].name[0])
-		base++;
-	for (size_t i = 0; i < l->n && base < l->n; i++) {
-		struct advise_local_server own = l->server[i];
-		struct advise_said *to = &r->said[i], said = *to;
-		struct advise_local_server *s = &l->server[i];
+	for (size_t i = 0; i < w->n; i++) {
+		struct advise_pairs pairs;
+		enum advise_syntax syntax;
+		size_t f;
 
-		if (i == base)
-			continue;
-		inherit(r, base, i);
-		for (size_t k = 0; k < own.n_sets; k++) {
-			size_t at = 0;
-
-			while (at < s->n_sets && s->set[at].key != own.set[k].key)
-				at++;
-			if (at < ADVISE_LOCAL_SETS) {
-				s->n_sets = at == s->n_sets ? at + 1 : s->n_sets;
-				s->set[at] = own.set[k];
-			}
+		r->part = &w->part[i];
+		syntax = syntax_of(r);
+		f = syntax == ADVISE_EXIM ? 0 : r->part->file % ADVISE_LOCAL_FILES;
+		r->several = r->several || r->part->file > 0;
+		advise_pairs_init(&pairs, syntax, slice_head(r->part->text, ADVISE_LOCAL_MAX));
+		if (r->part->line > 1) /* a byte order mark stands at a file's beginning only */
+			pairs.rest = slice_head(r->part->text, ADVISE_LOCAL_MAX);
+		pairs.line = r->part->line;
+		if (r->part->line > 1 || syntax == ADVISE_EXIM) {
+			pairs.section = section[f];
+			pairs.sub = sub[f];
 		}
-		if (own.host[0] || own.program[0]) {
-			memcpy(s->host, own.host, sizeof(s->host));
-			memcpy(s->program, own.program, sizeof(s->program));
-		}
-		if (own.program[0] || own.port_set) {
-			s->port = own.port;
-			s->port_set = own.port_set;
-		}
-		if (said.implicit != ADVISE_UNSET) { /* the three are set as one */
-			to->implicit = said.implicit;
-			to->starttls = said.starttls;
-			to->encrypted = said.encrypted;
-		}
-		to->verify = said.verify != ADVISE_UNSET ? said.verify : to->verify;
-		to->login = said.login != ADVISE_UNSET ? said.login : to->login;
-		s->password = s->password || own.password;
-		s->wrong |= own.wrong;
+		read_text(r, &pairs);
+		section[f] = pairs.section;
+		sub[f] = pairs.sub;
 	}
+	r->part = &none;
 }
 
-/* .env: NODE_TLS_REJECT_UNAUTHORIZED is of no single server. */
-static void join_node(struct reading *r)
+/* Postfix fills in what a parameter is at last, wherever it is set. */
+static void learn_parameters(struct advise_reading *r, const struct advise_whole *w)
 {
-	for (size_t i = 0; i < r->out->n; i++) {
-		if (strcmp(r->out->server[i].name, "NODE") != 0)
-			continue;
-		for (size_t k = 0; k < r->out->n; k++) {
-			struct advise_local_server *s = &r->out->server[k];
+	advise_macros_set(&r->macros, SLICE_LIT("config_directory"), w->folder);
+	for (size_t i = 0; i < w->n; i++) {
+		struct advise_pairs pairs;
+		struct advise_pair p;
 
-			if (k == i || r->said[i].verify != ADVISE_NO)
-				continue;
-			r->said[k].verify = ADVISE_NO;
-			if (s->n_sets < ADVISE_LOCAL_SETS && r->out->server[i].n_sets > 0)
-				s->set[s->n_sets++] = r->out->server[i].set[0];
-		}
+		advise_pairs_init(&pairs, ADVISE_LINES, slice_head(w->part[i].text, ADVISE_LOCAL_MAX));
+		while (advise_pairs_next(&pairs, &p))
+			advise_macros_set(&r->macros, p.key, p.value);
 	}
+	if (w->folder.n == 0) /* not known */
+		r->macros.m[0].name = (struct slice){ 0 };
 }
 
-/* PHP: where no sendmail_path is set, it runs one all the same. */
-static void add_sendmail(struct reading *r)
+/* Something of it stands in this very file. */
+static bool own_of(const struct advise_reading *r, const struct advise_local_server *s)
 {
-	size_t i = find_server(r, (struct slice){ 0 }, false);
-
-	if (i < r->out->n && !r->out->server[i].program[0])
-		memcpy(r->out->server[i].program, PHP_SENDMAIL, sizeof(PHP_SENDMAIL));
+	if (r->kind != ADVISE_LOCAL_DOTENV || !r->several)
+		return true;
+	for (size_t i = 0; i < s->n_sets; i++)
+		if (s->set[i].file == 0)
+			return true;
+	return false; /* .env.local: .env has it, and is read by itself */
 }
 
 /* Something is known of it that is worth a line: not of another name for the same (account default : work).
  */
-static bool tells(const struct advise_local_server *s, const struct advise_said *said)
+static bool tells(const struct advise_reading *r, const struct advise_local_server *s,
+		  const struct advise_said *said)
 {
 	bool own = !said->alias;
 
 	for (size_t i = 0; i < s->n_sets && !own; i++)
 		own = !s->set[i].inherited;
-	return own && !said->off && (s->host[0] || s->program[0] || s->password || s->wrong != 0);
+	/* Debian's files have routers for all kinds of things. */
+	if (r->kind == ADVISE_LOCAL_EXIM_DEBIAN && s != r->out->server && !s->host[0])
+		return false;
+	return own && own_of(r, s) && !said->off &&
+	       (s->host[0] || s->program[0] || s->password || s->wrong != 0);
+}
+
+static void join(struct advise_reading *r, struct slice beside)
+{
+	switch (r->kind) {
+	case ADVISE_LOCAL_EXIM:
+		advise_exim_join(r);
+		break;
+	case ADVISE_LOCAL_EXIM_DEBIAN:
+		advise_exim_join(r);
+		advise_debian_join(r);
+		advise_debian_login(r, beside);
+		break;
+	case ADVISE_LOCAL_PHP_INI:
+		if (!r->pools)
+			advise_add_sendmail(r);
+		break;
+	case ADVISE_LOCAL_GIT:
+		advise_join_identities(r);
+		break;
+	case ADVISE_LOCAL_DOTENV:
+		advise_join_node(r);
+		break;
+	default:
+		break;
+	}
+}
+
+static void keep_servers(struct advise_reading *r)
+{
+	struct advise_local *l = r->out;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct advise_local_server *s = &l->server[i];
+
+		if (r->secret && s->host[0] && !s->password) {
+			s->password = true;
+			s->password_file = r->secret_file;
+		}
+		if (!tells(r, s, &r->said[i]))
+			continue;
+		/* What Debian's files have besides are an Exim's. */
+		advise_local_judge(r->kind == ADVISE_LOCAL_EXIM_DEBIAN && i > 0 ? ADVISE_LOCAL_EXIM : r->kind,
+				   &r->said[i], s);
+		if (kept != i)
+			l->server[kept] = *s;
+		kept++;
+	}
+	for (size_t i = kept; i < l->n; i++)
+		l->server[i] = (struct advise_local_server){ 0 };
+	l->n = kept;
+}
+
+void advise_local_read_whole(enum advise_local_kind kind, const struct advise_whole *w,
+			     struct advise_local *ret)
+{
+	struct advise_reading r = { .kind = kind, .rows = kind, .out = ret };
+
+	*ret = (struct advise_local){ .kind = kind, .cut = w->beside.n > ADVISE_LOCAL_MAX };
+	for (size_t i = 0; i < w->n; i++)
+		ret->cut = ret->cut || w->part[i].text.n > ADVISE_LOCAL_MAX;
+	if (kind == ADVISE_LOCAL_POSTFIX)
+		learn_parameters(&r, w);
+	if (kind == ADVISE_LOCAL_EXIM_DEBIAN)
+		advise_debian_learn(&r, w);
+	read_parts(&r, w);
+	if (kind == ADVISE_LOCAL_POSTFIX && w->beside.n > 0) {
+		struct advise_pairs pairs;
+
+		r.beside = true;
+		advise_pairs_init(&pairs, ADVISE_MASTER, slice_head(w->beside, ADVISE_LOCAL_MAX));
+		read_text(&r, &pairs);
+	}
+	join(&r, slice_head(w->beside, ADVISE_LOCAL_MAX));
+	keep_servers(&r);
 }
 
 void advise_local_read(enum advise_local_kind kind, struct slice text, struct slice beside,
 		       struct advise_local *ret)
 {
-	struct reading r = { .kind = kind, .out = ret };
-	size_t kept = 0;
+	const struct advise_part part = { .text = text, .line = 1 };
+	const struct advise_whole whole = { .part = &part, .n = 1, .beside = beside };
 
-	*ret = (struct advise_local){ .kind = kind,
-				      .cut = text.n > ADVISE_LOCAL_MAX || beside.n > ADVISE_LOCAL_MAX };
-	read_text(&r, advise_local_syntax(kind), text);
-	if (kind == ADVISE_LOCAL_POSTFIX && beside.n > 0) {
-		r.beside = true;
-		read_text(&r, ADVISE_MASTER, beside);
-	}
-	if (kind == ADVISE_LOCAL_EXIM)
-		join_transports(&r);
-	if (kind == ADVISE_LOCAL_PHP_INI)
-		add_sendmail(&r);
-	if (kind == ADVISE_LOCAL_GIT)
-		join_identities(&r);
-	if (kind == ADVISE_LOCAL_DOTENV)
-		join_node(&r);
-	for (size_t i = 0; i < ret->n; i++) {
-		struct advise_local_server *s = &ret->server[i];
-
-		s->password = s->password || (r.secret && s->host[0]);
-		if (!tells(s, &r.said[i]))
-			continue;
-		advise_local_judge(kind, &r.said[i], s);
-		if (kept != i)
-			ret->server[kept] = *s;
-		kept++;
-	}
-	for (size_t i = kept; i < ret->n; i++)
-		ret->server[i] = (struct advise_local_server){ 0 };
-	ret->n = kept;
+	advise_local_read_whole(kind, &whole, ret);
 }

@@ -1,9 +1,10 @@
 /* local.h - configuration files of mail programs, read: which server they submit to, what is wrong, and what
  * to write instead: an engine.
  *
- * Text in; servers, findings and changes out.  Which files there are and who may read them is for the caller
- * (cli/check_local.c).  A file is no trusted input: it is read up to a size, no include is followed, nothing
- * in it is run.  What is computed in it (a variable, a call) is not guessed but said to be unknown.
+ * Text in; servers, findings and changes out.  Which files there are, which of them takes in which others,
+ * and who may read them is for the caller (cli/check_local.c, local_include.h).  A file is no trusted input:
+ * it is read up to a size, nothing in it is run.  What is computed in it (a variable that is set elsewhere, a
+ * call) is not guessed but said to be unknown.
  *
  * Of what the file says only hosts, ports, the values of settings that are about encryption, names of
  * accounts and of programs come out; a password never does, nor a user name, which to some providers is one:
@@ -18,13 +19,16 @@
 
 #include "base/slice.h"
 
-#define ADVISE_LOCAL_MAX     (1 << 20) /* octets of a file that are read */
-#define ADVISE_LOCAL_SERVERS 32	       /* of a file */
-#define ADVISE_LOCAL_NAME    64
-#define ADVISE_LOCAL_HOST    254
-#define ADVISE_LOCAL_SETS    12 /* settings of a server that are kept */
-#define ADVISE_LOCAL_VALUE   64 /* of a value that is kept, to show it */
-#define ADVISE_LOCAL_CHANGES 8
+#define ADVISE_LOCAL_MAX       (1 << 20) /* octets of a file that are read */
+#define ADVISE_LOCAL_SERVERS   32	 /* of a file */
+#define ADVISE_LOCAL_NAME      64
+#define ADVISE_LOCAL_HOST      254
+#define ADVISE_LOCAL_PASSWORDS 512
+#define ADVISE_LOCAL_SETS      12 /* settings of a server that are kept */
+#define ADVISE_LOCAL_VALUE     64 /* of a value that is kept, to show it */
+#define ADVISE_LOCAL_CHANGES   8
+#define ADVISE_LOCAL_FILES     256		  /* that one configuration consists of */
+#define ADVISE_LOCAL_BESIDE    ADVISE_LOCAL_FILES /* in place of a file's number: the one beside it */
 
 /* Names (advise_local_kind_name, advise_wrong_name) are an interface. */
 enum advise_local_kind {
@@ -65,6 +69,7 @@ const char *advise_security_name(enum advise_security security); /* "SSL/TLS", "
 struct advise_set {
 	uint16_t key;			/* opaque: a row of local.def */
 	bool beside;			/* it stands in the file beside */
+	uint16_t file;			/* else in that one (advise_part.file) */
 	bool inherited;			/* it holds for other servers of the file, too */
 	bool computed;			/* its value is not known */
 	bool condition;			/* it may not hold */
@@ -74,19 +79,22 @@ struct advise_set {
 
 /* One server of a file.  Zeroed, nothing is known; it owns nothing. */
 struct advise_local_server {
-	char name[ADVISE_LOCAL_NAME];	   /* of the account or section; "" */
-	char host[ADVISE_LOCAL_HOST + 1];  /* "" */
-	char program[ADVISE_LOCAL_NAME];   /* that is given the mail instead, as a path or a name; "" */
-	char passwords[ADVISE_LOCAL_NAME]; /* Postfix: the table of passwords, as type:path; "" */
-	uint16_t port;			   /* 0: not known */
-	bool port_set;			   /* else it is the program's default */
-	bool port_alone;		   /* it was set by itself, not with the host */
-	bool brackets;			   /* Postfix: [host] */
+	char name[ADVISE_LOCAL_NAME];		/* of the account or section; "" */
+	char host[ADVISE_LOCAL_HOST + 1];	/* "" */
+	char program[ADVISE_LOCAL_NAME];	/* that is given the mail instead, as a path or a name; "" */
+	char passwords[ADVISE_LOCAL_PASSWORDS]; /* Postfix: the table of passwords, as type:path; "" */
+	uint16_t port;				/* 0: not known */
+	bool port_set;				/* else it is the program's default */
+	bool port_alone;			/* it was set by itself, not with the host */
+	bool brackets;				/* Postfix: [host] */
 	enum advise_security security;
-	bool login;	  /* it logs in */
-	bool login_known; /* else that is set elsewhere */
-	bool password;	  /* one stands in the file */
-	unsigned line;	  /* below which what is added belongs; 0: anywhere */
+	bool login;		/* it logs in */
+	bool login_known;	/* else that is set elsewhere */
+	bool password;		/* one stands in the file */
+	uint16_t password_file; /* in which */
+	bool macros;		/* Exim of Debian's: its files take the macros of local.def */
+	uint16_t file;		/* of the line */
+	unsigned line;		/* below which what is added belongs; 0: anywhere */
 	struct advise_set set[ADVISE_LOCAL_SETS];
 	size_t n_sets;
 	uint32_t wrong; /* bits 1 << enum advise_wrong */
@@ -96,10 +104,29 @@ struct advise_local {
 	enum advise_local_kind kind;
 	struct advise_local_server server[ADVISE_LOCAL_SERVERS];
 	size_t n;
-	bool cut; /* there was more than is read */
+	bool cut;   /* there was more than is read */
+	bool split; /* Exim of Debian's: of many files */
 };
 
-/* beside: the text of the file that advise_local_kind_beside() names; may be empty. */
+/* A piece of a file.  What takes in others is given in pieces: up to where another is taken in, that one,
+ * what is behind it. */
+struct advise_part {
+	struct slice text;
+	uint16_t file; /* of which it is, by a number below ADVISE_LOCAL_FILES; 0: the configuration itself */
+	unsigned line; /* of its beginning, from 1 */
+	struct slice when; /* git: only then it counts ("gitdir:~/work/"); else "" */
+};
+
+struct advise_whole {
+	const struct advise_part *part; /* in the order in which they count; the later one wins */
+	size_t n;
+	struct slice beside; /* the text of the file that advise_local_kind_beside() names; may be empty */
+	struct slice folder; /* that it lies in: Postfix's $config_directory */
+};
+
+void advise_local_read_whole(enum advise_local_kind kind, const struct advise_whole *whole,
+			     struct advise_local *ret);
+/* Of one file. */
 void advise_local_read(enum advise_local_kind kind, struct slice text, struct slice beside,
 		       struct advise_local *ret);
 /* What only the caller can know (READABLE, NO_PROGRAM, NO_ENTRY, POSTMAP), or any other. */
@@ -121,6 +148,8 @@ enum advise_local_kind advise_local_kind_by(struct slice text);
  * or in the file beside. */
 unsigned advise_local_setting(const struct advise_local *l, const struct advise_local_server *s, char *to,
 			      size_t size);
+uint16_t advise_local_setting_file(const struct advise_local_server *s); /* in which that line is */
+const char *advise_set_key(const struct advise_set *set);		 /* "relayhost" */
 
 const char *advise_wrong_name(enum advise_wrong wrong);
 enum advise_level advise_wrong_level(enum advise_wrong wrong);
@@ -130,6 +159,7 @@ const char *advise_wrong_what(enum advise_wrong wrong, const struct advise_local
 const char *advise_wrong_change(enum advise_wrong wrong); /* what to do besides the changes; "" */
 /* The line of the file that it is about; 0: of no single one, or in the file beside. */
 unsigned advise_wrong_line(enum advise_wrong wrong, const struct advise_local_server *s);
+uint16_t advise_wrong_file(enum advise_wrong wrong, const struct advise_local_server *s); /* of that line */
 
 /* ---- what to write ---- */
 
@@ -139,17 +169,21 @@ struct advise_target {
 };
 
 struct advise_change {
-	unsigned line;		      /* that is replaced, or below which it is added; 0: anywhere */
-	unsigned last;		      /* up to this one, where it stands on several */
-	bool add;		      /* it is not there yet */
-	bool beside;		      /* in the file beside */
-	char text[400];		      /* the line */
+	unsigned line;	   /* that is replaced, or below which it is added; 0: anywhere */
+	unsigned last;	   /* up to this one, where it stands on several */
+	bool add;	   /* it is not there yet */
+	bool beside;	   /* in the file beside */
+	uint16_t file;	   /* else in that one */
+	const char *place; /* a file of the same folder that is for it, made if there is none; "" */
+	char text[400];	   /* the line */
 	char now[ADVISE_LOCAL_VALUE]; /* what stands there; "": it is not shown */
 };
 
 /* What the server's port and encryption should be by what is wrong with it; false: nothing of it is. */
 bool advise_local_target(const struct advise_local *l, const struct advise_local_server *s,
 			 struct advise_target *ret);
+/* What is to be done when they are written: "run ..."; "" */
+const char *advise_local_then(enum advise_local_kind kind);
 /* The lines that lead there; how many, 0 when all is so, or this file cannot say it. */
 size_t advise_local_changes(const struct advise_local *l, const struct advise_local_server *s,
 			    const struct advise_target *target,

@@ -32,22 +32,28 @@ bool advise_local_target(const struct advise_local *l, const struct advise_local
 		return false;
 	/* The port that stands there stays: it is what somebody was told.  25 is not for submission. */
 	if (t.port == 0 || t.port == 25)
-		t.port = s->security == ADVISE_SECURITY_IMPLICIT && l->kind != ADVISE_LOCAL_EXIM_DEBIAN ? 465
-													: 587;
+		t.port = s->security == ADVISE_SECURITY_IMPLICIT ? 465 : 587;
 	t.implicit = t.port == 465;
 	if (t.port != 465 && t.port != 587 && t.port != 2525)
 		t.implicit = s->security == ADVISE_SECURITY_IMPLICIT;
-	if (l->kind == ADVISE_LOCAL_EXIM_DEBIAN) /* its transport knows nothing else */
+	if (l->kind == ADVISE_LOCAL_EXIM_DEBIAN && !s->macros) /* its transport knows nothing else */
 		t = (struct advise_target){ .port = t.port == 465 ? 587 : t.port };
 	*ret = t;
 	return true;
+}
+
+/* Whether a row is of this configuration; Debian's Exim has Exim's rows, too, where they are set. */
+static bool kind_of_row_is(const struct advise_local *l, const struct advise_row *row, bool set)
+{
+	return row->kind == l->kind ||
+	       (set && l->kind == ADVISE_LOCAL_EXIM_DEBIAN && row->kind == ADVISE_LOCAL_EXIM);
 }
 
 static bool is_set(const struct advise_local *l, const struct advise_local_server *s, struct slice key)
 {
 	for (size_t i = 0; i < s->n_sets; i++)
 		if (slice_eq_nocase(key, slice_str(advise_row(s->set[i].key)->key)) &&
-		    advise_row(s->set[i].key)->kind == l->kind)
+		    kind_of_row_is(l, advise_row(s->set[i].key), true))
 			return true;
 	return false;
 }
@@ -154,7 +160,7 @@ size_t advise_local_changes(const struct advise_local *l, const struct advise_lo
 {
 	size_t n = 0;
 
-	if (l->kind == ADVISE_LOCAL_EXIM_DEBIAN && target->implicit)
+	if (l->kind == ADVISE_LOCAL_EXIM_DEBIAN && target->implicit && !s->macros)
 		return 0; /* its transport knows nothing but STARTTLS */
 	for (size_t i = 0; i < advise_rows() && n < ADVISE_LOCAL_CHANGES; i++) {
 		const struct advise_row *row = advise_row(i);
@@ -164,7 +170,9 @@ size_t advise_local_changes(const struct advise_local *l, const struct advise_lo
 		char value[300];
 		struct buf b;
 
-		if (row->kind != l->kind || !row->implicit)
+		bool macro = l->kind == ADVISE_LOCAL_EXIM_DEBIAN && row->role != ROLE_HOST_COLONS;
+
+		if (!kind_of_row_is(l, row, set != NULL) || !row->implicit || (macro && !s->macros && !set))
 			continue;
 		if (!set && ((group.n > 0 && !slice_eq_nocase(group, slice_str(s->name))) ||
 			     !may_add(l, s, row->only)))
@@ -172,8 +180,15 @@ size_t advise_local_changes(const struct advise_local *l, const struct advise_lo
 		if (right(l, s, row, set, target))
 			continue;
 		*c = (struct advise_change){ .line = set && !set->inherited ? set->line : s->line,
+					     .file = set && !set->inherited ? set->file : s->file,
 					     .add = !set || set->inherited,
-					     .beside = set && set->beside };
+					     .beside = set && set->beside,
+					     .place = "" };
+		if (c->add && macro) { /* where Debian wants one's own */
+			c->line = 0;
+			c->file = 1;
+			c->place = l->split ? "conf.d/main/000_localmacros" : "exim4.conf.localmacros";
+		}
 		if (set && !set->inherited)
 			c->last = set->last;
 		if (set && !set->inherited)
@@ -182,7 +197,8 @@ size_t advise_local_changes(const struct advise_local *l, const struct advise_lo
 		fill(target->implicit ? row->implicit : row->starttls, s->host, target->port, &b);
 		value[buf_slice(&b).n] = '\0';
 		buf_init_in(&b, c->text, sizeof(c->text) - 1);
-		advise_setting(&b, c->beside ? ADVISE_LOCAL_POSTFIX : l->kind, row->key, slice_str(value));
+		advise_setting(&b, c->beside ? ADVISE_LOCAL_POSTFIX : advise_written_as(l->kind, c->file),
+			       row->key, slice_str(value));
 		c->text[buf_slice(&b).n] = '\0';
 		n++;
 	}

@@ -117,6 +117,22 @@ static bool word_line(struct slice line, struct advise_pair *ret)
 	return ret->key.n > 0;
 }
 
+/* PHP's pools: php_admin_value[sendmail_path] = ... is of the pool that the section names. */
+static void pool_key(struct slice *line, struct advise_pair *ret)
+{
+	static const struct slice names[] = { SLICE_INIT("php_admin_value"), SLICE_INIT("php_value") };
+	struct slice c = *line, inside;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (slice_eq(ret->key, names[i]) && cur_byte(&c, '[') && cur_until(&c, ']', &inside)) {
+			ret->key = trim(inside);
+			ret->sub = ret->section;
+			ret->pool = true;
+			*line = trim(c);
+			return;
+		}
+}
+
 /* [section], [section "sub"] */
 static void ini_section(struct slice line, struct advise_pairs *p)
 {
@@ -141,6 +157,7 @@ static bool ini_line(struct slice line, struct advise_pairs *p, struct advise_pa
 	ret->sub = p->sub;
 	ret->key = take_name(&line);
 	line = trim(line);
+	pool_key(&line, ret);
 	if (ret->key.n == 0)
 		return false;
 	if (!cur_byte(&line, '=')) {
@@ -291,6 +308,14 @@ static bool exim_next(struct advise_pairs *p, struct advise_pair *ret)
 
 	while (take_continued(&p->rest, &line)) {
 		line = trim(line);
+		if (cur_byte(&line, '.')) { /* .ifdef, .include */
+			ret->key = take_name(&line);
+			ret->value = trim(line);
+			ret->directive = ret->literal = true;
+			if (ret->key.n > 0)
+				return true;
+			continue;
+		}
 		(void)cur_word(&line, SLICE_LIT("hide "));
 		name = trim(line);
 		if (cur_word(&name, SLICE_LIT("begin "))) {

@@ -24,6 +24,9 @@ struct advise_pair {
 	unsigned line, last;		       /* from 1; where it begins and ends */
 	bool literal;	/* the value stands there as it is; else something computes it */
 	bool condition; /* it may not hold: it stands in a block */
+	bool directive; /* Exim: .key value */
+	bool pool;	/* PHP: of the pool sub */
+	bool filled;	/* there was a name in the value that stands for another */
 };
 
 struct advise_pairs {
@@ -36,6 +39,29 @@ struct advise_pairs {
 /* The next setting; false at the end.  What is no setting is passed over. */
 bool advise_pairs_next(struct advise_pairs *p, struct advise_pair *ret);
 void advise_pairs_init(struct advise_pairs *p, enum advise_syntax syntax, struct slice text);
+
+/* ---- names that stand for values: local_macros.c ---- */
+
+#define ADVISE_MACROS_MAX 128
+#define ADVISE_EXPANDED	  2048 /* octets of a value with its names filled in */
+
+/* Borrowed from the texts. */
+struct advise_macros {
+	struct {
+		struct slice name, value;
+	} m[ADVISE_MACROS_MAX];
+	size_t n;
+};
+
+bool advise_is_macro(struct slice s); /* as Exim spells them */
+void advise_macros_set(struct advise_macros *m, struct slice name, struct slice value);
+bool advise_macros_has(const struct advise_macros *m, struct slice name);
+/* Exim's.  True where there was one; *value is in `to` then. */
+bool advise_macros_expand(const struct advise_macros *m, struct slice *value,
+			  char to[static ADVISE_EXPANDED]);
+/* Postfix's $name.  False, and nothing is changed, where one is not known, or something else is computed. */
+bool advise_variables_fill(const struct advise_macros *m, struct slice *value,
+			   char to[static ADVISE_EXPANDED]);
 
 /* ---- settings: local_rows.c ---- */
 
@@ -81,8 +107,10 @@ enum advise_role {
 	ROLE_SWITCH,	  /* a truth: all of it counts */
 	ROLE_SENDMAIL,	  /* a command */
 	ROLE_OBSOLETE,
-	ROLE_OLD_MAY,  /* a truth: Postfix's level may, of old */
-	ROLE_OLD_MUST, /* a truth: encrypt */
+	ROLE_OLD_MAY,	  /* a truth: Postfix's level may, of old */
+	ROLE_OLD_MUST,	  /* a truth: encrypt */
+	ROLE_DEBIAN_TYPE, /* where Debian's Exim sends mail to */
+	ROLE_CLEAR_TOO,	  /* where it is set, passwords are sent without encryption, too */
 	ROLES,
 };
 
@@ -122,7 +150,9 @@ struct advise_said {
 	bool secret; /* for all servers of the file */
 	char transport[ADVISE_LOCAL_NAME];
 	bool is_transport;
-	bool alias; /* msmtp: it takes all from another account, so far */
+	bool clear_too;
+	bool debian_route; /* Exim: to where update-exim4.conf.conf says */
+	bool alias;	   /* msmtp: it takes all from another account, so far */
 };
 
 void advise_take_value(enum advise_local_kind kind, enum advise_role role, const struct advise_pair *p,
@@ -144,6 +174,8 @@ void advise_local_judge(enum advise_local_kind kind, const struct advise_said *s
 /* "tls_starttls off", as its syntax has it. */
 struct buf;
 void advise_setting(struct buf *to, enum advise_local_kind kind, const char *key, struct slice value);
+/* By which kind's syntax a setting of that file is written: Debian's Exim has two. */
+enum advise_local_kind advise_written_as(enum advise_local_kind kind, uint16_t file);
 /* The setting that a finding is about; NULL: none that is set. */
 const struct advise_set *advise_wrong_set(enum advise_wrong wrong, const struct advise_local_server *s);
 

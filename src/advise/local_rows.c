@@ -72,6 +72,16 @@ enum advise_syntax advise_local_syntax(enum advise_local_kind kind)
 	return kinds[kind].syntax;
 }
 
+enum advise_local_kind advise_written_as(enum advise_local_kind kind, uint16_t file)
+{
+	return kind == ADVISE_LOCAL_EXIM_DEBIAN && file > 0 ? ADVISE_LOCAL_EXIM : kind;
+}
+
+const char *advise_local_then(enum advise_local_kind kind)
+{
+	return kind == ADVISE_LOCAL_EXIM_DEBIAN ? "then run update-exim4.conf, and restart exim4" : "";
+}
+
 const char *advise_local_kind_name(enum advise_local_kind kind)
 {
 	return kinds[kind].name;
@@ -130,6 +140,8 @@ enum advise_local_kind advise_local_kind_of(struct slice path)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (ends_with(path, names[i].end) || slice_eq(name, slice_str(names[i].end + 1)))
 			return names[i].kind;
+	if (ends_with(name, ".conf") && (ends_with(folder, "/pool.d") || ends_with(folder, "/php-fpm.d")))
+		return ADVISE_LOCAL_PHP_INI;
 	if (slice_starts(name, SLICE_LIT(".env.")))
 		return ADVISE_LOCAL_DOTENV;
 	if (ends_with(name, ".py") && ends_with(folder, "/settings"))

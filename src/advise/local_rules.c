@@ -142,7 +142,8 @@ void advise_local_judge(enum advise_local_kind kind, const struct advise_said *s
 			struct advise_local_server *s)
 {
 	s->login = said->login == ADVISE_YES;
-	s->login_known = kind != ADVISE_LOCAL_EXIM_DEBIAN; /* it has passwd.client */
+	/* It has passwd.client, which may not be there to be read. */
+	s->login_known = kind != ADVISE_LOCAL_EXIM_DEBIAN || said->login != ADVISE_UNSET;
 	if (said->not_smtp) {
 		advise_wrong_add(s, ADVISE_WRONG_NOT_SMTP);
 		return;
@@ -170,10 +171,12 @@ void advise_local_judge(enum advise_local_kind kind, const struct advise_said *s
 		advise_wrong_add(s, ADVISE_WRONG_LARAVEL_SSL);
 	if (s->security == ADVISE_SECURITY_NONE)
 		advise_wrong_add(s, s->login ? ADVISE_WRONG_PASSWORD_IN_CLEAR : ADVISE_WRONG_NO_TLS);
-	if (s->security == ADVISE_SECURITY_MAYBE && s->login)
+	/* Debian's Exim keeps the password to itself without encryption. */
+	if (s->security == ADVISE_SECURITY_MAYBE && s->login &&
+	    (kind != ADVISE_LOCAL_EXIM_DEBIAN || said->clear_too))
 		advise_wrong_add(s, ADVISE_WRONG_TLS_OPTIONAL);
 	if ((said->verify == ADVISE_NO ||
-	     (kind == ADVISE_LOCAL_EXIM && said->verify == ADVISE_UNSET && s->login)) &&
+	     ((kind == ADVISE_LOCAL_EXIM || s->macros) && said->verify == ADVISE_UNSET && s->login)) &&
 	    s->security > ADVISE_SECURITY_NONE)
 		advise_wrong_add(s, ADVISE_WRONG_UNVERIFIED);
 	if (submission(s->port) && !s->login && s->login_known &&

@@ -229,9 +229,9 @@ static void set_level(struct advise_said *said, struct slice v)
 	said->verifies = slice_eq(v, SLICE_LIT("verify")) || slice_eq(v, SLICE_LIT("secure"));
 }
 
-static void set_text(char to[static ADVISE_LOCAL_NAME], struct slice v)
+static void set_text(char *to, size_t size, struct slice v)
 {
-	if (!slice_copy(v, to, ADVISE_LOCAL_NAME))
+	if (!slice_copy(v, to, size))
 		memcpy(to, "?", 2);
 	advise_printable(to);
 }
@@ -241,7 +241,7 @@ static void set_command(struct advise_local_server *s, struct slice v)
 {
 	bool is_t = false;
 
-	set_text(s->program, take_word(&v));
+	set_text(s->program, sizeof(s->program), take_word(&v));
 	while (v.n > 0) {
 		struct slice word = take_word(&v);
 
@@ -259,7 +259,7 @@ static void set_mailer(struct advise_local_server *s, struct advise_said *said, 
 	said->not_smtp = v.n > 0 && !slice_eq_nocase(v, SLICE_LIT("smtp")) &&
 			 !slice_eq_nocase(v, SLICE_LIT("null")) && !has(v, ".smtp.") && !has(v, ".smtp_");
 	if (said->not_smtp)
-		set_text(s->program, v);
+		set_text(s->program, sizeof(s->program), v);
 	else
 		s->program[0] = '\0';
 }
@@ -291,7 +291,7 @@ static bool take_place(enum advise_role role, struct slice v, struct advise_loca
 		return true;
 	case ROLE_HOST:
 		if (v.n > 0 && (v.p[0] == '/' || v.p[0] == '~')) /* git: a program */
-			set_text(s->program, v);
+			set_text(s->program, sizeof(s->program), v);
 		else
 			set_name(s, said, v);
 		return true;
@@ -310,7 +310,7 @@ static bool take_place(enum advise_role role, struct slice v, struct advise_loca
 		set_route(s, v);
 		return true;
 	case ROLE_TRANSPORT:
-		set_text(said->transport, v);
+		set_text(said->transport, sizeof(said->transport), v);
 		return true;
 	case ROLE_PORT:
 	case ROLE_WINDOWS_PORT:
@@ -385,7 +385,7 @@ static bool take_login(enum advise_role role, const struct advise_pair *p, struc
 		s->password = slice_starts(v, SLICE_LIT("static:")) || slice_starts(v, SLICE_LIT("inline:"));
 		s->passwords[0] = '\0';
 		if (!s->password)
-			set_text(s->passwords, v);
+			set_text(s->passwords, sizeof(s->passwords), v);
 		return true;
 	case ROLE_SASL_OPTIONS:
 		said->plain = has(v, "noplaintext") ? ADVISE_NO : ADVISE_YES;
@@ -456,6 +456,12 @@ static void take_rest(enum advise_role role, struct slice v, struct advise_local
 		break;
 	case ROLE_SENDMAIL:
 		set_command(s, v);
+		break;
+	case ROLE_DEBIAN_TYPE:
+		said->off = !slice_eq(v, SLICE_LIT("smarthost")) && !slice_eq(v, SLICE_LIT("satellite"));
+		break;
+	case ROLE_CLEAR_TOO:
+		said->clear_too = true;
 		break;
 	default: /* ROLE_OBSOLETE */
 		advise_wrong_add(s, ADVISE_WRONG_IS_OBSOLETE);

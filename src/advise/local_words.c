@@ -85,6 +85,18 @@ unsigned advise_wrong_line(enum advise_wrong wrong, const struct advise_local_se
 	return set && !set->beside ? set->line : 0;
 }
 
+uint16_t advise_wrong_file(enum advise_wrong wrong, const struct advise_local_server *s)
+{
+	const struct advise_set *set = advise_wrong_set(wrong, s);
+
+	return set && !set->beside ? set->file : 0;
+}
+
+const char *advise_set_key(const struct advise_set *set)
+{
+	return advise_row(set->key)->key;
+}
+
 /* PHP and Python quote what is no number and no truth. */
 static void quoted(struct buf *to, struct slice value)
 {
@@ -126,7 +138,8 @@ void advise_setting(struct buf *to, enum advise_local_kind kind, const char *key
 static void put_set(struct buf *to, const struct advise_local *l, const struct advise_set *set)
 {
 	if (set->value[0])
-		advise_setting(to, l->kind, advise_row(set->key)->key, slice_str(set->value));
+		advise_setting(to, advise_written_as(l->kind, set->file), advise_row(set->key)->key,
+			       slice_str(set->value));
 	else
 		buf_str(to, advise_row(set->key)->key);
 }
@@ -149,13 +162,27 @@ static void put_now(struct buf *to, enum advise_wrong wrong, const struct advise
 		buf_fmt(to, " in %s", advise_local_kind_beside(l->kind));
 }
 
-unsigned advise_local_setting(const struct advise_local *l, const struct advise_local_server *s, char *to,
-			      size_t size)
+/* The one that decides about encryption. */
+static const struct advise_set *deciding(const struct advise_local_server *s)
 {
 	enum advise_wrong by = s->security == ADVISE_SECURITY_IMPLICIT ? ADVISE_WRONG_TLS_ON_587
 			       : s->security == ADVISE_SECURITY_NONE   ? ADVISE_WRONG_NO_TLS
 								       : ADVISE_WRONG_STARTTLS_ON_465;
-	const struct advise_set *set = advise_wrong_set(by, s);
+
+	return advise_wrong_set(by, s);
+}
+
+uint16_t advise_local_setting_file(const struct advise_local_server *s)
+{
+	const struct advise_set *set = deciding(s);
+
+	return set && !set->beside ? set->file : 0;
+}
+
+unsigned advise_local_setting(const struct advise_local *l, const struct advise_local_server *s, char *to,
+			      size_t size)
+{
+	const struct advise_set *set = deciding(s);
 	struct buf b;
 
 	buf_init_in(&b, to, size - 1);

@@ -140,6 +140,8 @@ void local_count(const struct local_files *files, struct local_count *ret)
 
 	for (size_t f = 0; f < files->n; f++) {
 		c.unread += files->f[f].why != NULL;
+		for (size_t i = 1; i < files->f[f].n_sources; i++)
+			c.unread += files->f[f].source[i].why != NULL;
 		c.failing += files->f[f].why && files->f[f].named;
 		for (size_t i = 0; i < files->f[f].local.n; i++) {
 			const struct advise_local_server *s = &files->f[f].local.server[i];

@@ -3,10 +3,22 @@
 #ifndef POSTERN_CLI_CHECK_LOCAL_H
 #define POSTERN_CLI_CHECK_LOCAL_H
 
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "advise/local_ask.h"
 #include "base/buf.h"
+
+/* A file that another takes in, or that belongs to it. */
+struct local_source {
+	char *path;
+	const char *why;	      /* in words: why it was not read; NULL */
+	char when[ADVISE_LOCAL_NAME]; /* git: the condition; "" */
+	uint16_t by;		      /* which takes it in; 0: the configuration itself */
+	unsigned line;		      /* where; 0: nowhere, it counts by where it lies */
+	struct stat st;
+	struct buf text; /* while it is read */
+};
 
 /* One configuration, read or not. */
 struct local_file {
@@ -20,6 +32,10 @@ struct local_file {
 	mode_t mode;   /* of that */
 	dev_t dev;     /* this one, so that it is read once */
 	ino_t ino;
+	struct local_source *source; /* number 0 is the file itself, and has no path here */
+	size_t n_sources;
+	bool sources_cut; /* there were more, or deeper ones */
+	char *beside;	  /* the file beside it, where there is one */
 	struct advise_local local;
 	struct advise_answer answer[ADVISE_LOCAL_SERVERS]; /* --ask */
 };
@@ -38,6 +54,21 @@ struct local_files {
 int local_read_file(const char *path, bool follow, struct buf *text, struct stat *st);
 /* Whether every user of the machine can: by its mode, and those of the folders above. */
 bool local_others_read(const char *path, mode_t mode);
+
+/* A file and all that it takes in; home: whose ~ is meant, "" if that is not known.  f->path and f->kind are
+ * set; st and the text are f's own.  Others that it names, configurations of their own, go to on_apart. */
+int local_gather(struct local_file *f, const char *home, struct buf *text, const struct stat *st,
+		 void (*on_apart)(void *arg, const char *path), void *arg);
+void local_sources_done(struct local_file *f);
+/* Whether something that lies beside it belongs to a php.ini that is not there. */
+bool local_has_parts(enum advise_local_kind kind, const char *path);
+/* Why a file was not read, from a negative errno. */
+const char *local_error_words(int error);
+/* The path of one of its files by its number (ADVISE_LOCAL_BESIDE too). */
+const char *local_source_path(const struct local_file *f, uint16_t file);
+
+/* The file that a change belongs into, where it is another than f's; false: it is that, or the one beside. */
+bool local_change_path(const struct local_file *f, const struct advise_change *c, char to[static PATH_MAX]);
 
 /* The usual places of this machine, and this folder's. */
 void local_find_usual(struct local_files *files);

@@ -14,6 +14,7 @@
 #define FILES_MAX   500
 #define DEPTH_MAX   10
 #define ENTRIES_MAX 100000
+#define APART_MAX   16 /* instances of Postfix */
 
 /* ---- one file ---- */
 
@@ -93,7 +94,7 @@ static void look_at_passwords(struct local_file *f, struct advise_local_server *
 		const char *type, *table;
 	} types[] = { { "hash:", ".db" }, { "btree:", ".db" },	 { "lmdb:", ".lmdb" }, { "cdb:", ".cdb" },
 		      { "dbm:", ".pag" }, { "texthash:", NULL }, { "sdbm:", ".pag" } };
-	char table[ADVISE_LOCAL_NAME + 8];
+	char table[ADVISE_LOCAL_PASSWORDS + 8];
 	const char *path = NULL;
 	struct stat st, made;
 	struct buf text;
@@ -125,13 +126,33 @@ static void look_at_passwords(struct local_file *f, struct advise_local_server *
 	buf_wipe(&text);
 }
 
-static void judge_here(struct local_file *f, const struct stat *st)
+static bool lies_beside(const char *path, const char *name)
+{
+	const char *slash = strrchr(path, '/');
+	char other[PATH_MAX];
+
+	return snprintf(other, sizeof(other), "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name) <
+		       (int)sizeof(other) &&
+	       access(other, F_OK) == 0;
+}
+
+/* The file that holds the password. */
+static void expose_password(struct local_file *f, const struct advise_local_server *s)
+{
+	const char *path = local_source_path(f, s->password_file);
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		expose(f, path, st.st_mode);
+}
+
+static void judge_here(struct local_file *f)
 {
 	for (size_t i = 0; i < f->local.n; i++) {
 		struct advise_local_server *s = &f->local.server[i];
 
 		if (s->password) {
-			expose(f, f->path, st->st_mode);
+			expose_password(f, s);
 			if (f->exposed)
 				advise_wrong_add(s, ADVISE_WRONG_READABLE);
 		}
@@ -139,23 +160,12 @@ static void judge_here(struct local_file *f, const struct stat *st)
 			advise_wrong_add(s, ADVISE_WRONG_NO_PROGRAM);
 		if (s->passwords[0] && s->host[0])
 			look_at_passwords(f, s);
+		if (f->kind == ADVISE_LOCAL_EXIM_DEBIAN && lies_beside(f->path, "exim4.conf"))
+			advise_wrong_add(s, ADVISE_WRONG_SUPERSEDED);
 	}
 }
 
-/* The file beside it, as Postfix's master.cf; it may be missing. */
-static void read_beside(const struct local_file *f, struct buf *text)
-{
-	const char *name = advise_local_kind_beside(f->kind), *slash = strrchr(f->path, '/');
-	char path[PATH_MAX];
-	struct stat st;
-
-	if (!name[0] || snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash - f->path) + 1 : 0,
-				 f->path, name) >= (int)sizeof(path))
-		return;
-	(void)local_read_file(path, true, text, &st);
-}
-
-static const char *error_words(int error)
+const char *local_error_words(int error)
 {
 	switch (error) {
 	case -EINVAL:
@@ -205,22 +215,76 @@ static bool seen(const struct local_files *files, const struct stat *st)
 	return false;
 }
 
+static void done(struct local_file *f)
+{
+	local_sources_done(f);
+	free(f->path);
+	free(f->exposed);
+}
+
 /* ---- which ---- */
 
-/* Reads it, and keeps it if it is of use. */
-static void take(struct local_files *files, const char *path, bool named, bool follow)
+/* Other instances of Postfix that one names. */
+struct apart {
+	char *path[APART_MAX];
+	size_t n;
+};
+
+static void on_apart(void *arg, const char *path)
+{
+	struct apart *a = arg;
+
+	if (a && a->n < APART_MAX && (a->path[a->n] = strdup(path)) != NULL)
+		a->n++;
+}
+
+/* Whose ~ is meant in it: root looks into others' homes. */
+static const char *home_of(const char *path, char to[static PATH_MAX])
+{
+	const char *home = getenv("HOME"), *end;
+
+	if (!home)
+		home = "";
+	if (strncmp(path, "/home/", 6) != 0 || (home[0] && strncmp(path, home, strlen(home)) == 0))
+		return home;
+	end = strchr(path + 6, '/');
+	snprintf(to, PATH_MAX, "%.*s", (int)(end ? end - path : 0), path);
+	return to;
+}
+
+/* What is read of a file that is worth it; false: nothing of it is kept. */
+static bool read_whole(struct local_files *files, struct local_file *f, struct buf *text,
+		       const struct stat *st, struct apart *apart)
+{
+	char home[PATH_MAX];
+
+	f->dev = st->st_dev;
+	f->ino = st->st_ino;
+	if (local_gather(f, home_of(f->path, home), text, st, on_apart, apart) < 0) {
+		files->failed = true;
+		return true;
+	}
+	judge_here(f);
+	/* Postfix without a relayhost, git without sendemail */
+	return f->named || f->local.n > 0;
+}
+
+/* Reads it, and keeps it if it is of use.  apart: may be NULL. */
+static void take_one(struct local_files *files, const char *path, bool named, bool follow,
+		     struct apart *apart)
 {
 	enum advise_local_kind kind = advise_local_kind_of(slice_str(path));
-	struct buf text, beside;
 	struct stat st = { 0 };
 	struct local_file *f;
+	struct buf text;
 	int r;
 
 	buf_init(&text, ADVISE_LOCAL_MAX + 1);
-	buf_init(&beside, ADVISE_LOCAL_MAX + 1);
 	r = local_read_file(path, follow, &text, &st);
 	if (r == 0 && seen(files, &st))
 		goto out;
+	if (r == -ENOENT && local_has_parts(kind, path)) /* PHP needs no php.ini */
+		r = 0;
 	if (r == 0 && kind == ADVISE_LOCAL_KINDS)
 		kind = advise_local_kind_by(buf_slice(&text));
 	if (!named && (r == -ENOENT || r == -ENOTDIR || r == -EISDIR || kind == ADVISE_LOCAL_KINDS))
@@ -232,24 +296,43 @@ static void take(struct local_files *files, const char *path, bool named, bool f
 	f->named = named;
 	f->error = r;
 	if (r < 0) {
-		f->why = error_words(r);
+		f->why = local_error_words(r);
 	} else if (kind == ADVISE_LOCAL_KINDS) {
 		f->error = -ENOMSG;
 		f->why = "it is no configuration that is known";
-	} else {
-		f->dev = st.st_dev;
-		f->ino = st.st_ino;
-		read_beside(f, &beside);
-		advise_local_read(kind, buf_slice(&text), buf_slice(&beside), &f->local);
-		judge_here(f, &st);
-		if (!named && f->local.n == 0) { /* Postfix without a relayhost, git without sendemail */
-			free(f->path);
-			files->n--;
-		}
+	} else if (!read_whole(files, f, &text, &st, apart)) {
+		done(f);
+		files->n--;
 	}
 out:
 	buf_wipe(&text); /* passwords stand in it */
-	buf_wipe(&beside);
+}
+
+/* And what it names besides, which names no more. */
+static void take(struct local_files *files, const char *path, bool named, bool follow)
+{
+	struct apart apart = { .n = 0 };
+
+	take_one(files, path, named, follow, &apart);
+	for (size_t i = 0; i < apart.n; i++) {
+		take_one(files, apart.path[i], false, true, NULL);
+		free(apart.path[i]);
+	}
+}
+
+/* .env.example: what is to be filled in. */
+static bool is_template(const char *name)
+{
+	static const char *const ends[] = { ".example", ".sample", ".dist",	 ".template",
+					    ".tpl",	".test",   "-sample.php" };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t n = strlen(ends[i]), len = strlen(name);
+
+		if (len >= n && strcmp(name + len - n, ends[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* All that the pattern fits, below that folder. */
@@ -258,11 +341,13 @@ static void take_all(struct local_files *files, const char *folder, struct slice
 	char whole[PATH_MAX];
 	glob_t found;
 
+	/* What is no pattern may be missing. */
 	if (snprintf(whole, sizeof(whole), "%s%.*s", folder, SLICE_ARG(pattern)) >= (int)sizeof(whole) ||
-	    glob(whole, 0, NULL, &found) != 0)
+	    glob(whole, GLOB_NOMAGIC, NULL, &found) != 0)
 		return;
 	for (size_t i = 0; i < found.gl_pathc; i++)
-		take(files, found.gl_pathv[i], false, true);
+		if (!is_template(found.gl_pathv[i]))
+			take(files, found.gl_pathv[i], false, true);
 	globfree(&found);
 }
 
@@ -303,19 +388,15 @@ static bool passed_over(const char *name)
 	return false;
 }
 
-/* .env.example: what is to be filled in. */
-static bool is_template(const char *name)
+/* A pool whose php.ini is there, and has it. */
+static bool is_of_php_ini(const char *path)
 {
-	static const char *const ends[] = { ".example", ".sample", ".dist",	 ".template",
-					    ".tpl",	".test",   "-sample.php" };
+	const char *slash = strrchr(path, '/');
 
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		size_t n = strlen(ends[i]), len = strlen(name);
-
-		if (len >= n && strcmp(name + len - n, ends[i]) == 0)
-			return true;
-	}
-	return false;
+	return advise_local_kind_of(slice_str(path)) == ADVISE_LOCAL_PHP_INI &&
+	       strcmp(slash + 1, "php.ini") != 0 &&
+	       (lies_beside(path, "php.ini") || lies_beside(path, "../php.ini") ||
+		lies_beside(path, "../php/php.ini"));
 }
 
 struct walk {
@@ -347,7 +428,8 @@ static void walk(struct walk *w, const char *folder, unsigned depth)
 			} else if (S_ISDIR(st.st_mode) && st.st_dev == w->dev) {
 				walk(w, path, depth + 1);
 			} else if (!S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode) &&
-				   advise_local_kind_of(slice_str(path)) != ADVISE_LOCAL_KINDS) {
+				   advise_local_kind_of(slice_str(path)) != ADVISE_LOCAL_KINDS &&
+				   !is_of_php_ini(path)) {
 				take(w->files, path, false, false);
 			}
 		}
@@ -377,16 +459,14 @@ void local_find_named(struct local_files *files, const char *path)
 		f->named = true;
 		f->error = access(path, R_OK | X_OK) < 0 ? -errno : -ENOMSG;
 		f->why = f->error == -ENOMSG ? "nothing that is known in it names a server to submit mail to"
-					     : error_words(f->error);
+					     : local_error_words(f->error);
 	}
 }
 
 void local_files_done(struct local_files *files)
 {
-	for (size_t i = 0; i < files->n; i++) {
-		free(files->f[i].path);
-		free(files->f[i].exposed);
-	}
+	for (size_t i = 0; i < files->n; i++)
+		done(&files->f[i]);
 	free(files->f);
 	*files = (struct local_files){ 0 };
 }

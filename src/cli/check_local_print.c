@@ -1,6 +1,8 @@
 /* check --local: what was found, for people. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/check_local.h"
 #include "cli/text.h"
@@ -15,6 +17,79 @@ static enum cli_colour colour_of(enum advise_level level)
 static void label(enum cli_colour c, const char *what)
 {
 	printf("    %s%-*s%s", cli_on(c), MARGIN - 4, what, cli_off());
+}
+
+/* "line 3", "/etc/php/8.2/fpm/conf.d/99-mail.ini, line 3" */
+static void put_place(struct buf *to, const struct local_file *f, uint16_t file, unsigned line)
+{
+	if (file > 0)
+		buf_fmt(to, "%s, ", local_source_path(f, file));
+	buf_fmt(to, "line %u", line);
+}
+
+static bool is_used(const struct local_file *f, uint16_t file)
+{
+	for (size_t i = 0; i < f->local.n; i++)
+		for (size_t k = 0; k < f->local.server[i].n_sets; k++)
+			if (!f->local.server[i].set[k].beside && f->local.server[i].set[k].file == file)
+				return true;
+	return false;
+}
+
+static void print_indented(struct buf *b, unsigned first, unsigned indent)
+{
+	buf_byte(b, 0);
+	printf("%*s", (int)first, "");
+	cli_print_wrapped(buf_ok(b) ? (const char *)buf_slice(b).p : "out of memory", indent);
+	buf_done(b);
+}
+
+/* Of the other files that it consists of those that say something, and those that could not be read. */
+static void print_sources(const struct local_file *f)
+{
+	for (uint16_t i = 1; i < f->n_sources; i++) {
+		const struct local_source *s = &f->source[i];
+		struct buf b;
+
+		if (!s->why && !is_used(f, i))
+			continue;
+		buf_init(&b, 8192);
+		buf_fmt(&b, "%s %s", s->why ? "not read:" : "with", s->path);
+		if (s->line > 0) {
+			buf_str(&b, ", taken in by ");
+			put_place(&b, f, s->by, s->line);
+		}
+		if (s->when[0])
+			buf_fmt(&b, " if %s", s->when);
+		if (s->why)
+			buf_fmt(&b, ": %s", s->why);
+		print_indented(&b, 2, 4);
+	}
+}
+
+/* Where each setting stands, if that is not the one file that is shown above. */
+static void print_origin(const struct local_file *f, const struct advise_local_server *s)
+{
+	bool others = false;
+	struct buf b;
+
+	for (size_t i = 0; i < s->n_sets; i++)
+		others = others || (s->set[i].file > 0 && !s->set[i].beside);
+	if (!others)
+		return;
+	buf_init(&b, 16384);
+	for (size_t i = 0; i < s->n_sets; i++) {
+		const struct advise_set *set = &s->set[i];
+
+		buf_fmt(&b, "%s%s (", i > 0 ? "; " : "", advise_set_key(set));
+		if (set->beside)
+			buf_fmt(&b, "%s", advise_local_kind_beside(f->kind));
+		else
+			put_place(&b, f, set->file, set->line);
+		buf_byte(&b, ')');
+	}
+	printf("    %-*s", MARGIN - 4, "set by");
+	print_indented(&b, 0, MARGIN);
 }
 
 static void print_server(const struct local_file *f, const struct advise_local_server *s)
@@ -46,6 +121,7 @@ static void print_server(const struct local_file *f, const struct advise_local_s
 	printf("  %s%s%s", cli_on(CLI_BOLD), s->name, s->name[0] ? ": " : "");
 	cli_print_clean(place, false);
 	printf("%s\n", cli_off());
+	print_origin(f, s);
 }
 
 /* What is to be done to the file itself that holds the password. */
@@ -59,16 +135,30 @@ static void print_exposed(const struct local_file *f)
 	       (unsigned)f->mode, MARGIN, "");
 }
 
+/* On a line of its own: the change is to be copied, and stays in one piece. */
+static void print_change_file(const struct local_file *f, const struct advise_change *c)
+{
+	char path[PATH_MAX];
+
+	if (!local_change_path(f, c, path))
+		return;
+	cli_print_clean(path, false);
+	printf(c->place[0] && access(path, F_OK) < 0 ? " (a new file),\n%*s" : ",\n%*s", MARGIN + 2, "");
+}
+
 static void print_changes(const struct local_file *f, const struct advise_local_server *s,
 			  const struct advise_target *target)
 {
 	struct advise_change c[ADVISE_LOCAL_CHANGES];
 	size_t n = advise_local_changes(&f->local, s, target, c);
+	char so[200];
 
 	for (size_t i = 0; i < n; i++) {
 		label(CLI_GREEN, i == 0 ? "change" : "");
 		if (c[i].beside)
 			printf("%s, ", advise_local_kind_beside(f->kind));
+		else if (c[i].file > 0)
+			print_change_file(f, &c[i]);
 		if (c[i].add && c[i].line)
 			printf("below line %u add: ", c[i].line);
 		else if (c[i].add)
@@ -88,20 +178,26 @@ static void print_changes(const struct local_file *f, const struct advise_local_
 	if (n == 0)
 		return;
 	label(CLI_PLAIN, "");
-	printf("so that it is port %u with %s\n", target->port, target->implicit ? "SSL/TLS" : "STARTTLS");
+	snprintf(so, sizeof(so), "so that it is port %u with %s%s%s", target->port,
+		 target->implicit ? "SSL/TLS" : "STARTTLS", advise_local_then(f->kind)[0] ? "; " : "",
+		 advise_local_then(f->kind));
+	cli_print_wrapped(so, MARGIN);
 }
 
 static void print_wrong(const struct local_file *f, const struct advise_local_server *s, enum advise_wrong w)
 {
-	char text[600], line[24] = "";
 	enum advise_level level = advise_wrong_level(w);
+	char text[600];
+	struct buf b;
 
-	if (advise_wrong_line(w, s))
-		snprintf(line, sizeof(line), "line %u: ", advise_wrong_line(w, s));
+	buf_init(&b, 8192);
+	if (advise_wrong_line(w, s)) {
+		put_place(&b, f, advise_wrong_file(w, s), advise_wrong_line(w, s));
+		buf_str(&b, ": ");
+	}
+	buf_str(&b, advise_wrong_what(w, &f->local, s, text, sizeof(text)));
 	label(colour_of(level), advise_level_name(level));
-	advise_wrong_what(w, &f->local, s, text + strlen(line), sizeof(text) - strlen(line));
-	memcpy(text, line, strlen(line));
-	cli_print_wrapped(text, MARGIN);
+	print_indented(&b, 0, MARGIN);
 	if (w == ADVISE_WRONG_READABLE && f->exposed)
 		print_exposed(f);
 	if (advise_wrong_change(w)[0]) {
@@ -165,7 +261,8 @@ static void print_file(const struct local_file *f, bool asked)
 		printf(": %s\n", f->why);
 		return;
 	}
-	printf(" (%s)\n", advise_local_kind_title(f->kind));
+	printf(" (%s)%s\n", advise_local_kind_title(f->kind), f->ino ? "" : ": it is not there");
+	print_sources(f);
 	if (f->local.n == 0)
 		printf("  names no server to submit mail to\n");
 	for (size_t i = 0; i < f->local.n; i++) {
@@ -179,7 +276,8 @@ static void print_file(const struct local_file *f, bool asked)
 			print_changes(f, s, &target);
 	}
 	if (f->local.cut)
-		printf("  it is long: not all of it was read\n");
+		printf(f->sources_cut ? "  it consists of too many files: not all of them were read\n"
+				      : "  it is long: not all of it was read\n");
 }
 
 static void plural(size_t n, const char *what, const char *end)
