@@ -55,6 +55,8 @@ def merged(base, more):
 
 
 class Server:
+    patience = PATIENCE  # with the command line
+
     def __init__(self, binary, config=None, folder=None, env=None, args=(), within=None):
         """within: a host of the tests' lab, where it runs with its usual ports."""
         self.binary = os.path.abspath(binary)
@@ -199,7 +201,7 @@ class Server:
         """Runs a subcommand against this server; returns the finished process."""
         command, *rest = args
         p = subprocess.run([self.binary, command, *rest], input=input, text=True, capture_output=True,
-                           env=dict(self.env, POSTERN_RUNTIME_DIR=self.config['runtime_dir']), timeout=PATIENCE)
+                           env=dict(self.env, POSTERN_RUNTIME_DIR=self.config['runtime_dir']), timeout=self.patience)
         if check and p.returncode != 0:
             raise RuntimeError(f'postern {" ".join(args)} ended with {p.returncode}: {p.stdout}{p.stderr}')
         return p

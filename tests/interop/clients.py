@@ -14,7 +14,7 @@ import textwrap
 import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-LIMIT = 60  # seconds that a client may take; the server must have answered long before
+LIMIT = 300  # seconds that a client may take; the server must have answered long before
 
 Shown = collections.namedtuple('Shown', 'status text')
 
@@ -25,7 +25,7 @@ class Task:
     None: any certificate will do.  sender: where it is another than the user.  timeout: in seconds."""
 
     def __init__(self, folder, port, tls, subject, body, user='ann@example.org', password='', to='bob@example.org',
-                 auth=True, host='127.0.0.1', ca=None, sender=None, timeout=30):
+                 auth=True, host='127.0.0.1', ca=None, sender=None, timeout=120):
         self.folder, self.port, self.tls, self.subject, self.body = folder, port, tls, subject, body
         self.user, self.password, self.to, self.auth, self.host = user, password, to, auth, host
         self.ca, self.sender, self.timeout = ca, sender or user, timeout
@@ -91,7 +91,7 @@ def swaks(task):
     tls = {'starttls': ['--tls'], 'tls': ['--tls-on-connect'], 'none': []}[task.tls]
     auth = ['--auth', 'PLAIN', '--auth-user', task.user, '--auth-password', task.password] if task.auth else []
     return run(task, 'swaks', '--server', task.host, '--port', str(task.port), *tls, *auth, '--from', task.user, '--to', task.to,
-               '--helo', 'pc.example.org', '--timeout', '30', '--data', '@' + task.file('eml', task.message().removesuffix('\n')))  # it adds one itself
+               '--helo', 'pc.example.org', '--timeout', str(task.timeout), '--data', '@' + task.file('eml', task.message().removesuffix('\n')))  # it adds one itself
 
 
 def msmtp(task):

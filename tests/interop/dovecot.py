@@ -130,7 +130,7 @@ class Dovecot:
 
     # ---- life ----
 
-    def start(self, timeout=20):
+    def start(self, timeout=60):
         lower = f'mount -t overlay overlay -o lowerdir={self.root}/usr:/usr /usr && ' \
                 f'mount -t overlay overlay -o lowerdir={self.etc}:/etc /etc && exec dovecot -F'
         out = os.path.join(self.folder, 'out')
@@ -158,7 +158,7 @@ class Dovecot:
         if p.poll() is None:
             p.send_signal(signal.SIGTERM)
         try:
-            p.wait(20)
+            p.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(p.pid, signal.SIGKILL)
             p.wait()
@@ -180,7 +180,7 @@ class Dovecot:
 
     def doveadm(self, *args, check=True):
         p = subprocess.run(['nsenter', '-t', str(self.process.pid), '-m', 'doveadm', *args], capture_output=True, text=True,
-                           timeout=60)
+                           timeout=120)
         assert not check or p.returncode == 0, p.stdout + p.stderr
         return p
 

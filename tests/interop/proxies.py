@@ -55,7 +55,7 @@ class Proxy:
         return path
 
     def wait(self):
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while True:
             try:
                 with socket.create_connection(('127.0.0.1', self.port['relay']), timeout=1):
@@ -72,7 +72,7 @@ class Proxy:
     def __exit__(self, *_):
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

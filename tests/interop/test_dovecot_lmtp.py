@@ -1,4 +1,5 @@
 """Mail handed to Dovecot by LMTP, as doc/dovecot.md says; Dovecot writes the mailboxes."""
+import json
 import os
 import re
 import time
@@ -24,14 +25,14 @@ def pair(make_server):
             yield s, d
 
 
-def wait_empty(s, timeout=30):
+def wait_empty(s, timeout=120):
     deadline = time.monotonic() + timeout
     while s.json('queue', 'list'):
         assert time.monotonic() < deadline, s.cli('queue', 'list').stdout + s.log_text()[-2000:]
         time.sleep(0.05)
 
 
-def wait_count(d, user, n, timeout=30):
+def wait_count(d, user, n, timeout=120):
     deadline = time.monotonic() + timeout
     while len(got := d.messages_imap(user, PASSWORD)) < n:
         assert time.monotonic() < deadline
@@ -62,10 +63,15 @@ def test_dovecot_stopped_mail_waits(pair):
     before = len(d.messages_imap(BOB, PASSWORD))
     d.stop()
     try:
-        begin = len(s.log_text())
+        begin = os.path.getsize(s.log_file)
         send(s, BOB, message('patient', b'Subject: patient\r\n\r\nhere I am\r\n'))
-        assert 'cannot connect' in s.wait_log('event=site-trouble', begin=begin)
-        assert len(s.json('queue', 'list')) == 1
+        s.wait_log('event=site-trouble', begin=begin)
+        # The first trouble may be that of a lane that was left from before.
+        deadline = time.monotonic() + 60
+        while 'cannot connect' not in json.dumps(queued := s.json('queue', 'list')):
+            assert time.monotonic() < deadline, queued
+            time.sleep(0.05)
+        assert len(queued) == 1
     finally:
         d.start()
     assert b'patient@' in wait_count(d, BOB, before + 1)[-1]
@@ -81,7 +87,7 @@ def test_one_full_one_fine(pair):
     large = b'x' * 76 + b'\r\n'
     send(s, 'full@example.org', message('fill', b'Subject: fill\r\n\r\n' + large * 200))
     wait_empty(s)
-    begin = len(s.log_text())
+    begin = os.path.getsize(s.log_file)
     send(s, ['full@example.org', 'fine@example.org'], message('both', b'Subject: both\r\n\r\n' + large * 100))
     line = s.wait_log('event=deferred', begin=begin)
     assert 'to=full@example.org' in line and 'status=4.2.2' in line, line
@@ -99,13 +105,13 @@ def test_an_account_that_went_meanwhile(pair):
     s.account('gone@example.org', PASSWORD)
     d.stop()
     try:
-        begin = len(s.log_text())
+        begin = os.path.getsize(s.log_file)
         send(s, 'gone@example.org', message('late', b'Subject: late\r\n\r\n\r\n'))
         s.wait_log('event=site-trouble', begin=begin)
         s.cli('account', 'remove', 'gone@example.org')
     finally:
         d.start()
-    assert 'status=5.1.1' in s.wait_log('event=failed', begin=begin)
+    assert 'status=5.1.1' in s.wait_log('event=failed', begin=begin, timeout=120)  # the site is tried again at longer and longer intervals
     s.cli('queue', 'remove', '--all', '--yes')
 
 

@@ -45,7 +45,7 @@ class Home:
         return path
 
     def run(self, *args, text=None):
-        return subprocess.run(args, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, cwd=self.folder,
+        return subprocess.run(args, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, cwd=self.folder,
                               env=self.env)
 
 
@@ -54,11 +54,11 @@ def message(subject):
 
 
 def msmtp(home, subject):
-    return home.run('msmtp', '--timeout=5', 'bob@example.org', text=message(subject))
+    return home.run('msmtp', '--timeout=60', 'bob@example.org', text=message(subject))
 
 
 def git(home, subject):
-    return home.run('timeout', '8', 'git', 'send-email', '--to=bob@example.org', '--confirm=never', '--suppress-cc=all',
+    return home.run('timeout', '60', 'git', 'send-email', '--to=bob@example.org', '--confirm=never', '--suppress-cc=all',
                     home.file('message.eml', message(subject)))
 
 
@@ -67,7 +67,7 @@ def django(home, subject):
     return home.run(sys.executable, '-c', textwrap.dedent(f'''\
         import smtplib, ssl
         from settings import *
-        smtp = (smtplib.SMTP_SSL if globals().get('EMAIL_USE_SSL') else smtplib.SMTP)(EMAIL_HOST, EMAIL_PORT, timeout=5)
+        smtp = (smtplib.SMTP_SSL if globals().get('EMAIL_USE_SSL') else smtplib.SMTP)(EMAIL_HOST, EMAIL_PORT, timeout=60)
         if globals().get('EMAIL_USE_TLS'):
             smtp.starttls(context=ssl.create_default_context())
         smtp.login(EMAIL_HOST_USER, EMAIL_HOST_PASSWORD)
@@ -80,7 +80,7 @@ def nodemailer(home, subject):
     return home.run('node', '-e', textwrap.dedent(f'''\
         const env = Object.fromEntries(require('fs').readFileSync('.env', 'utf8').trim().split('\\n').map((l) => l.split('=')));
         require('nodemailer').createTransport({{ host: env.SMTP_HOST, port: +env.SMTP_PORT, secure: env.SMTP_SECURE === 'true',
-            greetingTimeout: 5000, auth: {{ user: env.SMTP_USER, pass: env.SMTP_PASS }} }})
+            greetingTimeout: 60000, auth: {{ user: env.SMTP_USER, pass: env.SMTP_PASS }} }})
             .sendMail({{ from: '{USER}', to: 'bob@example.org', subject: '{subject}', text: 'hello' }})
             .catch((e) => {{ console.error(e); process.exit(1); }});
         '''))
@@ -98,7 +98,7 @@ def wordpress(home, subject):
         require 'wp-config.php';
         $mail = new PHPMailer\\PHPMailer\\PHPMailer(true);
         $mail->isSMTP();
-        $mail->Timeout = 5;
+        $mail->Timeout = 60;
         $mail->Host = SMTP_HOST;
         $mail->Port = SMTP_PORT;
         $mail->SMTPSecure = SMTP_SECURE;
@@ -164,8 +164,8 @@ PROGRAMS = {
 
 
 def asked(binary, path, ca):
-    p = subprocess.run([binary, 'check', '--local', '--ask', '--json', '-4', '--timeout', '3', '--ca-file', ca, path], capture_output=True,
-                       text=True, timeout=60)
+    p = subprocess.run([binary, 'check', '--local', '--ask', '--json', '-4', '--timeout', '15', '--ca-file', ca, path], capture_output=True,
+                       text=True, timeout=120)
     assert PASSWORD not in p.stdout and p.stderr == ''
     servers = json.loads(p.stdout)['configurations'][0]['servers']
     assert len(servers) == 1

@@ -72,7 +72,7 @@ def test_logs_in(world, home, binary, keeper):
                                       f'    ca_file: {world.ca}\n    password_command: {command}\n')
     os.chmod(folder / 'send.yaml', 0o600)
     p = subprocess.run([binary, 'send', '--to', 'bob@example.org', '--subject', keeper.__name__, '--text', 'x'], capture_output=True,
-                       text=True, timeout=60, env={**home.env, 'POSTERN_RUNTIME_DIR': '/nonexistent'})
+                       text=True, timeout=120, env={**home.env, 'POSTERN_RUNTIME_DIR': '/nonexistent'})
     assert p.returncode == 0, p.stdout + p.stderr
     assert PASSWORD not in p.stdout + p.stderr
     world.wait_message('bob@example.org', f'Subject: {keeper.__name__}\n'.encode())

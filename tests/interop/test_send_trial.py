@@ -149,7 +149,7 @@ def test_it_never_comes(pair, send, tmp_path):
     with Elsewhere(tmp_path, d, None) as peer:
         begin = time.monotonic()
         out, err = send(*peer.args(), '--wait', '3', status=LATER)
-        assert 'did not come within 3 s' in err and 2.5 < time.monotonic() - begin < 30
+        assert 'did not come within 3 s' in err and time.monotonic() - begin > 2.5
         j = json.loads(send(*peer.args(), '--wait', '0', '--json', status=LATER)[0])
         assert j['sent'] and not j['test']['arrived'] and j['test']['folder'] is None
 

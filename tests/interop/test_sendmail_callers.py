@@ -271,7 +271,7 @@ def test_cron(world, tmp_path, cron, way):
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd='/',
                          env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'LANG': 'C.UTF-8'})
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         raw = b''
         while not raw and time.monotonic() < deadline:
             raw = next((m for m in world.messages('bob@example.org') if said.encode() in m), b'')

@@ -14,6 +14,7 @@ import pytest
 from server import Server
 
 PASSWORD = 'correct horse battery'
+PATIENCE = 600  # under valgrind a password hash takes a minute
 
 
 @pytest.fixture(scope='module')
@@ -24,7 +25,8 @@ exec valgrind -q --vgdb=no --trace-children=yes --leak-check=full --errors-for-l
 ''')
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
     s = Server(str(wrapper), {'smtp_processes': 1}, args=['--no-sandbox'])
-    s.start(timeout=120)
+    s.patience = PATIENCE
+    s.start(timeout=PATIENCE)
     s.binary = binary  # the command line itself need not be watched
     try:
         yield s
@@ -54,22 +56,22 @@ def test_nothing_is_reported(watched):
     s.account('ann@example.org', PASSWORD)
     s.account('bob@example.org', PASSWORD)
 
-    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=60) as c:
+    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=PATIENCE) as c:
         c.sendmail('carol@example.net', ['bob@example.org'], 'Subject: by relay\r\n\r\nhello\r\n')
-    with smtplib.SMTP_SSL('127.0.0.1', s.port['submissions'], timeout=60, context=unverified()) as c:
+    with smtplib.SMTP_SSL('127.0.0.1', s.port['submissions'], timeout=PATIENCE, context=unverified()) as c:
         submit(c, 'by submissions')
     for name in ('submission', 'fallback'):
-        with smtplib.SMTP('127.0.0.1', s.port[name], timeout=60) as c:
+        with smtplib.SMTP('127.0.0.1', s.port[name], timeout=PATIENCE) as c:
             c.starttls(context=unverified())
             submit(c, f'by {name}')
     for subject in ('relay', 'submissions', 'submission', 'fallback'):
-        s.wait_message('bob@example.org', f'by {subject}'.encode(), timeout=60)
+        s.wait_message('bob@example.org', f'by {subject}'.encode(), timeout=PATIENCE)
 
     with pytest.raises(smtplib.SMTPConnectError):
-        smtplib.SMTP('127.0.0.1', s.port['submissions'], timeout=60)
+        smtplib.SMTP('127.0.0.1', s.port['submissions'], timeout=PATIENCE)
     for first in (b'GET / HTTP/1.1\r\n\r\n', b'\x16\x03\x01\x00\x05hello', b'\0' * 3000, b'EHLO x\r\nAUTH PLAIN AGFubgBwdw==\r\n'):
         for name in s.port:
-            with socket.create_connection(('127.0.0.1', s.port[name]), timeout=60) as c:
+            with socket.create_connection(('127.0.0.1', s.port[name]), timeout=PATIENCE) as c:
                 c.sendall(first)
 
     s.cli('queue', 'list')
@@ -79,10 +81,10 @@ def test_nothing_is_reported(watched):
     pid = next(p['pid'] for p in s.json('status')['roles'] if p['role'] == 'queue')
     begin = os.path.getsize(s.log_file)
     os.kill(pid, signal.SIGKILL)
-    s.wait_log('event=queue-loaded', timeout=60, begin=begin)
-    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=60) as c:
+    s.wait_log('event=queue-loaded', timeout=PATIENCE, begin=begin)
+    with smtplib.SMTP('127.0.0.1', s.port['relay'], timeout=PATIENCE) as c:
         c.sendmail('carol@example.net', ['bob@example.org'], 'Subject: after the kill\r\n\r\nhello\r\n')
-    s.wait_message('bob@example.org', b'after the kill', timeout=60)
+    s.wait_message('bob@example.org', b'after the kill', timeout=PATIENCE)
 
-    assert s.stop(timeout=120) == 0
+    assert s.stop(timeout=PATIENCE) == 0
     assert reports(s) == []
