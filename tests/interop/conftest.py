@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from clients import CLIENTS, Task  # noqa: E402
+from mistakes import Certificates  # noqa: E402
 from words import BODY, PASSWORD, subject_of  # noqa: E402
 
 SHOWN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../build/shown')
@@ -19,6 +20,19 @@ def record(label, shown):
     with open(os.path.join(SHOWN, f'{label}.txt'), 'w') as f:
         for name, s in shown.items():
             f.write(f'=== {name}: exit status {s.status}\n{s.text.strip()}\n\n')
+
+
+@pytest.fixture(scope='module')
+def posted(make_server, tmp_path_factory):
+    """example.org with ann and bob, at a server whose certificate is for localhost and of the authority in posted.ca."""
+    certificates = Certificates(str(tmp_path_factory.mktemp('authority')))
+    config = {'tls': {'certificates': [{'cert': certificates.path('right.pem'), 'key': certificates.path('right.key')}]}}
+    with make_server(config) as s:
+        s.cli('domain', 'add', 'example.org')
+        for name in ('ann', 'bob'):
+            s.account(f'{name}@example.org', PASSWORD)
+        s.ca = certificates.ca
+        yield s
 
 
 @pytest.fixture(scope='module')

@@ -12,22 +12,9 @@ import textwrap
 import pytest
 
 import debian
-from mistakes import Certificates
 from words import PASSWORD
 
 USER = 'ann@example.org'
-
-
-@pytest.fixture(scope='module')
-def world(make_server, tmp_path_factory):
-    certificates = Certificates(str(tmp_path_factory.mktemp('authority')))
-    config = {'tls': {'certificates': [{'cert': certificates.path('right.pem'), 'key': certificates.path('right.key')}]}}
-    with make_server(config) as s:
-        s.cli('domain', 'add', 'example.org')
-        for name in ('ann', 'bob'):
-            s.account(f'{name}@example.org', PASSWORD)
-        s.ca = certificates.ca
-        yield s
 
 
 class Home:
@@ -187,30 +174,30 @@ def changed(path, changes):
 
 # A Postern serves TLS from the first octet on the ports of STARTTLS, too, so the mistake that fails there is the other one.
 @pytest.mark.parametrize('name', PROGRAMS)
-def test_what_is_said_mends_it(world, binary, tmp_path, name):
+def test_what_is_said_mends_it(posted, binary, tmp_path, name):
     file, _, starttls, send, text = PROGRAMS[name]
-    home = Home(tmp_path, world.ca)
-    path = home.file(file, textwrap.dedent(text).format(port=world.port['submissions'], encryption=starttls, user=USER, password=PASSWORD,
-                                                        ca=world.ca))
+    home = Home(tmp_path, posted.ca)
+    path = home.file(file, textwrap.dedent(text).format(port=posted.port['submissions'], encryption=starttls, user=USER, password=PASSWORD,
+                                                        ca=posted.ca))
     p = send(home, f'{name} before')
     assert p.returncode != 0, p.stdout
 
-    status, server = asked(binary, path, world.ca)
+    status, server = asked(binary, path, posted.ca)
     assert (status, server['asked']['result']) == (1, 'other-encryption')
     changed(path, server['changes'])
 
     p = send(home, f'{name} after')
     assert p.returncode == 0, p.stdout
-    assert b'with ESMTPSA' in world.wait_message('bob@example.org', f'Subject: {name} after\n'.encode())
-    status, server = asked(binary, path, world.ca)
+    assert b'with ESMTPSA' in posted.wait_message('bob@example.org', f'Subject: {name} after\n'.encode())
+    status, server = asked(binary, path, posted.ca)
     assert (status, server['asked']['result'], server['changes']) == (0, 'works', [])
 
 
 @pytest.mark.parametrize('name', PROGRAMS)
-def test_what_is_right_is_left_alone(world, binary, tmp_path, name):
+def test_what_is_right_is_left_alone(posted, binary, tmp_path, name):
     file, implicit, starttls, _, text = PROGRAMS[name]
     for listener, encryption in (('submissions', implicit), ('submission', starttls), ('fallback', starttls)):
-        path = Home(tmp_path, world.ca).file(file, textwrap.dedent(text).format(port=world.port[listener], encryption=encryption, user=USER,
-                                                                               password=PASSWORD, ca=world.ca))
-        status, server = asked(binary, path, world.ca)
+        path = Home(tmp_path, posted.ca).file(file, textwrap.dedent(text).format(port=posted.port[listener], encryption=encryption, user=USER,
+                                                                               password=PASSWORD, ca=posted.ca))
+        status, server = asked(binary, path, posted.ca)
         assert (status, server['asked']['result']) == (0, 'works'), server

@@ -7,22 +7,9 @@ import subprocess
 import pytest
 
 import debian
-from mistakes import Certificates
 from words import PASSWORD
 
 USER = 'ann@example.org'
-
-
-@pytest.fixture(scope='module')
-def world(make_server, tmp_path_factory):
-    certificates = Certificates(str(tmp_path_factory.mktemp('authority')))
-    config = {'tls': {'certificates': [{'cert': certificates.path('right.pem'), 'key': certificates.path('right.key')}]}}
-    with make_server(config) as s:
-        s.cli('domain', 'add', 'example.org')
-        for name in ('ann', 'bob'):
-            s.account(f'{name}@example.org', PASSWORD)
-        s.ca = certificates.ca
-        yield s
 
 
 @pytest.fixture
@@ -62,17 +49,17 @@ def pass_(home):
 
 
 @pytest.mark.parametrize('keeper', [gpg, pass_])
-def test_logs_in(world, home, binary, keeper):
+def test_logs_in(posted, home, binary, keeper):
     command = keeper(home)
     subprocess.run(['gpgconf', '--kill', 'all'], env=home.env, timeout=60, check=False)  # the command starts it anew
     folder = home.folder / '.config' / 'postern'
     folder.mkdir(parents=True)
-    port = world.port['submissions']
+    port = posted.port['submissions']
     (folder / 'send.yaml').write_text(f'accounts:\n  a:\n    host: localhost\n    port: {port}\n    tls: implicit\n    user: {USER}\n'
-                                      f'    ca_file: {world.ca}\n    password_command: {command}\n')
+                                      f'    ca_file: {posted.ca}\n    password_command: {command}\n')
     os.chmod(folder / 'send.yaml', 0o600)
     p = subprocess.run([binary, 'send', '--to', 'bob@example.org', '--subject', keeper.__name__, '--text', 'x'], capture_output=True,
                        text=True, timeout=120, env={**home.env, 'POSTERN_RUNTIME_DIR': '/nonexistent'})
     assert p.returncode == 0, p.stdout + p.stderr
     assert PASSWORD not in p.stdout + p.stderr
-    world.wait_message('bob@example.org', f'Subject: {keeper.__name__}\n'.encode())
+    posted.wait_message('bob@example.org', f'Subject: {keeper.__name__}\n'.encode())

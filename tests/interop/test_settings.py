@@ -12,23 +12,10 @@ import textwrap
 import pytest
 
 import debian
-from mistakes import Certificates
 from words import PASSWORD
 
 LISTENERS = {'submissions': 'tls', 'submission': 'starttls'}
 USER = 'ann@example.org'
-
-
-@pytest.fixture(scope='module')
-def world(make_server, tmp_path_factory):
-    certificates = Certificates(str(tmp_path_factory.mktemp('authority')))
-    config = {'tls': {'certificates': [{'cert': certificates.path('right.pem'), 'key': certificates.path('right.key')}]}}
-    with make_server(config) as s:
-        s.cli('domain', 'add', 'example.org')
-        for name in ('ann', 'bob'):
-            s.account(f'{name}@example.org', PASSWORD)
-        s.ca = certificates.ca
-        yield s
 
 
 def settings(binary, *args):
@@ -130,34 +117,34 @@ PROGRAMS = {'msmtp': msmtp, 'nodemailer': nodemailer, 'python': python, 'phpmail
 
 @pytest.mark.parametrize('listener', LISTENERS)
 @pytest.mark.parametrize('name', PROGRAMS)
-def test_sends(world, binary, tmp_path, name, listener):
-    port = world.port[listener]
+def test_sends(posted, binary, tmp_path, name, listener):
+    port = posted.port[listener]
     found = settings(binary, '--config', name, '--use', f'localhost:{port}:{LISTENERS[listener]}', '--user', USER)
     assert (found['host'], found['port'], found['user']) == ('localhost', port, USER)
     subject = f'{name}-{listener}'
-    room = Room(tmp_path, found['parts'], world.ca, subject)
+    room = Room(tmp_path, found['parts'], posted.ca, subject)
     room.binary = binary
     PROGRAMS[name](room)
-    message = world.wait_message('bob@example.org', f'Subject: {subject}\n'.encode())
+    message = posted.wait_message('bob@example.org', f'Subject: {subject}\n'.encode())
     assert b'with ESMTPSA' in message
 
 
 @pytest.mark.parametrize('listener', LISTENERS)
-def test_of_what_a_check_found(world, binary, listener):
+def test_of_what_a_check_found(posted, binary, listener):
     """The address names the user; host, port and encryption are what was found."""
-    port = world.port[listener]
-    found = settings(binary, '-p', str(port), '--ca-file', world.ca, '--no-old-tls', '--host', 'localhost', '--config', 'git', '--user', USER)
+    port = posted.port[listener]
+    found = settings(binary, '-p', str(port), '--ca-file', posted.ca, '--no-old-tls', '--host', 'localhost', '--config', 'git', '--user', USER)
     assert (found['host'], found['port'], found['mechanism']) == ('localhost', port, 'PLAIN')
     assert found['encryption'] == {'tls': 'SSL/TLS', 'starttls': 'STARTTLS'}[LISTENERS[listener]]
     assert f'smtpUser = {USER}\n' in found['parts'][0]['text']
 
 
-def test_nothing_to_use(world, binary):
-    p = subprocess.run([binary, 'check', '-p', str(world.port['relay']), '--config', 'git', 'localhost'], capture_output=True, text=True, timeout=60)
+def test_nothing_to_use(posted, binary):
+    p = subprocess.run([binary, 'check', '-p', str(posted.port['relay']), '--config', 'git', 'localhost'], capture_output=True, text=True, timeout=60)
     assert p.returncode == 1 and p.stdout == '' and 'postern check: ' in p.stderr
 
 
-def test_postern_takes_its_own(world, binary, tmp_path):
+def test_postern_takes_its_own(posted, binary, tmp_path):
     for use, port in (('smtp.example.org:465:tls', 465), ('smtp.example.org:587:starttls', 587)):
         found = settings(binary, '--config', 'postern', '--use', use, '--user', USER)
         secret = tmp_path / 'password'
