@@ -1,5 +1,4 @@
-/* Queue sends mail on; the test is the smtp process: it answers where mail goes, opens lanes, and
- * says what came of it. */
+/* Queue sends mail on. */
 #define WORLD_CONF                                                                                    \
 	"routes:\n"                                                                                   \
 	"  hole: {to: [hole.example], via: discard}\n"                                                \
@@ -8,238 +7,7 @@
 	"    helo: helo.example}\n"                                                                   \
 	"replies:\n"                                                                                  \
 	"  never: {code: 554, text: never again, action: fail, meaning: They know us no more}\n"
-#include "role/queue_world.h"
-#include "smtp/client.h"
-
-#define WINDOW 4000000
-
-static void say(struct ipc_message m)
-{
-	send_msg(w.smtp, &m, -1);
-}
-
-static void credit(uint64_t job, size_t octets)
-{
-	say((struct ipc_message){ .type = IPC_TYPE_job_credit,
-				  .job_credit = { .job = job, .octets = (uint32_t)octets } });
-}
-
-/* ---- mail in ---- */
-
-static struct id put_from(const char *const *to, unsigned n, const char *const *senders)
-{
-	struct id id = id_next(&w.ids, 1800000000000);
-
-	w.tx++;
-	for (unsigned i = 0; i < n; i++) {
-		struct ipc_message m = { .type = IPC_TYPE_rcpt,
-					 .rcpt = { .tx = w.tx,
-						   .kind = IPC_TARGET_REMOTE,
-						   .address = slice_str(to[i]),
-						   .original = slice_str(to[i]),
-						   .sender = slice_str(senders ? senders[i] : "") } };
-
-		send_msg(w.smtp, &m, -1);
-	}
-	put_body(w.tx, SLICE_LIT("Subject: x\r\n\r\nx\r\n"));
-	assert_int_equal(put_commit(w.tx, &id, 17), 0);
-	return id;
-}
-
-static struct id put(const char *to)
-{
-	return put_from(&to, 1, NULL);
-}
-
-/* ---- what queue wants ---- */
-
-/* As smtp would have it: what came, in the order in which it did. */
-struct seen {
-	struct ipc_message m;
-	char route[65], domain[256], sender[128], rcpt[4][64];
-	unsigned rcpts;
-	size_t cost;
-};
-
-/* The next resolve, lane_open, lane_close or whole job. */
-static bool next(struct seen *s, int wait_ms)
-{
-	struct ipc_message m;
-
-	memset(s, 0, sizeof(*s));
-	while (raw_waits(w.smtp, wait_ms)) {
-		if (raw_take(w.smtp, &m) != 0)
-			return false;
-		switch (m.type) {
-		case IPC_TYPE_resolve:
-			s->m = m;
-			slice_copy(m.resolve.route, s->route, sizeof(s->route));
-			slice_copy(m.resolve.domain, s->domain, sizeof(s->domain));
-			return true;
-		case IPC_TYPE_lane_open:
-			s->m = m;
-			slice_copy(m.lane_open.route, s->route, sizeof(s->route));
-			slice_copy(m.lane_open.domain, s->domain, sizeof(s->domain));
-			slice_copy(m.lane_open.helo, s->sender, sizeof(s->sender));
-			return true;
-		case IPC_TYPE_lane_close:
-			s->m = m;
-			return true;
-		case IPC_TYPE_job:
-			s->m = m;
-			slice_copy(m.job.sender, s->sender, sizeof(s->sender));
-			s->cost = m.job.sender.n + m.job.headers.n + m.job.envid.n;
-			break;
-		case IPC_TYPE_job_rcpt:
-			slice_copy(m.job_rcpt.address, s->rcpt[s->rcpts++ % 4], 64);
-			s->cost += m.job_rcpt.address.n + m.job_rcpt.orcpt.n;
-			break;
-		case IPC_TYPE_job_body:
-			s->cost += m.job_body.data.n;
-			break;
-		case IPC_TYPE_job_end:
-			return true;
-		default:
-			break;
-		}
-	}
-	return false;
-}
-
-static struct seen expect(enum ipc_type type)
-{
-	struct seen s;
-
-	if (!next(&s, WAIT_MS))
-		fail_msg("no %s came", ipc_type_name(type));
-	if (s.m.type != type)
-		fail_msg("%s came instead of %s", ipc_type_name(s.m.type), ipc_type_name(type));
-	return s;
-}
-
-static struct seen expect_but(enum ipc_type type, enum ipc_type passed_over)
-{
-	struct seen s;
-
-	do
-		assert_true(next(&s, WAIT_MS));
-	while (s.m.type == passed_over);
-	assert_int_equal(s.m.type, type);
-	return s;
-}
-
-/* The next lane to that domain; those to others are passed over, which are open for ever then. */
-static struct seen expect_lane(const char *domain)
-{
-	struct seen l;
-
-	do
-		l = expect(IPC_TYPE_lane_open);
-	while (strcmp(l.domain, domain) != 0);
-	return l;
-}
-
-static void resolved(const struct seen *q, const char *site)
-{
-	char key[IPC_SITE_KEY + 1];
-
-	snprintf(key, sizeof(key), "%-16.16s", site);
-	say((struct ipc_message){ .type = IPC_TYPE_resolved,
-				  .resolved = { .req = q->m.resolve.req,
-						.what = IPC_RESOLVED_OK,
-						.site = slice_str(site),
-						.key = slice_of(key, IPC_SITE_KEY),
-						.ttl_s = 3600 } });
-}
-
-static void unresolved(const struct seen *q, bool permanent, const char *text)
-{
-	say((struct ipc_message){
-		.type = IPC_TYPE_resolved,
-		.resolved = { .req = q->m.resolve.req,
-			      .what = permanent ? IPC_RESOLVED_PERMANENT : IPC_RESOLVED_TEMPORARY,
-			      .enhanced = permanent ? SLICE_LIT("5.1.2") : SLICE_LIT("4.4.3"),
-			      .text = slice_str(text) } });
-}
-
-static void lane_ready(uint64_t lane, const char *ip)
-{
-	struct ip at;
-
-	assert_true(ip_parse(slice_str(ip), &at));
-	say((struct ipc_message){ .type = IPC_TYPE_lane_ready,
-				  .lane_ready = { .lane = lane,
-						  .host = SLICE_LIT("mx1.example.net"),
-						  .ip = slice_of(at.byte, 4),
-						  .port = 25,
-						  .tls = SLICE_LIT("TLSv1.3"),
-						  .security = IPC_SECURITY_ENCRYPTED } });
-}
-
-static void lane_closed(uint64_t lane, enum ipc_lane_end end, const char *ip, const char *text)
-{
-	struct ip at;
-
-	assert_true(ip_parse(slice_str(ip), &at));
-	say((struct ipc_message){
-		.type = IPC_TYPE_lane_closed,
-		.lane_closed = { .lane = lane,
-				 .failed = end != IPC_LANE_IN_ORDER && end != IPC_LANE_MOVED,
-				 .enhanced = SLICE_LIT("4.4.1"),
-				 .text = slice_str(text),
-				 .end = (uint8_t)end,
-				 .host = SLICE_LIT("mx1.example.net"),
-				 .ip = slice_of(at.byte, 4),
-				 .port = 25 } });
-}
-
-static void result(const struct seen *job, uint32_t recipient, uint8_t what, const char *text)
-{
-	say((struct ipc_message){ .type = IPC_TYPE_job_result,
-				  .job_result = { .job = job->m.job.job,
-						  .recipient = recipient,
-						  .result = what,
-						  .step = SMTP_CLIENT_AT_RCPT,
-						  .text = slice_str(text) } });
-}
-
-static void over(const struct seen *job)
-{
-	credit(job->m.job.job, job->cost);
-}
-
-/* As far as a lane that stands. */
-static uint64_t reach(const char *site, const char *domain)
-{
-	struct seen q = expect(IPC_TYPE_resolve), l;
-
-	assert_string_equal(q.route, "mx");
-	assert_string_equal(q.domain, domain);
-	resolved(&q, site);
-	l = expect(IPC_TYPE_lane_open);
-	assert_int_equal(l.m.lane_open.protocol, IPC_LANE_SMTP);
-	assert_string_equal(l.domain, domain);
-	lane_ready(l.m.lane_open.lane, "192.0.2.1");
-	return l.m.lane_open.lane;
-}
-
-static void wait_reason(const char *state, const char *words)
-{
-	char got[600] = "";
-
-	for (uint64_t end = world_ms() + WAIT_MS; !strstr(got, words) && world_ms() < end;) {
-		json_t *list = rows("state", state);
-		const char *text = json_string_value(json_object_get(json_array_get(list, 0), "reason"));
-
-		snprintf(got, sizeof(got), "%s", text ? text : "");
-		json_decref(list);
-		usleep(10000);
-	}
-	if (!strstr(got, words))
-		fail_msg("\"%s\" instead of \"%s\"", got, words);
-}
-
-/* ---- the tests ---- */
+#include "role/queue_relay_world.h"
 
 static void test_delivered(void **state)
 {
@@ -248,7 +16,6 @@ static void test_delivered(void **state)
 	uint64_t lane;
 
 	(void)state;
-	credit(0, WINDOW);
 	put_from(two, 2, NULL);
 	lane = reach("mx1.example.net", "example.net");
 	job = expect(IPC_TYPE_job);
@@ -261,18 +28,12 @@ static void test_delivered(void **state)
 	wait_empty();
 	/* The next one needs no question and no lane; nor does another domain of the same site. */
 	put("c@example.net");
-	job = expect(IPC_TYPE_job);
-	assert_int_equal(job.m.job.lane, lane);
-	result(&job, 0, IPC_JOB_DELIVERED, "250 2.0.0 ok");
-	over(&job);
+	assert_int_equal(delivers(), lane);
 	put("d@example.com");
 	job = expect(IPC_TYPE_resolve);
 	assert_string_equal(job.domain, "example.com");
 	resolved(&job, "mx1.example.net");
-	job = expect(IPC_TYPE_job);
-	assert_int_equal(job.m.job.lane, lane);
-	result(&job, 0, IPC_JOB_DELIVERED, "250 2.0.0 ok");
-	over(&job);
+	assert_int_equal(delivers(), lane);
 	wait_empty();
 }
 
@@ -283,7 +44,6 @@ static void test_many(void **state)
 	char to[64];
 
 	(void)state;
-	credit(0, WINDOW);
 	put("first@example.net");
 	job[0] = expect(IPC_TYPE_resolve);
 	for (int i = 1; i < 40; i++) {
@@ -309,26 +69,17 @@ static void test_many(void **state)
 
 static void test_answers(void **state)
 {
-	struct seen job;
-
 	(void)state;
-	credit(0, WINDOW);
 	put("full@example.net");
 	reach("mx1.example.net", "example.net");
-	job = expect(IPC_TYPE_job);
-	result(&job, 0, IPC_JOB_DEFERRED, "452 4.2.2 mailbox full");
-	over(&job);
+	job_ends(IPC_JOB_DEFERRED, "452 4.2.2 mailbox full");
 	wait_reason("deferred", "452 4.2.2 mailbox full");
 	put("nobody@example.net");
-	job = expect(IPC_TYPE_job);
-	result(&job, 0, IPC_JOB_FAILED, "550 5.1.1 no such user");
-	over(&job);
+	job_ends(IPC_JOB_FAILED, "550 5.1.1 no such user");
 	wait_reason("failed", "550 5.1.1 no such user");
 	/* Its code says for ever, its words do not. */
 	put("grey@example.net");
-	job = expect(IPC_TYPE_job);
-	result(&job, 0, IPC_JOB_FAILED, "550 5.7.1 greylisted, try again later");
-	over(&job);
+	job_ends(IPC_JOB_FAILED, "550 5.7.1 greylisted, try again later");
 	wait_state("deferred", 2);
 }
 
@@ -337,7 +88,6 @@ static void test_no_such_domain(void **state)
 	struct seen q;
 
 	(void)state;
-	credit(0, WINDOW);
 	put("a@example.invalid");
 	q = expect(IPC_TYPE_resolve);
 	unresolved(&q, true, "the domain does not exist");
@@ -354,7 +104,6 @@ static void test_nowhere(void **state)
 	struct seen q, l;
 
 	(void)state;
-	credit(0, WINDOW);
 	put("a@example.net");
 	q = expect(IPC_TYPE_resolve);
 	put("b@example.net");
@@ -383,11 +132,7 @@ static void test_row_fails(void **state)
 	struct seen q, l;
 
 	(void)state;
-	credit(0, WINDOW);
-	put("a@example.net");
-	q = expect(IPC_TYPE_resolve);
-	resolved(&q, "mx1.example.net");
-	l = expect(IPC_TYPE_lane_open);
+	l = lane_to("a@example.net", "mx1.example.net");
 	lane_closed(l.m.lane_open.lane, IPC_LANE_ANSWERED, "192.0.2.1",
 		    "mx1.example.net (192.0.2.1) port 25: 554 5.7.1 not now");
 	wait_reason("queued", "not now");
@@ -403,10 +148,9 @@ static void test_row_fails(void **state)
 
 static void test_routes(void **state)
 {
-	struct seen q, l, job;
+	struct seen q, l;
 
 	(void)state;
-	credit(0, WINDOW);
 	put("a@hole.example");
 	wait_empty();
 	put("a@no.example");
@@ -420,14 +164,9 @@ static void test_routes(void **state)
 	assert_string_equal(l.route, "smart");
 	assert_string_equal(l.sender, "helo.example");
 	lane_ready(l.m.lane_open.lane, "192.0.2.1");
-	job = expect(IPC_TYPE_job);
-	result(&job, 0, IPC_JOB_DELIVERED, "250 2.0.0 ok");
-	over(&job);
+	delivers();
 	put("a@other.example"); /* leads to the same place */
-	job = expect(IPC_TYPE_job);
-	assert_int_equal(job.m.job.lane, l.m.lane_open.lane);
-	result(&job, 0, IPC_JOB_DELIVERED, "250 2.0.0 ok");
-	over(&job);
+	assert_int_equal(delivers(), l.m.lane_open.lane);
 }
 
 /* What is forwarded has a sender of its own, and goes by itself. */
@@ -438,7 +177,6 @@ static void test_senders(void **state)
 	struct seen job[2];
 
 	(void)state;
-	credit(0, WINDOW);
 	put_from(to, 3, from);
 	reach("mx1.example.net", "example.net");
 	job[0] = expect(IPC_TYPE_job);
@@ -461,11 +199,7 @@ static void test_moved(void **state)
 	struct seen q, l;
 
 	(void)state;
-	credit(0, WINDOW);
-	put("a@example.net");
-	q = expect(IPC_TYPE_resolve);
-	resolved(&q, "mx1.example.net");
-	l = expect(IPC_TYPE_lane_open);
+	l = lane_to("a@example.net", "mx1.example.net");
 	lane_closed(l.m.lane_open.lane, IPC_LANE_MOVED, "192.0.2.1", "it has other servers now");
 	q = expect(IPC_TYPE_resolve);
 	resolved(&q, "mx2.example.net");
@@ -478,20 +212,19 @@ static void test_moved(void **state)
 static void test_trouble(void **state)
 {
 	struct seen q, l;
-	uint64_t begin;
+	uint64_t from;
 
 	(void)state;
-	credit(0, WINDOW);
 	put("a@example.net");
 	q = expect(IPC_TYPE_resolve);
 	put("b@example.net");
 	resolved(&q, "mx1.example.net");
 	l = expect(IPC_TYPE_lane_open);
-	begin = world_ms();
+	from = world_ms();
 	lane_closed(l.m.lane_open.lane, IPC_LANE_REFUSED, "192.0.2.1", "connection refused");
 	wait_reason("queued", "mx1.example.net port 25: connection refused");
 	l = expect(IPC_TYPE_lane_open);
-	assert_true(world_ms() - begin >= 900);
+	assert_true(world_ms() - from >= 900);
 	lane_closed(l.m.lane_open.lane, IPC_LANE_AUTH, "192.0.2.1", "535 5.7.8 no");
 	wait_reason("queued", "it does not take our user and password: 535 5.7.8 no");
 	wait_state("queued", 2);
@@ -504,7 +237,6 @@ static void test_broken(void **state)
 	uint64_t lane;
 
 	(void)state;
-	credit(0, WINDOW);
 	put("a@example.net");
 	lane = reach("mx1.example.net", "example.net");
 	job[0] = expect(IPC_TYPE_job);
@@ -529,22 +261,15 @@ static void test_smtp_dies(void **state)
 	struct seen q;
 
 	(void)state;
-	credit(0, WINDOW);
 	put("a@example.net");
 	(void)expect(IPC_TYPE_resolve);
-	close(w.smtp);
-	w.smtp = pair_with(&w.queue, IPC_SMTP);
-	credit(0, WINDOW);
+	another_smtp();
 	reach("mx1.example.net", "example.net");
 	(void)expect(IPC_TYPE_job);
-	close(w.smtp);
-	w.smtp = pair_with(&w.queue, IPC_SMTP);
-	credit(0, WINDOW);
+	another_smtp();
 	q = expect(IPC_TYPE_lane_open);
 	lane_ready(q.m.lane_open.lane, "192.0.2.1");
-	q = expect(IPC_TYPE_job);
-	result(&q, 0, IPC_JOB_DELIVERED, "250 2.0.0 ok");
-	over(&q);
+	delivers();
 	wait_empty();
 }
 
@@ -557,7 +282,6 @@ static void test_port_25(void **state)
 	struct seen q, l;
 
 	(void)state;
-	credit(0, WINDOW);
 	for (int i = 0; i < 3; i++) {
 		snprintf(to, sizeof(to), "a@%s", domains[i]);
 		put(to);
@@ -583,10 +307,7 @@ static void test_port_25(void **state)
 	}
 	wait_reason("queued", "this network blocks outbound port 25");
 	/* A route that does not need it works. */
-	put("a@smart.example");
-	q = expect(IPC_TYPE_resolve);
-	resolved(&q, "relay.example.net");
-	l = expect(IPC_TYPE_lane_open);
+	l = lane_to("a@smart.example", "relay.example.net");
 	assert_string_equal(l.route, "smart");
 }
 
@@ -598,7 +319,6 @@ static void test_hostile(void **state)
 		struct ipc_message m;
 		struct seen q, l;
 
-		credit(0, WINDOW);
 		put("a@example.net");
 		q = expect(IPC_TYPE_resolve);
 		switch (i) {
@@ -638,17 +358,17 @@ static void test_hostile(void **state)
 		assert_true(recv_msg(w.queue.control, IPC_TYPE_complain, &m, WAIT_MS));
 		assert_int_equal(m.complain.role, IPC_SMTP);
 		tear_down(NULL);
-		assert_int_equal(set_up(NULL), 0);
+		assert_int_equal(begin(NULL), 0);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD(test_delivered), WORLD(test_many),      WORLD(test_answers), WORLD(test_no_such_domain),
-		WORLD(test_nowhere),   WORLD(test_row_fails), WORLD(test_routes),  WORLD(test_senders),
-		WORLD(test_moved),     WORLD(test_trouble),   WORLD(test_broken),  WORLD(test_smtp_dies),
-		WORLD(test_port_25),   WORLD(test_hostile),
+		CASE(test_delivered), CASE(test_many),	    CASE(test_answers), CASE(test_no_such_domain),
+		CASE(test_nowhere),   CASE(test_row_fails), CASE(test_routes),	CASE(test_senders),
+		CASE(test_moved),     CASE(test_trouble),   CASE(test_broken),	CASE(test_smtp_dies),
+		CASE(test_port_25),   CASE(test_hostile),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
