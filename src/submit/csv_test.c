@@ -1,14 +1,9 @@
 #include "submit/csv.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "submit/test_table.h"
 
 /* What is in a text: names, then rows; cells with | between, rows with a line end.  A fault is told as
  * "fault N at line:column". */
-static const struct {
+static const struct row {
 	const char *name, *in, *out;
 } rows[] = {
 	{ "plain", "a,b\r\n1,2\r\n3,4\r\n", "a|b\n1|2\n3|4\n" },
@@ -66,8 +61,9 @@ static void put_fault(struct buf *to, const struct csv *c)
 	buf_fmt(to, "fault %d at %u:%u\n", (int)c->fault, c->fault_line, c->fault_column);
 }
 
-static void read_all(struct slice text, struct buf *to)
+static void read_all(const struct row *row, struct buf *to)
 {
+	struct slice text = strcmp(row->name, "UTF-16") ? slice_str(row->in) : slice_of(row->in, 6);
 	struct csv c;
 	enum csv_result r = csv_init(&c, text);
 
@@ -89,16 +85,7 @@ static void read_all(struct slice text, struct buf *to)
 static void tables(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		bool utf16 = !strcmp(rows[i].name, "UTF-16");
-		struct buf got;
-
-		buf_init(&got, 1 << 20);
-		read_all(utf16 ? slice_of(rows[i].in, 6) : slice_str(rows[i].in), &got);
-		if (!slice_eq(buf_slice(&got), slice_str(rows[i].out)))
-			fail_msg("%s: got '%.*s'", rows[i].name, SLICE_ARG(buf_slice(&got)));
-		buf_done(&got);
-	}
+	TEST_TABLE(rows, read_all);
 }
 
 static void a_nul(void **state)

@@ -1,10 +1,5 @@
 #include "submit/template.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "submit/test_table.h"
 
 #define HOSTILE "a\" <evil@x.test>, \"b\\"
 
@@ -19,7 +14,7 @@ static const struct slice cells[] = {
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
 /* Made of it; or "fault N at line:column NAME near NAME". */
-static const struct {
+static const struct row {
 	const char *name;
 	enum template_kind kind;
 	const char *in, *out;
@@ -97,24 +92,21 @@ static void put_problem(struct buf *to, const struct template_problem *p)
 		buf_fmt(to, " near %.*s", SLICE_ARG(p->near));
 }
 
+static void put_made(const struct row *r, struct buf *to)
+{
+	struct template_problem p = { 0 };
+	struct template *t = NULL;
+
+	if (template_new(&t, r->kind, slice_str(r->in), columns, COLUMNS, 3, 7, &p) != TEMPLATE_FINE ||
+	    template_put(t, cells, to, &p) != TEMPLATE_FINE)
+		put_problem(to, &p);
+	template_free(t);
+}
+
 static void made(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct template_problem p = { 0 };
-		struct template *t = NULL;
-		struct buf got;
-
-		buf_init(&got, 4096);
-		if (template_new(&t, rows[i].kind, slice_str(rows[i].in), columns, COLUMNS, 3, 7, &p) !=
-			    TEMPLATE_FINE ||
-		    template_put(t, cells, &got, &p) != TEMPLATE_FINE)
-			put_problem(&got, &p);
-		if (!slice_eq(buf_slice(&got), slice_str(rows[i].out)))
-			fail_msg("%s: got '%.*s'", rows[i].name, SLICE_ARG(buf_slice(&got)));
-		template_free(t);
-		buf_done(&got);
-	}
+	TEST_TABLE(rows, put_made);
 }
 
 static void no_room(void **state)
