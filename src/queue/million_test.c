@@ -1,9 +1,8 @@
 /* A long queue: how much memory a deferred message takes, and how long a start and a listing do.
  *
  * Two thousand messages by default, which shows that it works; `make test-full` runs it with
- * POSTERN_MILLION=1000000 in the build `plain`, and measures.  The messages have one recipient each, of a
- * thousand domains, and were answered with one of some hundred texts, as happens when large sites say "not
- * now". */
+ * POSTERN_MILLION=1000000 in the build `plain`, and measures.  The messages are those of
+ * test_deferred.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,14 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ipc/message.h"
 #include "queue/describe.h"
 #include "queue/load.h"
+#include "queue/test_deferred.h"
 
-#define DOMAINS 1000
-#define TEXTS	100
-#define BATCH	500
-#define MOST	300 /* octets of memory a message */
+#define MOST 300 /* octets of memory a message */
 
 static char dir[] = "/tmp/postern-million-XXXXXX";
 static unsigned messages = 2000;
@@ -35,14 +31,6 @@ static double seconds(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* Resident octets of this process. */
@@ -60,85 +48,18 @@ static double resident(void)
 
 static struct spool *open_spool(void)
 {
-	struct spool_setup setup = { .dir = dir,
-				     .disk = disk_real(),
-				     .memory_max = 64U << 20,
-				     .body_memory_max = 256U << 10,
-				     .segment_max = 64U << 20,
-				     .manual_sync = true };
 	struct spool *sp;
 
-	assert_int_equal(spool_open(&setup, &sp), 0);
+	assert_int_equal(deferred_open(dir, &sp), 0);
 	return sp;
-}
-
-static void put_message(struct spool *sp, struct id_source *ids, unsigned n, uint64_t now)
-{
-	char address[64];
-	struct envelope e = { .sender = SLICE_LIT("news@example.org"),
-			      .account = 1 + n % 7,
-			      .listener = SLICE_LIT("submission"),
-			      .account_name = SLICE_LIT("news@example.org"),
-			      .message_id = SLICE_LIT("2026.1234@example.org"),
-			      .recipients = 1 };
-	struct envelope_rcpt r = { .kind = IPC_TARGET_REMOTE };
-	struct spool_message m = { .id = id_next(ids, now), .time_ms = now, .recipients = 1 };
-	struct spool_body *body;
-	struct buf envelope;
-
-	snprintf(address, sizeof(address), "user%u@d%u.example", n, n % DOMAINS);
-	r.address = r.original = slice_str(address);
-	buf_init(&envelope, ENVELOPE_MAX);
-	envelope_put(&e, &envelope);
-	envelope_put_rcpt(&r, &envelope);
-	m.envelope = buf_slice(&envelope);
-	m.headers = SLICE_LIT("Received: from somewhere\r\n");
-	assert_int_equal(spool_body_new(sp, &body), 0);
-	assert_int_equal(spool_body_put(body, SLICE_LIT("Subject: news\r\n\r\nNews.\r\n")), 0);
-	assert_int_equal(spool_commit(sp, body, &m, n), 0);
-	buf_done(&envelope);
-}
-
-static void defer(struct spool *sp, const struct id *id, unsigned n, uint64_t now)
-{
-	char text[128];
-	struct envelope_reason why = { .attempts = 3,
-				       .next_ms = now + 3600000 + n,
-				       .code = 450,
-				       .status = SLICE_LIT("4.7.1"),
-				       .remote = SLICE_LIT("mx1.example.net") };
-	struct buf detail;
-
-	snprintf(text, sizeof(text), "<mx1.example.net>: 4.7.1 try again later, please (rule %u)", n % TEXTS);
-	why.text = slice_str(text);
-	buf_init(&detail, 1024);
-	envelope_put_reason(&why, &detail);
-	assert_int_equal(spool_mark(sp, id, 0, SPOOL_MARK_ATTEMPT, SLICE_LIT("")), 0);
-	assert_int_equal(spool_mark(sp, id, 0, SPOOL_MARK_DEFERRED, buf_slice(&detail)), 0);
-	buf_done(&detail);
 }
 
 static void fill(void)
 {
 	struct spool *sp = open_spool();
-	struct id_source ids;
-	struct spool_done done;
-	struct spool_info info;
-	uint64_t now = now_ms();
-	unsigned n = 0;
+	uint64_t now = deferred_now_ms();
 
-	id_source_init(&ids, 1);
-	while (n < messages) {
-		for (unsigned i = 0; i < BATCH && n < messages; i++, n++)
-			put_message(sp, &ids, n, now - messages + n);
-		assert_int_equal(spool_sync_now(sp), 0);
-		while (spool_next_done(sp, &done))
-			assert_int_equal(done.result, 0);
-	}
-	n = 0;
-	for (bool more = spool_next(sp, NULL, &info); more; more = spool_next(sp, &info.id, &info))
-		defer(sp, &info.id, n++, now);
-	assert_int_equal(n, messages);
+	assert_int_equal(deferred_fill(sp, messages, "example", true, now), 0);
 	for (unsigned i = 0; i < 3 + messages / 4000; i++)
 		spool_tick(sp, now);
 	spool_sync_now(sp);
@@ -193,7 +114,7 @@ static void test_long_queue(void **state)
 	schedule_configure(s, &setup);
 	load_init(&load, sp, s, &ways);
 	began = seconds();
-	while (load_step(&load, 64, now_ms()))
+	while (load_step(&load, 64, deferred_now_ms()))
 		;
 	report("the schedule is loaded after another", seconds() - began, "s");
 	assert_int_equal(load.loaded, messages);
@@ -203,9 +124,9 @@ static void test_long_queue(void **state)
 	memory = (resident() - before) / messages;
 	report("memory in all", memory, "octets a message");
 	began = seconds();
-	assert_int_equal(walk(sp, s), messages / DOMAINS);
+	assert_int_equal(walk(sp, s), messages / DEFERRED_DOMAINS);
 	report("all were looked at for a listing in", seconds() - began, "s");
-	assert_int_equal(c.destinations, 1 + (messages < DOMAINS ? messages : DOMAINS));
+	assert_int_equal(c.destinations, 1 + (messages < DEFERRED_DOMAINS ? messages : DEFERRED_DOMAINS));
 	if (messages >= 100000)
 		assert_true(memory < MOST);
 	schedule_free(s);
