@@ -3,40 +3,17 @@
  * delivered once, what was not leaves nothing behind, and the next message works in full. */
 #include "base/test_torture.h"
 
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
+#include "queue/parts_world.h"
 
-#include <cmocka.h>
-
-#include "base/log.h"
-#include "ipc/raw.h"
-#include "queue/handout.h"
-#include "queue/intake.h"
-#include "queue/load.h"
-
-#define NOW	   UINT64_C(1800000000000)
+#define NOW	   PARTS_NOW
 #define LATER	   (NOW + 3600 * 1000) /* what was put off is due */
-#define CREDIT	   (1U << 20)
-#define IN_MEMORY  4000 /* larger bodies go to files */
+#define IN_MEMORY  4000		       /* larger bodies go to files */
 #define RECIPIENTS 2
 #define SETTLING   3 /* requests of the spool for a message that is on the disk: refused, it is taken back */
 
 static struct world {
 	char dir[64];
-	uv_loop_t loop;
-	struct spool *sp;
-	struct schedule *schedule;
-	struct intake *intake;
-	struct handout *handout;
-	struct conf *conf;
-	struct channel *to_smtp, *to_local;
-	int smtp, local; /* their ends */
-	struct id_source ids;
-	uint64_t tx;
+	struct parts q;
 	char body[3 * IN_MEMORY];
 	/* what local has in its hands */
 	uint64_t job;
@@ -48,30 +25,7 @@ static struct world {
 
 /* ---- the world ---- */
 
-static void on_message(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
-{
-	(void)arg, (void)ch, (void)m, (void)fd;
-}
-
-static void on_closed(void *arg, struct channel *ch, const char *why)
-{
-	(void)arg, (void)ch;
-	fail_msg("a channel closed: %s", why);
-}
-
-static struct channel *channel_to(int *ret_fd)
-{
-	static const struct channel_handlers handlers = { on_message, on_closed };
-	struct channel *ch;
-	int fd[2];
-
-	assert_int_equal(channel_pair(fd), 0);
-	assert_int_equal(channel_new(&w.loop, fd[0], 8U << 20, &handlers, NULL, &ch), 0);
-	*ret_fd = fd[1];
-	return ch;
-}
-
-static int open_spool(void)
+static int set_up(void **state)
 {
 	struct spool_setup setup = { .dir = w.dir,
 				     .disk = disk_real(),
@@ -80,72 +34,20 @@ static int open_spool(void)
 				     .segment_max = 1U << 20,
 				     .manual_sync = true };
 
-	w.sp = NULL;
-	return spool_open(&setup, &w.sp);
-}
-
-static void begin(void)
-{
-	struct ipc_message credit = { .type = IPC_TYPE_job_credit, .job_credit = { 0, CREDIT } };
-	struct conf_setup setup = { .file = "test.conf" };
-	struct conf_finding *findings = NULL;
-
-	assert_int_equal(schedule_new(HANDOUT_JOBS, &w.schedule), 0);
-	assert_int_equal(conf_parse(SLICE_LIT("hostname: mx.test\n"), &setup, &w.conf, &findings), 0);
-	conf_findings_free(findings);
-	assert_int_equal(handout_new(w.sp, w.schedule, &w.handout), 0);
-	assert_int_equal(intake_new(w.sp, w.schedule, handout_ways(w.handout), &w.intake), 0);
-	assert_int_equal(handout_configure(w.handout, w.conf, NOW), 0);
-	w.to_smtp = channel_to(&w.smtp);
-	w.to_local = channel_to(&w.local);
-	intake_peer(w.intake, 0, w.to_smtp);
-	handout_local_peer(w.handout, w.to_local, NOW);
-	assert_null(handout_local_message(w.handout, &credit, NOW));
-}
-
-static void end(void)
-{
-	handout_local_peer(w.handout, NULL, NOW);
-	intake_peer(w.intake, 0, NULL);
-	channel_free(w.to_smtp);
-	channel_free(w.to_local);
-	close(w.smtp);
-	close(w.local);
-	handout_free(w.handout);
-	intake_free(w.intake);
-	schedule_free(w.schedule);
-	conf_free(w.conf);
-	uv_run(&w.loop, UV_RUN_DEFAULT);
-}
-
-static int set_up(void **state)
-{
 	(void)state;
 	memset(&w, 0, sizeof(w));
-	log_level(getenv("TEST_LOG") ? LOG_DEBUG : LOG_CRIT);
-	snprintf(w.dir, sizeof(w.dir), "/tmp/queue-torture-XXXXXX");
-	assert_non_null(mkdtemp(w.dir));
-	id_source_init(&w.ids, 1);
+	parts_folder("queue-torture", false, w.dir);
+	id_source_init(&w.q.ids, 1);
 	memset(w.body, 'x', sizeof(w.body));
-	assert_int_equal(uv_loop_init(&w.loop), 0);
-	assert_int_equal(open_spool(), 0);
-	begin();
+	parts_begin(&w.q, &setup, 1U << PARTS_SMTP | 1U << PARTS_LOCAL, NOW);
 	return 0;
-}
-
-static int rm(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	end();
-	spool_close(w.sp);
-	assert_int_equal(uv_loop_close(&w.loop), 0);
-	return nftw(w.dir, rm, 16, FTW_DEPTH | FTW_PHYS);
+	parts_end(&w.q, NOW);
+	return parts_remove(w.dir);
 }
 
 /* ---- smtp ---- */
@@ -155,7 +57,7 @@ static void say(const struct ipc_message *m)
 	const char *broken;
 
 	torture_in();
-	broken = intake_message(w.intake, 0, m, NOW);
+	broken = intake_message(w.q.intake, 0, m, NOW);
 	torture_out();
 	if (broken)
 		fail_msg("smtp would be killed: %s", broken);
@@ -163,34 +65,22 @@ static void say(const struct ipc_message *m)
 
 static void say_body(uint64_t tx, size_t n)
 {
-	struct ipc_message m = { .type = IPC_TYPE_body, .body = { tx, slice_of(w.body, n) } };
+	struct ipc_message m = parts_body(tx, slice_of(w.body, n));
 
 	say(&m);
 }
 
 static void say_rcpt(uint64_t tx, const char *address)
 {
-	struct ipc_message m = { .type = IPC_TYPE_rcpt,
-				 .rcpt = { .tx = tx,
-					   .kind = IPC_TARGET_MAILBOX,
-					   .address = slice_str(address),
-					   .original = slice_str(address),
-					   .mailbox = slice_str(address) } };
+	struct ipc_message m = parts_rcpt(tx, IPC_TARGET_MAILBOX, address, address);
 
 	say(&m);
 }
 
 static struct id say_commit(uint64_t tx, size_t n)
 {
-	struct id id = id_next(&w.ids, NOW);
-	struct ipc_message m = { .type = IPC_TYPE_commit,
-				 .commit = { .tx = tx,
-					     .id = id_slice(&id),
-					     .time_ms = NOW,
-					     .body_size = n,
-					     .sender = SLICE_LIT("ann@example.org"),
-					     .listener = SLICE_LIT("submission"),
-					     .headers = SLICE_LIT("Received: by the test\r\n") } };
+	struct id id = id_next(&w.q.ids, NOW);
+	struct ipc_message m = parts_commit(tx, &id, n, "ann@example.org", NOW);
 
 	say(&m);
 	return id;
@@ -202,8 +92,8 @@ static int told(uint64_t tx)
 	struct ipc_message m;
 	int result = -1;
 
-	channel_flush(w.to_smtp);
-	while (raw_take(w.smtp, &m) == 0)
+	channel_flush(w.q.to[PARTS_SMTP]);
+	while (raw_take(w.q.fd[PARTS_SMTP], &m) == 0)
 		if (m.type == IPC_TYPE_stored && m.stored.tx == tx) {
 			assert_int_equal(result, -1);
 			result = (int)m.stored.result;
@@ -214,15 +104,15 @@ static int told(uint64_t tx)
 static void to_disk(void)
 {
 	torture_in();
-	spool_sync_now(w.sp);
-	intake_done(w.intake, NOW);
+	spool_sync_now(w.q.sp);
+	intake_done(w.q.intake, NOW);
 	torture_out();
 }
 
 /* The errno that it is answered with, or 0. */
 static int submit(size_t n, struct id *ret)
 {
-	uint64_t tx = ++w.tx;
+	uint64_t tx = ++w.q.tx;
 	int result;
 
 	say_body(tx, n / 2);
@@ -248,7 +138,7 @@ static void on_job(const struct ipc_message *m)
 		w.n_rcpt = 0;
 		w.octets = 0;
 		w.in_file = w.whole = false;
-		assert_true(slice_eq(m->job.headers, SLICE_LIT("Received: by the test\r\n")));
+		assert_true(slice_eq(m->job.headers, PARTS_HEADERS));
 		break;
 	case IPC_TYPE_job_mailbox:
 		w.cost += (uint32_t)(m->job_mailbox.mailbox.n + m->job_mailbox.address.n +
@@ -274,7 +164,7 @@ static void answer(const struct ipc_message *m, uint64_t now)
 	const char *broken;
 
 	torture_in();
-	broken = handout_local_message(w.handout, m, now);
+	broken = handout_local_message(w.q.handout, m, now);
 	torture_out();
 	if (broken)
 		fail_msg("local would be killed: %s", broken);
@@ -286,10 +176,10 @@ static void deliver(size_t n, uint64_t now)
 	struct ipc_message m;
 
 	torture_in();
-	handout_run(w.handout, now);
-	channel_flush(w.to_local);
+	handout_run(w.q.handout, now);
+	channel_flush(w.q.to[PARTS_LOCAL]);
 	torture_out();
-	while (raw_take(w.local, &m) == 0) {
+	while (raw_take(w.q.fd[PARTS_LOCAL], &m) == 0) {
 		on_job(&m);
 		if (!w.whole)
 			continue;
@@ -316,7 +206,7 @@ static void look_again(void)
 {
 	struct load l;
 
-	load_init(&l, w.sp, w.schedule, handout_ways(w.handout));
+	load_init(&l, w.q.sp, w.q.schedule, handout_ways(w.q.handout));
 	for (int pass = 0; pass < 2; pass++) {
 		torture_in();
 		while (load_step(&l, 10, NOW))
@@ -337,9 +227,9 @@ static void nothing_is_left(const char *what)
 	struct intake_counters in;
 	struct spool_counters sp;
 
-	schedule_count(w.schedule, &sc);
-	intake_count(w.intake, &in);
-	spool_count(w.sp, &sp);
+	schedule_count(w.q.schedule, &sc);
+	intake_count(w.q.intake, &in);
+	spool_count(w.q.sp, &sp);
 	if (sc.messages || sc.jobs || in.transactions || in.committing || in.memory || sp.messages ||
 	    sp.collecting || sp.memory_used || sp.damaged)
 		fail_msg("%s: left are %u planned, %u jobs, %u transactions, %u commits, %u octets; in the "
@@ -364,10 +254,10 @@ static void one_message(const char *what, size_t n)
 		fail_msg("%s: refused with %s", what, strerror(r));
 	if (r != 0 && !torture_hit())
 		fail_msg("%s: refused for nothing", what);
-	assert_int_equal(spool_info(w.sp, &id, &info), r == 0 ? 0 : -ENOENT);
-	if (r == 0 && !schedule_look(w.schedule, &id, &view)) {
+	assert_int_equal(spool_info(w.q.sp, &id, &info), r == 0 ? 0 : -ENOENT);
+	if (r == 0 && !schedule_look(w.q.schedule, &id, &view)) {
 		look_again();
-		if (!schedule_look(w.schedule, &id, &view))
+		if (!schedule_look(w.q.schedule, &id, &view))
 			fail_msg("%s: stored and never planned", what);
 	}
 	deliver(n, NOW);
@@ -410,17 +300,17 @@ static void test_too_many_transactions(void **state)
 	(void)state;
 	for (uint64_t tx = 1; tx <= INTAKE_TRANSACTIONS; tx++)
 		say_body(tx, 10);
-	w.tx = INTAKE_TRANSACTIONS;
+	w.q.tx = INTAKE_TRANSACTIONS;
 	assert_int_equal(submit(10, &id), ENOMEM);
 	say_rcpt(1, "bob@example.org");
 	say_commit(1, 10);
 	to_disk();
 	assert_int_equal(told(1), 0);
 	/* What was refused stays refused, though there is room: it would be without its beginning. */
-	say_body(w.tx, 10);
-	say_rcpt(w.tx, "bob@example.org");
-	say_commit(w.tx, 10);
-	assert_int_equal(told(w.tx), ENOMEM);
+	say_body(w.q.tx, 10);
+	say_rcpt(w.q.tx, "bob@example.org");
+	say_commit(w.q.tx, 10);
+	assert_int_equal(told(w.q.tx), ENOMEM);
 	assert_int_equal(submit(10, &id), 0);
 	assert_int_equal(submit(10, &id), 0); /* the first one's place is free again */
 	say(&drop);
@@ -436,7 +326,7 @@ static void test_found_again(void **state)
 	struct spool_info info;
 	struct load l;
 	struct id id;
-	uint64_t tx = ++w.tx;
+	uint64_t tx = ++w.q.tx;
 
 	(void)state;
 	if (!torture_works())
@@ -444,18 +334,18 @@ static void test_found_again(void **state)
 	say_body(tx, 10);
 	say_rcpt(tx, "bob@example.org");
 	id = say_commit(tx, 10);
-	spool_sync_now(w.sp);
+	spool_sync_now(w.q.sp);
 	torture_all_but(SETTLING);
 	torture_in();
-	intake_done(w.intake, NOW);
+	intake_done(w.q.intake, NOW);
 	torture_out();
 	assert_int_equal(told(tx), 0);
-	assert_int_equal(spool_info(w.sp, &id, &info), 0);
-	assert_false(schedule_look(w.schedule, &id, &view));
-	intake_count(w.intake, &in);
+	assert_int_equal(spool_info(w.q.sp, &id, &info), 0);
+	assert_false(schedule_look(w.q.schedule, &id, &view));
+	intake_count(w.q.intake, &in);
 	assert_int_equal(in.unscheduled, 1);
 
-	load_init(&l, w.sp, w.schedule, handout_ways(w.handout));
+	load_init(&l, w.q.sp, w.q.schedule, handout_ways(w.q.handout));
 	torture_all_but(0);
 	torture_in();
 	assert_false(load_step(&l, 10, NOW));
@@ -465,7 +355,7 @@ static void test_found_again(void **state)
 	assert_true(load_restart(&l));
 	assert_false(load_step(&l, 10, NOW));
 	assert_false(l.again);
-	assert_true(schedule_look(w.schedule, &id, &view));
+	assert_true(schedule_look(w.q.schedule, &id, &view));
 	deliver(10, NOW);
 	assert_int_equal(w.delivered[0], 1);
 	nothing_is_left("found again");

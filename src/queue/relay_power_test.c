@@ -13,11 +13,11 @@ static uint64_t came_twice;
 static void fresh(void)
 {
 	memset(&w, 0, sizeof(w));
-	w.now = WORLD_NOW;
+	w.now = PARTS_NOW;
 	w.boot = "11111111-1111-1111-1111-111111111111";
 	w.off = disk_sim_is_cut;
 	w.off_arg = sim;
-	id_source_init(&w.ids, 1);
+	id_source_init(&w.q.ids, 1);
 }
 
 static void pass(uint64_t ms)

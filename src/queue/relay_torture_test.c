@@ -3,30 +3,16 @@
  * delivered once or told of once, nothing stays behind, and the next message works in full. */
 #include "base/test_torture.h"
 
-#include <ftw.h>
-#include <sys/stat.h>
-
 #include "queue/relay_world.h"
 
 static char dir[64];
 
-static int rm(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	log_level(getenv("TEST_LOG") ? LOG_DEBUG : LOG_CRIT);
-	snprintf(dir, sizeof(dir), "/dev/shm/queue-relay-XXXXXX"); /* no disk: quicker */
-	if (!mkdtemp(dir)) {
-		snprintf(dir, sizeof(dir), "/tmp/queue-relay-XXXXXX");
-		assert_non_null(mkdtemp(dir));
-	}
-	w.now = WORLD_NOW;
-	id_source_init(&w.ids, 1);
+	parts_folder("queue-relay", true, dir);
+	w.now = PARTS_NOW;
+	id_source_init(&w.q.ids, 1);
 	world_begin(disk_real(), dir);
 	return 0;
 }
@@ -35,7 +21,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	world_end();
-	return nftw(dir, rm, 16, FTW_DEPTH | FTW_PHYS);
+	return parts_remove(dir);
 }
 
 static void one_message(const char *what)

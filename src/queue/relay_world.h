@@ -10,23 +10,7 @@
 #ifndef POSTERN_QUEUE_RELAY_WORLD_H
 #define POSTERN_QUEUE_RELAY_WORLD_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "base/log.h"
-#include "ipc/raw.h"
-#include "queue/bounce.h"
-#include "queue/handout.h"
-#include "queue/intake.h"
-#include "queue/load.h"
+#include "queue/parts_world.h"
 #include "smtp/client.h"
 
 #ifndef TORTURE_EACH
@@ -34,7 +18,6 @@
 #define torture_out()
 #endif
 
-#define WORLD_NOW      UINT64_C(1800000000000)
 #define WORLD_MESSAGES 32
 #define WORLD_RCPTS    3
 #define WORLD_JOBS     64
@@ -64,53 +47,20 @@ struct disk_sim;
 
 static struct relay_world {
 	uint64_t now;
-	uv_loop_t loop;
-	struct spool *sp;
-	struct schedule *schedule;
-	struct intake *intake;
-	struct handout *handout;
-	struct bounce *bounce;
-	struct conf *conf;
+	struct parts q;
 	struct load load;
 	uint64_t unscheduled;
-	struct channel *to_smtp, *to_keeper;
-	int smtp, keeper; /* their ends */
-	uint64_t tx;
 	bool again;			      /* "later" is not refused any more */
 	bool (*off)(const struct disk_sim *); /* or NULL: the power is, and nothing happens any more */
 	const struct disk_sim *off_arg;
 	const char *boot; /* of the machine; or NULL */
 	struct world_job job[WORLD_JOBS];
-	struct id_source ids;
 	/* these outlive the process */
 	struct world_message message[WORLD_MESSAGES];
 	unsigned messages;
 } w;
 
 /* ---- the world ---- */
-
-static void world_on_message(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
-{
-	(void)arg, (void)ch, (void)m, (void)fd;
-}
-
-static void world_on_closed(void *arg, struct channel *ch, const char *why)
-{
-	(void)arg, (void)ch;
-	fail_msg("a channel closed: %s", why);
-}
-
-static struct channel *world_channel(int *ret_fd)
-{
-	static const struct channel_handlers handlers = { world_on_message, world_on_closed };
-	struct channel *ch;
-	int fd[2];
-
-	assert_int_equal(channel_pair(fd), 0);
-	assert_int_equal(channel_new(&w.loop, fd[0], 8U << 20, &handlers, NULL, &ch), 0);
-	*ret_fd = fd[1];
-	return ch;
-}
 
 /* Queue starts, on that disk. */
 static __attribute__((unused)) void world_begin(const struct disk *disk, const char *dir)
@@ -122,30 +72,10 @@ static __attribute__((unused)) void world_begin(const struct disk *disk, const c
 				     .boot = w.boot,
 				     .manual_sync = true };
 	struct spool_recovery found;
-	struct bounce_setup setup = { .hostname = "mx.test", .lifetime_ms = UINT64_C(5) * 24 * 3600 * 1000 };
-	struct ipc_message credit = { .type = IPC_TYPE_job_credit, .job_credit = { 0, 1U << 20 } };
-	struct conf_setup text = { .file = "test.conf" };
-	struct conf_finding *findings = NULL;
 
-	assert_int_equal(uv_loop_init(&w.loop), 0);
-	assert_int_equal(spool_open(&spool, &w.sp), 0);
-	assert_int_equal(schedule_new(HANDOUT_JOBS, &w.schedule), 0);
-	assert_int_equal(conf_parse(SLICE_LIT("hostname: mx.test\n"), &text, &w.conf, &findings), 0);
-	conf_findings_free(findings);
-	assert_int_equal(handout_new(w.sp, w.schedule, &w.handout), 0);
-	assert_int_equal(intake_new(w.sp, w.schedule, handout_ways(w.handout), &w.intake), 0);
-	assert_int_equal(bounce_new(w.sp, w.schedule, w.intake, &w.bounce), 0);
-	assert_int_equal(bounce_configure(w.bounce, &setup), 0);
-	handout_bounce(w.handout, w.bounce);
-	assert_int_equal(handout_configure(w.handout, w.conf, w.now), 0);
-	w.to_smtp = world_channel(&w.smtp);
-	w.to_keeper = world_channel(&w.keeper);
-	intake_peer(w.intake, 0, w.to_smtp);
-	handout_smtp_peer(w.handout, 0, w.to_smtp, w.now);
-	bounce_keeper(w.bounce, w.to_keeper, w.now);
-	assert_null(handout_smtp_message(w.handout, 0, &credit, w.now));
-	load_init(&w.load, w.sp, w.schedule, handout_ways(w.handout));
-	spool_recovered(w.sp, &found);
+	parts_begin(&w.q, &spool, 1U << PARTS_SMTP | 1U << PARTS_KEEPER, w.now);
+	load_init(&w.load, w.q.sp, w.q.schedule, handout_ways(w.q.handout));
+	spool_recovered(w.q.sp, &found);
 	if (found.power_lost)
 		load_power_lost(&w.load, w.now);
 	w.unscheduled = 0;
@@ -157,21 +87,7 @@ static __attribute__((unused)) void world_end(void)
 		buf_done(&w.job[i].body);
 		w.job[i] = (struct world_job){ 0 };
 	}
-	bounce_keeper(w.bounce, NULL, w.now);
-	handout_smtp_peer(w.handout, 0, NULL, w.now);
-	intake_peer(w.intake, 0, NULL);
-	channel_free(w.to_smtp);
-	channel_free(w.to_keeper);
-	close(w.smtp);
-	close(w.keeper);
-	bounce_free(w.bounce);
-	handout_free(w.handout);
-	intake_free(w.intake);
-	schedule_free(w.schedule);
-	conf_free(w.conf);
-	spool_close(w.sp);
-	uv_run(&w.loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&w.loop), 0);
+	parts_end(&w.q, w.now);
 }
 
 static bool world_is_off(void)
@@ -187,11 +103,11 @@ static void world_say(const struct ipc_message *m)
 
 	torture_in();
 	if (handout_is_for(m))
-		broken = handout_smtp_message(w.handout, 0, m, w.now);
+		broken = handout_smtp_message(w.q.handout, 0, m, w.now);
 	else if (bounce_is_for(m))
-		broken = bounce_keeper_message(w.bounce, m, w.now);
+		broken = bounce_keeper_message(w.q.bounce, m, w.now);
 	else
-		broken = intake_message(w.intake, 0, m, w.now);
+		broken = intake_message(w.q.intake, 0, m, w.now);
 	torture_out();
 	if (broken)
 		fail_msg("whoever said %s would be killed: %s", ipc_type_name(m->type), broken);
@@ -203,8 +119,8 @@ static __attribute__((unused)) void world_sync(void)
 	int r;
 
 	torture_in();
-	r = spool_sync_now(w.sp);
-	intake_done(w.intake, w.now);
+	r = spool_sync_now(w.q.sp);
+	intake_done(w.q.intake, w.now);
 	torture_out();
 	for (unsigned i = 0; r == 0 && i < w.messages; i++) {
 		memcpy(w.message[i].known_taken, w.message[i].taken, sizeof(w.message[i].taken));
@@ -224,32 +140,19 @@ static __attribute__((unused)) unsigned world_submit(void)
 {
 	unsigned n = w.messages++;
 	struct world_message *to = &w.message[n];
-	struct ipc_message m = { .type = IPC_TYPE_body };
+	struct ipc_message m;
 	char body[64];
 
 	assert_true(n < WORLD_MESSAGES);
-	*to = (struct world_message){ .id = id_next(&w.ids, w.now) };
+	*to = (struct world_message){ .id = id_next(&w.q.ids, w.now) };
 	snprintf(body, sizeof(body), "Subject: m%u.\r\n\r\nhello\r\n", n);
-	m.body = (struct ipc_body){ .tx = ++w.tx, .data = slice_str(body) };
+	m = parts_body(++w.q.tx, slice_str(body));
 	world_say(&m);
 	for (unsigned i = 0; i < WORLD_RCPTS; i++) {
-		struct slice address = slice_str(world_address((enum world_rcpt)i));
-
-		m = (struct ipc_message){ .type = IPC_TYPE_rcpt,
-					  .rcpt = { .tx = w.tx,
-						    .kind = IPC_TARGET_REMOTE,
-						    .address = address,
-						    .original = address } };
+		m = parts_rcpt(w.q.tx, IPC_TARGET_REMOTE, world_address((enum world_rcpt)i), "");
 		world_say(&m);
 	}
-	m = (struct ipc_message){ .type = IPC_TYPE_commit,
-				  .commit = { .tx = w.tx,
-					      .id = id_slice(&to->id),
-					      .time_ms = w.now,
-					      .body_size = strlen(body),
-					      .sender = SLICE_LIT("ann@us.example"),
-					      .listener = SLICE_LIT("submission"),
-					      .headers = SLICE_LIT("Received: by the test\r\n") } };
+	m = parts_commit(w.q.tx, &to->id, strlen(body), "ann@us.example", w.now);
 	world_say(&m);
 	return n;
 }
@@ -427,7 +330,7 @@ static void world_answer(const struct ipc_message *m)
 static void world_stored(const struct ipc_stored *m)
 {
 	/* The last that was begun: the test asks one after the other. */
-	if (m->tx == w.tx && !world_is_off())
+	if (m->tx == w.q.tx && !world_is_off())
 		w.message[w.messages - 1].promised = m->result == 0;
 }
 
@@ -438,17 +341,17 @@ static bool world_listen(void)
 	bool any = false;
 
 	torture_in();
-	channel_flush(w.to_smtp);
-	channel_flush(w.to_keeper);
+	channel_flush(w.q.to[PARTS_SMTP]);
+	channel_flush(w.q.to[PARTS_KEEPER]);
 	torture_out();
-	while (raw_take(w.smtp, &m) == 0) {
+	while (raw_take(w.q.fd[PARTS_SMTP], &m) == 0) {
 		any = true;
 		if (m.type == IPC_TYPE_stored)
 			world_stored(&m.stored);
 		else if (m.type != IPC_TYPE_accepting && m.type != IPC_TYPE_credit)
 			world_answer(&m);
 	}
-	while (raw_take(w.keeper, &m) == 0) {
+	while (raw_take(w.q.fd[PARTS_KEEPER], &m) == 0) {
 		any = true;
 		assert_int_equal(m.type, IPC_TYPE_recipient);
 		verdict.verdict.req = m.recipient.req;
@@ -465,16 +368,16 @@ static void world_tick(void)
 	bool more;
 
 	torture_in();
-	spool_tick(w.sp, w.now);
-	intake_accepting(w.intake);
-	intake_count(w.intake, &in);
+	spool_tick(w.q.sp, w.now);
+	intake_accepting(w.q.intake);
+	intake_count(w.q.intake, &in);
 	if (w.load.again || in.unscheduled != w.unscheduled || !w.load.done) {
 		w.unscheduled = in.unscheduled;
 		load_restart(&w.load);
 		do
 			more = load_step(&w.load, 10, w.now);
 		while (more);
-		bounce_look(w.bounce);
+		bounce_look(w.q.bounce);
 	}
 	torture_out();
 }
@@ -488,8 +391,8 @@ static __attribute__((unused)) void world_turns(void)
 		if (i > 10000)
 			fail_msg("it never comes to rest");
 		torture_in();
-		bounce_run(w.bounce, w.now);
-		handout_run(w.handout, w.now);
+		bounce_run(w.q.bounce, w.now);
+		handout_run(w.q.handout, w.now);
 		torture_out();
 		any = world_listen();
 		world_sync();
@@ -500,7 +403,7 @@ static uint64_t world_left(void)
 {
 	struct spool_counters sp;
 
-	spool_count(w.sp, &sp);
+	spool_count(w.q.sp, &sp);
 	assert_int_equal(sp.damaged, 0);
 	return sp.messages;
 }
@@ -515,8 +418,8 @@ static __attribute__((unused)) void world_finish(const char *what)
 	for (unsigned i = 0; i < 300; i++) {
 		world_tick();
 		world_turns();
-		schedule_count(w.schedule, &sc);
-		bounce_count(w.bounce, &b);
+		schedule_count(w.q.schedule, &sc);
+		bounce_count(w.q.bounce, &b);
 		if (world_left() == 0 && sc.messages == 0 && b.waiting == 0)
 			return;
 		w.now += (i % 2 ? 600 : 2) * 1000;

@@ -2,142 +2,49 @@
  *
  * queue's parts in virtual time; at the other ends of the channels sit processes that live and read, and
  * say nothing but what a test has them say. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "queue/parts_world.h"
 
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "base/log.h"
-#include "ipc/raw.h"
-#include "queue/bounce.h"
-#include "queue/handout.h"
-#include "queue/intake.h"
-
-#define T0     UINT64_C(1800000000000)
+#define T0     PARTS_NOW
 #define SECOND UINT64_C(1000)
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
-#define ENDS   4 /* smtp 0 and 1, local, keeper */
-#define LOCAL  2
-#define KEEPER 3
 
 static struct world {
 	char dir[64];
-	uv_loop_t loop;
-	struct spool *sp;
-	struct schedule *schedule;
-	struct intake *intake;
-	struct handout *handout;
-	struct bounce *bounce;
-	struct conf *conf;
-	struct channel *to[ENDS];
-	int fd[ENDS];
-	struct id_source ids;
-	uint64_t now, tx;
-	unsigned seen[256];	 /* messages that came, by type */
-	struct ipc_message last; /* of the type that is waited for; its slices are gone */
-	unsigned silent[ENDS];	 /* how often it was named */
-	unsigned from;		 /* who got the last one */
+	struct parts q;
+	uint64_t now;
+	unsigned seen[256];	     /* messages that came, by type */
+	struct ipc_message last;     /* of the type that is waited for; its slices are gone */
+	unsigned silent[PARTS_ENDS]; /* how often it was named */
+	unsigned from;		     /* who got the last one */
 } w;
-
-static void on_message(void *arg, struct channel *ch, const struct ipc_message *m, int *fd)
-{
-	(void)arg, (void)ch, (void)m, (void)fd;
-}
-
-static void on_closed(void *arg, struct channel *ch, const char *why)
-{
-	(void)arg, (void)ch;
-	fail_msg("a channel closed: %s", why);
-}
 
 static int set_up(void **state)
 {
-	static const struct channel_handlers handlers = { on_message, on_closed };
 	struct spool_setup spool = { .dir = w.dir,
 				     .disk = disk_real(),
 				     .memory_max = 64U << 20,
 				     .body_memory_max = 64U << 10,
 				     .segment_max = 1U << 20,
 				     .manual_sync = true };
-	struct ipc_message credit = { .type = IPC_TYPE_job_credit, .job_credit = { 0, 1U << 20 } };
-	struct conf_setup setup = { .file = "test.conf" };
-	struct conf_finding *findings = NULL;
-	struct bounce_setup bounce = { .hostname = "mx.test", .lifetime_ms = 5 * DAY };
-	int fd[2];
 
 	(void)state;
 	memset(&w, 0, sizeof(w));
 	w.now = T0;
-	log_level(LOG_CRIT);
-	snprintf(w.dir, sizeof(w.dir), "/dev/shm/queue-silence-XXXXXX"); /* no disk: quicker */
-	if (!mkdtemp(w.dir)) {
-		snprintf(w.dir, sizeof(w.dir), "/tmp/queue-silence-XXXXXX");
-		assert_non_null(mkdtemp(w.dir));
-	}
-	id_source_init(&w.ids, 1);
-	assert_int_equal(uv_loop_init(&w.loop), 0);
-	assert_int_equal(spool_open(&spool, &w.sp), 0);
-	assert_int_equal(schedule_new(HANDOUT_JOBS, &w.schedule), 0);
-	assert_int_equal(conf_parse(SLICE_LIT("hostname: mx.test\n"), &setup, &w.conf, &findings), 0);
-	conf_findings_free(findings);
-	assert_int_equal(handout_new(w.sp, w.schedule, &w.handout), 0);
-	assert_int_equal(intake_new(w.sp, w.schedule, handout_ways(w.handout), &w.intake), 0);
-	assert_int_equal(bounce_new(w.sp, w.schedule, w.intake, &w.bounce), 0);
-	assert_int_equal(bounce_configure(w.bounce, &bounce), 0);
-	handout_bounce(w.handout, w.bounce);
-	assert_int_equal(handout_configure(w.handout, w.conf, w.now), 0);
-	for (unsigned i = 0; i < ENDS; i++) {
-		assert_int_equal(channel_pair(fd), 0);
-		assert_int_equal(channel_new(&w.loop, fd[0], 8U << 20, &handlers, NULL, &w.to[i]), 0);
-		w.fd[i] = fd[1];
-	}
-	intake_peer(w.intake, 0, w.to[0]);
-	for (unsigned i = 0; i < 2; i++) {
-		handout_smtp_peer(w.handout, i, w.to[i], w.now);
-		assert_null(handout_smtp_message(w.handout, i, &credit, w.now));
-	}
-	handout_local_peer(w.handout, w.to[LOCAL], w.now);
-	assert_null(handout_local_message(w.handout, &credit, w.now));
-	bounce_keeper(w.bounce, w.to[KEEPER], w.now);
-	bounce_look(w.bounce);
+	parts_folder("queue-silence", true, w.dir);
+	id_source_init(&w.q.ids, 1);
+	parts_begin(&w.q, &spool,
+		    1U << PARTS_SMTP | 1U << PARTS_SMTP_2 | 1U << PARTS_LOCAL | 1U << PARTS_KEEPER, w.now);
+	bounce_look(w.q.bounce);
 	return 0;
-}
-
-static int rm(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	handout_local_peer(w.handout, NULL, w.now);
-	for (unsigned i = 0; i < 2; i++)
-		handout_smtp_peer(w.handout, i, NULL, w.now);
-	bounce_keeper(w.bounce, NULL, w.now);
-	intake_peer(w.intake, 0, NULL);
-	for (unsigned i = 0; i < ENDS; i++) {
-		channel_free(w.to[i]);
-		close(w.fd[i]);
-	}
-	bounce_free(w.bounce);
-	intake_free(w.intake);
-	handout_free(w.handout);
-	spool_close(w.sp);
-	schedule_free(w.schedule);
-	conf_free(w.conf);
-	uv_run(&w.loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&w.loop), 0);
-	return nftw(w.dir, rm, 16, FTW_DEPTH | FTW_PHYS);
+	parts_end(&w.q, w.now);
+	return parts_remove(w.dir);
 }
 
 /* ---- time passes ---- */
@@ -146,9 +53,9 @@ static void read_all(enum ipc_type want)
 {
 	struct ipc_message m;
 
-	for (unsigned i = 0; i < ENDS; i++) {
-		channel_flush(w.to[i]);
-		while (raw_take(w.fd[i], &m) == 0) {
+	for (unsigned i = 0; i < PARTS_ENDS; i++) {
+		channel_flush(w.q.to[i]);
+		while (raw_take(w.q.fd[i], &m) == 0) {
 			w.seen[m.type]++;
 			if (m.type == want) {
 				w.last = m;
@@ -161,15 +68,15 @@ static void read_all(enum ipc_type want)
 /* As role/queue.c pumps.  How long nothing is to be done. */
 static uint64_t pump(enum ipc_type want)
 {
-	uint64_t tell = bounce_run(w.bounce, w.now), wait = handout_run(w.handout, w.now);
+	uint64_t tell = bounce_run(w.q.bounce, w.now), wait = handout_run(w.q.handout, w.now);
 	unsigned index;
 	bool local;
 
-	while (handout_next_silent(w.handout, &local, &index))
-		w.silent[local ? LOCAL : index]++;
-	w.silent[KEEPER] += bounce_keeper_silent(w.bounce);
-	spool_sync_now(w.sp);
-	intake_done(w.intake, w.now);
+	while (handout_next_silent(w.q.handout, &local, &index))
+		w.silent[local ? PARTS_LOCAL : index]++;
+	w.silent[PARTS_KEEPER] += bounce_keeper_silent(w.q.bounce);
+	spool_sync_now(w.q.sp);
+	intake_done(w.q.intake, w.now);
 	read_all(want);
 	wait = tell < wait ? tell : wait;
 	return wait < HOUR ? wait : HOUR;
@@ -197,38 +104,24 @@ static bool pass(uint64_t ms, enum ipc_type want)
 
 static struct id submit(uint8_t kind, const char *address, const char *sender)
 {
-	struct id id = id_next(&w.ids, w.now);
-	uint64_t tx = ++w.tx;
-	struct ipc_message body = { .type = IPC_TYPE_body,
-				    .body = { tx, SLICE_LIT("Subject: x\r\n\r\nhello\r\n") } };
-	struct ipc_message rcpt = {
-		.type = IPC_TYPE_rcpt,
-		.rcpt = { .tx = tx,
-			  .kind = kind,
-			  .address = slice_str(address),
-			  .original = slice_str(address),
-			  .mailbox = slice_str(kind == IPC_TARGET_MAILBOX ? "example.org/bob" : "") }
-	};
-	struct ipc_message commit = { .type = IPC_TYPE_commit,
-				      .commit = { .tx = tx,
-						  .id = id_slice(&id),
-						  .time_ms = w.now,
-						  .body_size = body.body.data.n,
-						  .sender = slice_str(sender),
-						  .listener = SLICE_LIT("submission"),
-						  .headers = SLICE_LIT("Received: by the test\r\n") } };
+	struct id id = id_next(&w.q.ids, w.now);
+	uint64_t tx = ++w.q.tx;
+	struct ipc_message body = parts_body(tx, SLICE_LIT("Subject: x\r\n\r\nhello\r\n"));
+	struct ipc_message rcpt =
+		parts_rcpt(tx, kind, address, kind == IPC_TARGET_MAILBOX ? "example.org/bob" : "");
+	struct ipc_message commit = parts_commit(tx, &id, body.body.data.n, sender, w.now);
 
-	assert_null(intake_message(w.intake, 0, &body, w.now));
-	assert_null(intake_message(w.intake, 0, &rcpt, w.now));
-	assert_null(intake_message(w.intake, 0, &commit, w.now));
-	spool_sync_now(w.sp);
-	assert_int_equal(intake_done(w.intake, w.now), 1);
+	assert_null(intake_message(w.q.intake, 0, &body, w.now));
+	assert_null(intake_message(w.q.intake, 0, &rcpt, w.now));
+	assert_null(intake_message(w.q.intake, 0, &commit, w.now));
+	spool_sync_now(w.q.sp);
+	assert_int_equal(intake_done(w.q.intake, w.now), 1);
 	return id;
 }
 
 static void say(unsigned who, struct ipc_message m)
 {
-	const char *broken = handout_smtp_message(w.handout, who, &m, w.now);
+	const char *broken = handout_smtp_message(w.q.handout, who, &m, w.now);
 
 	if (broken)
 		fail_msg("smtp would be killed: %s", broken);
@@ -258,7 +151,7 @@ static enum schedule_state state_of(const struct id *id)
 {
 	struct schedule_view v;
 
-	assert_true(schedule_look(w.schedule, id, &v));
+	assert_true(schedule_look(w.q.schedule, id, &v));
 	return v.state;
 }
 
@@ -268,7 +161,7 @@ static void assert_expires(const struct id *id)
 	struct schedule_view v;
 
 	pass(T0 + 5 * DAY - MINUTE - w.now, 0);
-	assert_true(schedule_look(w.schedule, id, &v));
+	assert_true(schedule_look(w.q.schedule, id, &v));
 	assert_int_equal(v.count[SCHEDULE_FAILED], 0);
 	assert_true(pass(2 * HOUR + 2 * MINUTE, IPC_TYPE_recipient));
 	assert_int_equal(state_of(id), SCHEDULE_IS_FAILED);
@@ -330,7 +223,7 @@ static void test_closing(void **state)
 	assert_true(pass(SECOND, IPC_TYPE_resolve));
 	say_resolved();
 	assert_true(pass(SECOND, IPC_TYPE_lane_open));
-	schedule_forget_sites(w.schedule, w.now); /* what it is opened for leads elsewhere, perhaps */
+	schedule_forget_sites(w.q.schedule, w.now); /* what it is opened for leads elsewhere, perhaps */
 	assert_true(pass(SECOND, IPC_TYPE_lane_close));
 	pass(10 * MINUTE + SECOND, 0);
 	assert_true(w.silent[w.from] >= 1);
@@ -343,9 +236,9 @@ static void test_local(void **state)
 	(void)state;
 	assert_true(pass(SECOND, IPC_TYPE_job_end));
 	pass(2 * HOUR - 2 * SECOND, 0);
-	assert_int_equal(w.silent[LOCAL], 0);
+	assert_int_equal(w.silent[PARTS_LOCAL], 0);
 	pass(4 * SECOND, 0);
-	assert_int_equal(w.silent[LOCAL], 1);
+	assert_int_equal(w.silent[PARTS_LOCAL], 1);
 	assert_int_equal(w.seen[IPC_TYPE_job_end], 2); /* it has it again */
 	assert_expires(&id);
 }
@@ -357,8 +250,8 @@ static void test_nobody_there(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++)
-		handout_smtp_peer(w.handout, i, NULL, w.now);
-	handout_local_peer(w.handout, NULL, w.now);
+		handout_smtp_peer(w.q.handout, i, NULL, w.now);
+	handout_local_peer(w.q.handout, NULL, w.now);
 	id[0] = submit(IPC_TARGET_REMOTE, "bob@far.test", "ann@example.org");
 	id[1] = submit(IPC_TARGET_MAILBOX, "bob@example.org", "ann@example.org");
 	assert_expires(&id[0]);
@@ -372,10 +265,10 @@ static void test_held(void **state)
 	struct id id = submit(IPC_TARGET_REMOTE, "bob@far.test", "ann@example.org");
 
 	(void)state;
-	assert_int_equal(schedule_hold(w.schedule, &id), 0);
+	assert_int_equal(schedule_hold(w.q.schedule, &id), 0);
 	pass(30 * DAY, 0);
 	assert_int_equal(state_of(&id), SCHEDULE_IS_HELD);
-	assert_int_equal(schedule_release(w.schedule, &id, w.now), 0);
+	assert_int_equal(schedule_release(w.q.schedule, &id, w.now), 0);
 	pass(HOUR - SECOND, 0);
 	assert_int_equal(state_of(&id), SCHEDULE_IS_QUEUED);
 	assert_true(pass(MINUTE, IPC_TYPE_recipient));
@@ -388,13 +281,13 @@ static void test_report(void **state)
 	struct id id = submit(IPC_TARGET_REMOTE, "bob@far.test", "ann@example.org");
 
 	(void)state;
-	assert_true(bounce_give_up(w.bounce, &id, w.now) > 0);
+	assert_true(bounce_give_up(w.q.bounce, &id, w.now) > 0);
 	assert_true(pass(MINUTE, IPC_TYPE_recipient));
 	assert_true(pass(MINUTE, IPC_TYPE_recipient));
-	assert_int_equal(w.silent[KEEPER], 0);
+	assert_int_equal(w.silent[PARTS_KEEPER], 0);
 	assert_true(pass(MINUTE, IPC_TYPE_recipient));
 	assert_true(pass(MINUTE, IPC_TYPE_recipient));
-	assert_int_equal(w.silent[KEEPER], 1);
+	assert_int_equal(w.silent[PARTS_KEEPER], 1);
 	assert_int_equal(state_of(&id), SCHEDULE_IS_FAILED); /* never forgotten */
 }
 
