@@ -99,7 +99,7 @@ static int in_a_handshake(void)
 static int in_a_process(int (*round)(void), unsigned nth, bool rest)
 {
 	pid_t pid = fork();
-	int status;
+	int status = 0;
 
 	if (pid == 0) {
 		torture_nth = nth;
