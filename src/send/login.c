@@ -133,8 +133,9 @@ static int begin_gsasl(struct login *l, const struct login_setup *setup)
 	r = set_property(l->session, GSASL_AUTHID, setup->user);
 	if (r == 0)
 		r = set_property(l->session, GSASL_PASSWORD, setup->secret);
-	/* Also without -PLUS: it says then that we could, and the server sees who hid it (RFC 5802 6). */
-	if (r == 0 && l->kind != PLAIN)
+	/* Not without -PLUS, though RFC 5802 6 has a word for it ("y": we could, and you do not offer it):
+	 * libgsasl up to 2.2.0 at least takes its own message for invalid then, and no login comes about. */
+	if (r == 0 && l->kind == SCRAM_PLUS)
 		r = set_exporter(l->session, setup->exporter);
 	return r;
 }

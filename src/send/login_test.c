@@ -211,6 +211,8 @@ static void test_scram(void **state)
 	assert_int_equal(scram("SCRAM-SHA-256", "secret", "", false), 2);
 	assert_int_equal(scram("SCRAM-SHA-256", "wrong", "", false), 0);
 	assert_int_equal(scram("SCRAM-SHA-256", "secret", "", true), 1);
+	/* Within TLS, at a server that does not bind to it (Dovecot before 2.4). */
+	assert_int_equal(scram("SCRAM-SHA-256", "secret", "01234567890123456789012345678901", false), 2);
 	server_exporter = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="; /* 0123...01 */
 	assert_int_equal(scram("SCRAM-SHA-256-PLUS", "secret", "01234567890123456789012345678901", false), 2);
 	/* Another connection than the server's: somebody stands between. */
