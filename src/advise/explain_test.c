@@ -417,6 +417,12 @@ static const struct row rows[] = {
 	  "region US-EAST-1" },
 	{ "unknown", "app-password", "535 Login Fail. Please enter your authorization code to login." },
 	{ "unknown", "login-blocked", "454 4.7.0 Too many login attempts, please try again later." },
+	{ "unknown", "server-trouble",
+	  "454 4.7.0 Temporary authentication failure: Connection lost to authentication server" },
+	{ "unknown", "token-refused",
+	  "334 eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIiwic2NvcGUiOiJtYWlsIn0=\n"
+	  "535 5.7.8 Error: authentication failed: (reason unavailable)" },
+	{ "unknown", "token-refused", "{\"status\":\"401\",\"schemes\":\"bearer\",\"scope\":\"mail\"}" },
 	{ "unknown", "login-blocked",
 	  "534-5.7.14 <https://accounts.example/signin> Please log in via your web browser" },
 	{ "unknown", "mailbox-full", "452 4.2.2 The email account that you tried to reach is over quota." },

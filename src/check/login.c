@@ -31,6 +31,7 @@ struct check_login {
 	enum stage stage;
 	struct smtp_reply reply;
 	bool handshaking;
+	bool broke_off; /* by us, in the middle of AUTH */
 	uint64_t said_ms;
 	uv_timer_t timer;
 	bool over;
@@ -171,6 +172,12 @@ static void on_refusal(struct check_login *l, const struct smtp_client_ask *a)
 {
 	struct probe_login *to = &l->port->login;
 
+	if (l->broke_off) { /* it answers our "*" */
+		fail(l,
+		     "what the server answered does not fit the mechanism, or does not prove that it knows "
+		     "the password: postern broke the login off");
+		return;
+	}
 	to->state = PROBE_LOGIN_REFUSED;
 	keep(l, &to->auth, a->code, a->enhanced, a->text);
 	end(l);
@@ -184,10 +191,12 @@ static void on_challenge(struct check_login *l, const struct smtp_client_ask *a)
 	/* Of a token: why it is refused, before the refusal (RFC 7628 3.2.2). */
 	if (login_is_token(to->mech))
 		keep_text(to->said, sizeof(to->said), a->data);
-	if (login_answer(l->login, a->data, &answer))
+	if (login_answer(l->login, a->data, &answer)) {
 		smtp_client_respond(l->client, answer);
-	else
+	} else {
+		l->broke_off = true;
 		smtp_client_auth_cancel(l->client);
+	}
 	await(l);
 }
 

@@ -138,6 +138,17 @@ static bool is_of_the_password(const struct probe_login *l)
 	return l->state == PROBE_LOGIN_REFUSED && !(code >= 500 && code <= 504) && code != 530 && code != 538;
 }
 
+/* Why the others are spared once one said that: one and the same answer is behind all ports. */
+static void spare_reason(const struct probe_port *p, char *why, size_t size)
+{
+	if (p->login.auth.code / 100 == 4)
+		snprintf(why, size, "at port %u the server put it off; another try at once is no better",
+			 p->port);
+	else
+		snprintf(why, size, "it was refused at port %u already, and servers lock who tries too often",
+			 p->port);
+}
+
 static void log_in(struct cli_net *net, const struct check_login_setup *setup, const struct probe_host *h,
 		   struct probe_port *p)
 {
@@ -216,9 +227,7 @@ void check_logins_run(const struct check_logins *o, struct cli_net *net, unsigne
 		else
 			log_in(net, &setup, h, p);
 		if (is_of_the_password(&p->login))
-			snprintf(why, sizeof(why),
-				 "it was refused at port %u already, and servers lock who tries too often",
-				 p->port);
+			spare_reason(p, why, sizeof(why));
 	}
 }
 
@@ -235,6 +244,27 @@ bool check_logins_good(const struct check_result *r)
 
 /* ---- what it means ---- */
 
+/* A token was refused, and no password: in the words that servers have for both. */
+static void name_token(struct advise_explained *e)
+{
+	bool told = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->n; i++) {
+		struct advise_guess g = e->guess[i];
+		bool password = g.cause == ADVISE_PASSWORD_REFUSED || g.cause == ADVISE_APP_PASSWORD ||
+				g.cause == ADVISE_OAUTH_REQUIRED;
+
+		if (password)
+			g.cause = ADVISE_TOKEN_REFUSED;
+		if (g.cause == ADVISE_TOKEN_REFUSED && told)
+			continue;
+		told = told || g.cause == ADVISE_TOKEN_REFUSED;
+		e->guess[n++] = g;
+	}
+	e->n = n;
+}
+
 static bool explain(const struct probe_host *h, const struct probe_port *p, struct advise_explained *ret)
 {
 	const struct probe_login *l = &p->login;
@@ -249,6 +279,8 @@ static bool explain(const struct probe_host *h, const struct probe_port *p, stru
 	else if (l->state == PROBE_LOGIN_SPARED || r.code / 100 <= 2)
 		return false;
 	advise_explain_reply(&r, h->name, p->port, ADVISE_BY_UNKNOWN, ret);
+	if (said == &l->auth && conf_mechanism_find(slice_str(l->mech)) >= CONF_MECHANISM_XOAUTH2)
+		name_token(ret);
 	return ret->n > 0;
 }
 
@@ -279,7 +311,8 @@ static void print_login(const struct check_logins *o, const struct probe_host *h
 	else
 		snprintf(text, sizeof(text), "%s; but mail from %s is not: %d %s %s", l->mech, from,
 			 l->mail.code, l->mail.enhanced, l->mail.text);
-	printf("  %-6u %-9s", p->port, words[l->state]);
+	printf("  %-6u %-9s", p->port,
+	       l->state == PROBE_LOGIN_REFUSED && l->auth.code / 100 == 4 ? "put off" : words[l->state]);
 	cli_print_wrapped(text, 18);
 	if (explain(h, p, &e))
 		cli_advice_put(stdout, &e, 9);
