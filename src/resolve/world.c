@@ -75,6 +75,12 @@ static int set_options(struct world *w, const struct world_setup *setup)
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]) && r == 0; i++)
 		r = set(w, options[i].option, options[i].value);
+	/* Servers that were silent for some minutes are asked again soon after they are back: else one
+	 * question at a time waits for its answer, for up to two minutes, or nobody asks for a quarter of an
+	 * hour.  A libunbound that has no such option has its own ways. */
+	(void)set(w, "infra-keep-probing:", "yes");
+	(void)set(w, "infra-cache-max-rtt:", "8000");
+	(void)set(w, "infra-host-ttl:", "60");
 	if (r == 0 && setup->anchors.n == 0)
 		r = set(w, "module-config:", "iterator");
 	if (r == 0 && setup->n_servers > 0) /* they know their own network's addresses */

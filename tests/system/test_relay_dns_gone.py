@@ -25,7 +25,7 @@ def world(make_server):
         routes = {f'r{n}': {'to': [f'd{n}.example'], 'via': 'host', 'hosts': [f'mx{n}.a.test'], 'port': peer.port, 'tls': 'off'}
                   for n in range(N)}
         config = {**zones.config(), 'routes': routes}
-        config['dns'] = {**config['dns'], 'timeout': '2s'}
+        config['dns'] = {**config['dns'], 'timeout': '5s'}
         config['listeners'] = {'relay': {'relay_from': ['127.0.0.1']}}
         with make_server(config) as s:
             s.cli('domain', 'add', 'example.org')
@@ -43,7 +43,7 @@ def wait(s, ready):
     asked = 0
     while not ready(s.json('queue', 'list')):
         assert time.monotonic() < deadline, (s.json('queue', 'list'), s.log_text()[-3000:])
-        if time.monotonic() > asked + 3:  # what has just been given up is left to be told
+        if time.monotonic() > asked + 8:  # what has just been given up is left to be told
             s.cli('queue', 'retry', '--all', check=False)
             asked = time.monotonic()
         time.sleep(0.1)
@@ -101,3 +101,20 @@ def test_gone_in_the_middle(world):
     assert all(peer.taken[f'middle-{n}', f'bob@d{n}.example'] == 1 for n in range(2, N)), peer.taken
     assert 'event=failed' not in s.log_text(begin)
     assert not s.messages('ann@example.org')
+
+
+@pytest.mark.skipif('POSTERN_FULL' not in os.environ, reason='takes minutes: make test-full')
+def test_gone_for_minutes(world):
+    """Servers that were silent so long are not left alone for a quarter of an hour more."""
+    s, zones, peer = world
+    plain, zones.fate = zones.fate, lambda name: 'silent'
+    try:
+        submit(s, 'minutes', ['bob@d0.example'])
+        over = time.monotonic() + 240
+        while time.monotonic() < over:
+            s.cli('queue', 'retry', '--all', check=False)
+            time.sleep(3)
+    finally:
+        zones.fate = plain
+    wait(s, lambda rows: not rows)
+    assert peer.taken['minutes', 'bob@d0.example'] == 1
