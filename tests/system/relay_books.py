@@ -42,7 +42,7 @@ class Client(threading.Thread):
         while time.monotonic() < self.until:
             n += 1
             try:
-                connection = connection or smtplib.SMTP('127.0.0.1', self.server.port['relay'], timeout=20)
+                connection = connection or smtplib.SMTP('127.0.0.1', self.server.port['relay'], timeout=60)
                 self.one(connection, f'k-{self.number}-{n}')
             except (OSError, smtplib.SMTPException) as e:
                 if getattr(e, 'smtp_code', 421) >= 500:

@@ -24,7 +24,8 @@ def pid_of(server, role):
 @pytest.fixture(scope='module')
 def one(make_server):
     """One process for all sessions, so that each test meets the same one."""
-    with make_server({'smtp_processes': 1}) as s:
+    # Whoever stands still here is ended by the test, and by nobody else.
+    with make_server({'smtp_processes': 1, 'hang_timeout': '10m'}) as s:
         s.cli('domain', 'add', 'example.org')
         for name in ('ann', 'bob'):
             s.account(f'{name}@example.org', PASSWORD)
@@ -124,7 +125,7 @@ def test_dies_while_it_is_asked(one, case):
 
 def test_session_ends_while_its_message_is_stored(make_server):
     """The longest session is over, but whoever waits for 250 gets it: a refusal now would make a second copy."""
-    with make_server({'smtp_processes': 1, 'listeners': {'relay': {'session_timeout': '10s'}}}) as s:
+    with make_server({'smtp_processes': 1, 'hang_timeout': '10m', 'listeners': {'relay': {'session_timeout': '10s'}}}) as s:
         s.cli('domain', 'add', 'example.org')
         s.account('bob@example.org', PASSWORD)
         pid = pid_of(s, 'queue')

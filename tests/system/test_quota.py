@@ -18,7 +18,7 @@ def send(s, to, size, subject='x'):
 
 @pytest.fixture(scope='module')
 def s(make_server):
-    with make_server({'mailboxes': {'quota': '1M'}}) as server:
+    with make_server({'mailboxes': {'quota': '1M'}, 'hang_timeout': '10m'}) as server:
         server.cli('domain', 'add', 'example.org')
         yield server
 

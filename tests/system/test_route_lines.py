@@ -91,5 +91,5 @@ def test_the_margin(world):
 
 
 def test_providers(binary):
-    p = subprocess.run([binary, 'route', '--providers'], capture_output=True, text=True, timeout=30, check=True)
+    p = subprocess.run([binary, 'route', '--providers'], capture_output=True, text=True, timeout=60, check=True)
     assert all(len(line) <= 79 for line in p.stdout.splitlines())

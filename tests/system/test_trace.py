@@ -264,6 +264,9 @@ def test_a_ledger_that_hangs_slows_no_mail(server, password):
         server.wait_message('bob@example.org', f'Subject: {name}-2'.encode())
         return ids, time.monotonic() - began
 
+    server.config['hang_timeout'] = '10m'  # else it is ended where this takes long
+    server.write_config()
+    server.cli('reload')
     _, usual = three('usual')
     pid, begin = role(server, 'ledger')['pid'], os.path.getsize(server.log_file)
     os.kill(pid, signal.SIGSTOP)
@@ -299,7 +302,7 @@ def test_who_meets_a_limit_is_an_event(make_server, password):
 @pytest.mark.parametrize('name', ['local', 'queue'])
 def test_who_may_get_it_twice_is_an_event(make_server, password, name):
     """A process dies with a delivery in its hands: whether it was done nobody knows, and trace says so."""
-    with make_server() as s:
+    with make_server({'hang_timeout': '10m'}) as s:
         s.cli('domain', 'add', 'example.org')
         s.account('ann@example.org', password)
         pids = {n: role(s, n)['pid'] for n in ('local', 'queue')}
