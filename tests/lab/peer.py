@@ -122,7 +122,7 @@ class Session:
     # ---- the dialogue ----
 
     def run(self):
-        self.sender, self.to = None, []
+        self.on_rset('')
         if self.peer.implicit:
             self.start_tls()
         self.write(self.peer.said(self, 'GREETING', '') or '220 peer ESMTP')
@@ -178,6 +178,8 @@ class Session:
         return '250 2.1.0 OK'
 
     def on_rcpt(self, line):
+        if self.sender is None:
+            return '503 5.5.1 MAIL first'
         self.to.append(line[line.index('<') + 1:line.index('>')])
         return '250 2.1.5 OK'
 
@@ -185,15 +187,16 @@ class Session:
         if not self.to:
             return '503 5.5.1 no recipients'
         self.write('354 go ahead')
-        data = self.until(b'\r\n.\r\n')[:-3]
+        self.buffer = b'\r\n' + self.buffer  # nothing may stand before the dot
+        data = self.until(b'\r\n.\r\n')[2:-3]
         said = self.peer.said(self, '.', '') or '250 2.0.0 taken'
         if said[0] == '2':
             self.peer.mail.append((self.sender, list(self.to), data, self))
-        self.to = []
+        self.on_rset('')
         return said
 
     def on_rset(self, _):
-        self.to = []
+        self.sender, self.to = None, []
         return '250 2.0.0 OK'
 
     def on_noop(self, _):
