@@ -8,6 +8,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <stdio.h>
@@ -15,7 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Who is asked once more: a rule of this machine answers within its own connect(). */
+/* Who is asked once more: a rule of this machine answers within its own connect().  Where the kernel leaves
+ * that to a thread of its own, soon after. */
 #define AT_ONCE_MS 50
 /* The kernel sends a SYN again after a second (RFC 6298 2); then, how often the count is looked at. */
 #define AGAIN_MS 1050
@@ -30,8 +32,9 @@ struct knock {
 	int fd;
 	struct probe_port *port;
 	uint64_t began_ns;
-	bool over; /* done was called, or it is cancelled */
-	bool deaf; /* the second knock */
+	bool over;    /* done was called, or it is cancelled */
+	bool at_once; /* it was answered before connect() was back, however late that was seen */
+	bool deaf;    /* the second knock */
 	uint64_t timeout_ms;
 	knock_done *done;
 	void *arg;
@@ -252,8 +255,8 @@ static bool ask_again(struct knock *k)
 {
 	const struct probe_port *p = k->port;
 
-	if (p->reach != PROBE_REFUSED || p->icmp_from.family || p->connect_ms >= AT_ONCE_MS ||
-	    k->timeout_ms <= AGAIN_MS || is_own(&p->ip))
+	if (p->reach != PROBE_REFUSED || p->icmp_from.family ||
+	    (!k->at_once && p->connect_ms >= AT_ONCE_MS) || k->timeout_ms <= AGAIN_MS || is_own(&p->ip))
 		return false;
 	k->fd = open_socket(p, true);
 	if (k->fd < 0)
@@ -323,6 +326,7 @@ int knock_begin(uv_loop_t *loop, struct probe_port *port, unsigned timeout_ms, k
 		free(k);
 		return r;
 	}
+	k->at_once = poll(&(struct pollfd){ .fd = k->fd, .events = POLLOUT }, 1, 0) > 0;
 	r = uv_poll_init(loop, &k->poll, k->fd);
 	if (r < 0) {
 		close(k->fd);
