@@ -68,7 +68,7 @@ class Daemon:
     def setup_commands(self):
         return []
 
-    def start(self, timeout=20):
+    def start(self, timeout=60):
         for name, lines in (('passwd', self.users), ('group', self.groups)):
             with open('/etc/' + name) as f:
                 self.write(name, f.read() + lines)

@@ -60,9 +60,9 @@ def login(world, binary, tmp_path):
     def run(name, *args, secret=SECRET):
         (tmp_path / 'secret').write_text(secret + '\n')
         (tmp_path / 'secret').chmod(0o600)
-        p = subprocess.run([*world.me.prefix(), binary, 'check', '--json', '--host', '--no-old-tls', '--timeout', '5', '--ca-file', world.ca,
+        p = subprocess.run([*world.me.prefix(), binary, 'check', '--json', '--host', '--no-old-tls', '--timeout', '30', '--ca-file', world.ca,
                             '--dns', DNS, '--trust-anchors', world.zones.anchors, '--control', f'{DNS}:53', '--login', USER,
-                            '--password-file', str(tmp_path / 'secret'), *args, name], capture_output=True, text=True, timeout=60)
+                            '--password-file', str(tmp_path / 'secret'), *args, name], capture_output=True, text=True, timeout=300)
         assert p.stderr == '' and secret not in p.stdout, p.stderr
         found = json.loads(p.stdout)
         return p.returncode, {p['port']: p['login'] for h in found['hosts'] for p in h['ports'] if p.get('login')}, found

@@ -14,7 +14,6 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 
 GATE, GATE6 = '192.0.2.254', '2001:db8::fe'
 
@@ -87,17 +86,17 @@ class Box:
 
     def serve(self, client):
         with client:
-            client.settimeout(30)
+            client.settimeout(120)
             try:
                 if self.what == 'hang':
-                    client.recv(1 << 16)
-                    time.sleep(8)
+                    while client.recv(1 << 16):
+                        pass
                 elif self.what == 'cut-hello':
                     client.recv(1)
                     reset(client)
                 elif self.what != 'close':
                     with self.host.inside():
-                        server = socket.create_connection(self.original(client), 10)
+                        server = socket.create_connection(self.original(client), 60)
                     with server:
                         self.relay(client, server)
             except OSError:
