@@ -56,6 +56,7 @@ class Lab:
     def start_server(self, config=None):
         listeners = {name: {'addresses': ['0.0.0.0', '::']} for name in ('relay', 'submissions', 'submission', 'fallback')}
         base = {'hostname': 'mx.ours.test', 'postmaster': 'postmaster@ours.test', 'listeners': listeners, **self.zones.config()}
+        base['dns'] = {**base['dns'], 'timeout': '60s'}
         self.server = self.stack.enter_context(self.make_server({**base, **(config or {})}, within=self.us))
         self.server.cli('domain', 'add', 'ours.test')
         for name in ('ann', 'bob', 'postmaster'):
@@ -66,7 +67,7 @@ class Lab:
         """As an account of ours does: 587, STARTTLS, AUTH."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with self.us.inside(), smtplib.SMTP(US, 587, timeout=30) as s:
+        with self.us.inside(), smtplib.SMTP(US, 587, timeout=120) as s:
             s.starttls(context=context)
             s.login(user or sender, 'correct horse')
             return s.sendmail(sender, to, message, options)

@@ -1,4 +1,6 @@
 """DANE against a real name server: right, wrong, bogus, unsigned, and without STARTTLS."""
+import os
+
 import pytest
 
 from peer import Peer, tlsa
@@ -36,7 +38,7 @@ def world(lab):
 
 
 def relayed(lab, ident):
-    return lab.server.wait_log(f'event=relayed id={ident}', 30)
+    return lab.server.wait_log(f'event=relayed id={ident}', 60)
 
 
 def test_right(world):
@@ -63,6 +65,7 @@ def test_wrong(world):
     n = len(peer.sessions)
     world.server.cli('queue', 'retry', ident)
     world.wait_sessions(peer, n + 1)
+    peer.idle()
     world.why(ident, 'TLSA')
     assert untouched(peer) and not any(s.tls is None and 'MAIL' in ' '.join(s.lines) for s in peer.sessions)
     # The peer gets its key in order.
@@ -75,11 +78,12 @@ def test_wrong(world):
 
 def test_bogus(world):
     ident = world.send('bob@bogus.test')
-    row = world.why(ident)
+    row = world.why(ident, 'DNSSEC')
     assert row['status'].startswith('4.7.'), row
     assert not world.peers['bogus'].sessions, 'a domain whose signatures are wrong was connected to'
+    begin = os.path.getsize(world.server.log_file)
     world.server.cli('queue', 'retry', ident)
-    world.why(ident)
+    world.server.wait_log('event=site-unknown destination="mx bogus.test"', 60, begin)
     assert not world.peers['bogus'].sessions
 
 
