@@ -12,7 +12,7 @@ def config(binary, tmp_path):
     def run(what, text, *args):
         file = tmp_path / 'postern.conf'
         file.write_text(text)
-        return subprocess.run([binary, 'config', what, '-c', str(file), *args], text=True, capture_output=True, timeout=30)
+        return subprocess.run([binary, 'config', what, '-c', str(file), *args], text=True, capture_output=True, timeout=120)
     return run
 
 
@@ -99,7 +99,7 @@ def test_a_file_that_is_missing(binary, tmp_path):
 def test_standard_input(binary):
     """More than a pipe holds at once."""
     text = GOOD + '# a comment\n' * 50000
-    p = subprocess.run([binary, 'config', 'show', '-c', '-'], input=text, text=True, capture_output=True, timeout=30)
+    p = subprocess.run([binary, 'config', 'show', '-c', '-'], input=text, text=True, capture_output=True, timeout=120)
     assert p.stdout == GOOD
 
 
