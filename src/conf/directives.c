@@ -216,7 +216,7 @@ const struct conf_directive conf_directives[] = {
 	{ TOP("delivery.connections", CONF_T_NUMBER, delivery_connections), .def = "10", .min = 1, .max = 100,
 	  .help = "Connections to the LMTP server at once." },
 	{ TOP("delivery.idle", CONF_T_SECONDS, delivery_idle_s), .def = "10s", .min = 1, .max = 3600,
-	  .help = "How long a connection without work is kept for the next message." },
+	  .help = "How long a connection without work is kept for the next message; no longer than relay.idle says." },
 	{ TOP("delivery.connect_timeout", CONF_T_SECONDS, delivery_connect_s), .def = "30s", .min = 1, .max = 600,
 	  .help = "How long connecting may take." },
 	{ TOP("delivery.command_timeout", CONF_T_SECONDS, delivery_command_s), .def = "5m", .min = 1, .max = 3600,
