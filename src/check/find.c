@@ -206,11 +206,22 @@ static void add_mx(struct find *f)
 	}
 }
 
+/* Where not even the domain is there, or the DNS does not tell, that is the reason. */
+static bool say_no_domain(struct find *f)
+{
+	enum dns_status status = f->asked[MX].has ? f->asked[MX].answer.status : DNS_OK;
+
+	if (status == DNS_OK || status == DNS_NODATA)
+		return false;
+	snprintf(f->note, sizeof(f->note), "%.100s: %s", f->domain.text, dns_status_name(status));
+	return true;
+}
+
 static void all_known(struct find *f)
 {
 	if (!f->setup.mx &&
 	    add_srv(f, SRV_IMPLICIT) + add_srv(f, SRV_STARTTLS) + add_config(f) + add_provider(f) == 0 &&
-	    add_guesses(f) == 0)
+	    add_guesses(f) == 0 && !say_no_domain(f))
 		snprintf(f->note, sizeof(f->note),
 			 "no submission server of %.80s could be found: neither SRV records nor an "
 			 "autoconfig file, and "

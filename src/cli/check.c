@@ -324,21 +324,37 @@ static void on_found(void *arg, const char *note)
 	}
 }
 
-/* "smtps://user@mail.example.org:465/", as programs have it in their settings, is mail.example.org:465. */
+/* "smtps://user@mail.example.org:465/", as programs have it in their settings, is mail.example.org:465.  Of
+ * another service's URL the host counts, and not its port. */
 static void strip_url(char *text)
 {
 	static const char *const schemes[] = { "smtp://", "smtps://", "submission://", "submissions://" };
-	char *host = NULL, *user;
+	char *host = strstr(text, "://"), *user, *colon;
+	bool mail = false;
 
-	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]) && !host; i++)
-		if (!strncasecmp(text, schemes[i], strlen(schemes[i])))
-			host = text + strlen(schemes[i]);
-	if (!host)
+	if (!host || strcspn(text, "/@[") < (size_t)(host - text))
 		return;
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		mail = mail || !strncasecmp(text, schemes[i], strlen(schemes[i]));
+	host += strlen("://");
 	host[strcspn(host, "/?#")] = '\0';
 	user = strrchr(host, '@');
 	host = user ? user + 1 : host;
+	colon = strrchr(host, ':');
+	if (!mail && colon && !strchr(colon, ']'))
+		*colon = '\0';
 	memmove(text, host, strlen(host) + 1);
+}
+
+/* "[2001:db8::1]" is 2001:db8::1. */
+static void strip_brackets(char *text)
+{
+	size_t n = strlen(text);
+
+	if (n < 2 || text[0] != '[' || text[n - 1] != ']')
+		return;
+	text[n - 1] = '\0';
+	memmove(text, text + 1, n - 1);
 }
 
 /* "smtp.example.org:465": the one port. */
@@ -352,17 +368,16 @@ static bool split(char *text, uint16_t *ret_port)
 	*ret_port = 0;
 	strip_url(text);
 	colon = strrchr(text, ':');
-	if (!colon || ip_parse(slice_str(text), &ip))
+	if (!colon || strchr(colon, ']') || ip_parse(slice_str(text), &ip)) {
+		strip_brackets(text);
 		return true;
+	}
 	s = slice_str(colon + 1);
 	if (!cur_u64(&s, 65535, &port) || port == 0 || s.n > 0)
 		return false;
 	*colon = '\0';
 	*ret_port = (uint16_t)port;
-	if (text[0] == '[' && colon > text && colon[-1] == ']') {
-		colon[-1] = '\0';
-		memmove(text, text + 1, strlen(text));
-	}
+	strip_brackets(text);
 	return true;
 }
 
@@ -438,13 +453,20 @@ static int begin(struct cli_net *net, const struct options *o, char **hosts, siz
 		return cli_usage("check", "more than %d hosts", CHECK_HOSTS_MAX);
 	for (size_t i = 0; i < n; i++) {
 		uint16_t port;
+		struct ip ip;
 		int err;
 
 		if (!split(hosts[i], &port))
-			return cli_usage("check", "%s: after the colon stands no port", hosts[i]);
+			return cli_usage("check", "'%s': behind the colon stands no port (1 to 65535)",
+					 hosts[i]);
+		if (o->mx && ip_parse(slice_str(hosts[i]), &ip))
+			return cli_usage("check",
+					 "%s is an address, and --mx looks at the mail servers of a domain; "
+					 "without --mx it is looked at itself",
+					 hosts[i]);
 		err = find_begin(&setup, r->check, hosts[i], port, on_found, r, &r->find[r->n_finds]);
 		if (err == -EINVAL)
-			return cli_usage("check", "%s: neither a host nor an address", hosts[i]);
+			return cli_usage("check", "'%s': neither a host nor an address", hosts[i]);
 		if (err < 0) {
 			r->failed = true;
 			break;

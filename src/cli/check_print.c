@@ -17,7 +17,10 @@ static const char *state_of(const struct probe_port *p)
 {
 	switch (p->reach) {
 	case PROBE_OPEN:
-		return p->other != PROBE_OTHER_NONE ? "not SMTP" : probe_speaks_smtp(p) ? "open" : "odd";
+		if (p->other != PROBE_OTHER_NONE)
+			return "not SMTP";
+		/* Where the handshake fails nobody can tell what is behind it. */
+		return probe_speaks_smtp(p) || (p->tls.tried && !p->tls.up) ? "open" : "no SMTP";
 	case PROBE_REFUSED:
 		return p->local ? "held back" : "refused";
 	case PROBE_SILENT:
@@ -350,7 +353,7 @@ void check_print(const struct check_result *r, bool colour, bool verbose)
 			printf("%sall as expected%s\n", cli_on(CLI_GREEN), cli_off());
 		return;
 	}
-	if (r->mx)
+	if (r->mx && r->n > 0)
 		return;
 	printf("%s", cli_on(r->verdict.answer == PROBE_USE ? CLI_GREEN : CLI_RED));
 	cli_print_wrapped(r->verdict.text, 0);

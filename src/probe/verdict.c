@@ -270,6 +270,10 @@ static void say_nothing(const struct probe_host *hosts, size_t n, const struct p
 	const struct probe_finding *f = find_everywhere(hosts, found);
 	char at[32] = "";
 
+	if (n == 0) {
+		snprintf(v->text, sizeof(v->text), "There is no server to look at.");
+		return;
+	}
 	if (!f)
 		f = find_nearest(hosts, n, found);
 	if (!f)
