@@ -139,11 +139,22 @@ static void put_words(const struct letter_setup *s, struct slice name, struct sl
 	buf_str(to, named ? ")" : "");
 }
 
-/* What stands before the "<", blanks apart: a name that is encoded already is not encoded once more, and the
- * words come behind it as one of their own. */
+static bool is_blank(unsigned char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* What stands before the "<", blanks and folds apart: a name that is encoded already is not encoded once
+ * more, and the words come behind it as one of their own. */
 static struct slice phrase_of(struct slice value)
 {
-	return slice_trim(slice_head(value, slice_find(value, '<')));
+	struct slice s = slice_head(value, slice_find(value, '<'));
+
+	while (s.n > 0 && is_blank(s.p[0]))
+		s = slice_tail(s, 1);
+	while (s.n > 0 && is_blank(s.p[s.n - 1]))
+		s.n--;
+	return s;
 }
 
 static bool has_encoded_word(struct slice s)

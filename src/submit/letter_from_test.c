@@ -41,6 +41,11 @@ static const struct {
 	  "From: =?utf-8?q?J=C3=B6rg?=\n =?utf-8?q?_R?=\n \"j at vm\"\n <" OWN ">\n"
 	  "X-Original-From: =?utf-8?q?J=C3=B6rg?=\n =?utf-8?q?_R?= <j@vm>\n",
 	  OWN },
+	{ "encoded, with a fold before the address", LETTER_LOCAL, NULL,
+	  "From:\n =?utf-8?q?J=C3=B6rg?=\n \t\n <j@vm>\n",
+	  "From: =?utf-8?q?J=C3=B6rg?=\n \"j at vm\"\n <" OWN ">\n"
+	  "X-Original-From:\n =?utf-8?q?J=C3=B6rg?=\n \t\n <j@vm>\n",
+	  OWN },
 	{ "encoded, in quotes", LETTER_LOCAL, NULL, "From: \"=?utf-8?q?J=C3=B6rg?=\" <j@vm>\n",
 	  "From: \"=?utf-8?q?J=C3=B6rg?=\"\n \"j at vm\"\n <" OWN ">\n"
 	  "X-Original-From: \"=?utf-8?q?J=C3=B6rg?=\" <j@vm>\n",
