@@ -78,13 +78,23 @@ static void end_header(struct letter *l, struct buf *to)
 	buf_done(&l->header);
 }
 
+/* "From ann Mon Jan  5 ...", as mailboxes have it above each message; "From : ann" is a field, of RFC 822's
+ * and RFC 5322's obsolete syntax. */
+static bool is_mbox_line(struct slice line)
+{
+	(void)cur_byte(&line, '>');
+	if (!slice_starts(line, SLICE_LIT("From ")))
+		return false;
+	line = slice_trim(slice_tail(line, 5));
+	return line.n == 0 || line.p[0] != ':';
+}
+
 /* A line of the header, or what follows it, is complete. */
 static void header_line(struct letter *l, struct buf *to)
 {
 	struct slice line = slice_tail(buf_slice(&l->header), l->line_at);
 
-	if (l->line_at == 0 && l->scan.fields == 0 &&
-	    (slice_starts(line, SLICE_LIT("From ")) || slice_starts(line, SLICE_LIT(">From ")))) {
+	if (l->line_at == 0 && l->scan.fields == 0 && is_mbox_line(line)) {
 		buf_reset(&l->header);
 		return;
 	}

@@ -94,6 +94,10 @@ static const struct {
 	{ "of a mailbox file", 0,
 	  "From ann Sat Jan  1 00:00:00 2000\n" WHOLE "Return-Path: <x@y>\nContent-Length: 2\n\nhi",
 	  WHOLE "\r\nhi\r\n", "www-data@h.example> bob@example.org" },
+	{ "a field whose colon has a blank before it is no mailbox's line", 0,
+	  "From : ann@x.example\nDate: x\nMessage-ID: <a@b>\n\nhi",
+	  "From : ann@x.example\r\nDate: x\r\nMessage-ID: <a@b>\r\n\r\nhi\r\n",
+	  "www-data@h.example> bob@example.org" },
 	{ "From in the body", 0, WHOLE "\nFrom me\n", WHOLE "\r\nFrom me\r\n",
 	  "www-data@h.example> bob@example.org" },
 	/* sent again */
