@@ -450,11 +450,18 @@ static void put_quoted(struct slice s, struct buf *to)
 	}
 }
 
+/* A "[" that nothing closes would take what stands behind the place for its own. */
 static enum template_fault put_address(struct slice s, struct buf *to)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= ' ' || strchr(",;:<>()\"\\", s.p[i]))
+	bool in_literal = false;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] <= ' ' || strchr(",;:<>()\"\\", s.p[i]) || s.p[i] == (in_literal ? '[' : ']'))
 			return TEMPLATE_NO_ADDRESS;
+		in_literal = s.p[i] == '[' || (in_literal && s.p[i] != ']');
+	}
+	if (in_literal)
+		return TEMPLATE_NO_ADDRESS;
 	buf_put(to, s);
 	return TEMPLATE_FINE;
 }

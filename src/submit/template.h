@@ -11,7 +11,8 @@
  *	TEXT		as it is
  *	HTML		& < > " ' as references
  *	FIELD		a header's text: no line end, no other control character
- *	ADDRESSES	a name is put in quotation marks; an address has none of ,;:<>()"\ and no blank
+ *	ADDRESSES	a name is put in quotation marks; an address has none of ,;:<>()"\ and no blank, and
+ *			of [ and ] both or none
  *	URLS		of "<https://x/{{id}}>, <...>": as :url says, but for one that is a whole URL
  *	PATH		of a file: no slash, and no name that begins with a dot
  *
