@@ -1,6 +1,6 @@
 /* provider_fuzz.c - a URL that is taken names no password and no port for servers, and says what it says: the
- * same server, written anew from what was read, is read as the same.  One that is refused leaves nothing
- * behind. */
+ * same server, written anew from what was read, is read as the same.  A provider that is known has a host and
+ * a user, and the name that it says is its own.  What is refused leaves nothing behind. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +77,28 @@ static void check_same(const struct provider *p)
 	buf_done(&url);
 }
 
+/* A line that names it, and one with the user. */
+static void check_known(struct slice in)
+{
+	struct slice name = slice_head(in, slice_find(in, '\n')), user = slice_tail(in, name.n + 1);
+	struct provider p, before, again;
+	const char *why;
+
+	memset(&p, 0x5a, sizeof(p));
+	before = p;
+	why = provider_known(name, user, &p);
+	if (why) {
+		CHECK(*why && memcmp(&p, &before, sizeof(p)) == 0);
+		return;
+	}
+	CHECK(p.known && p.host[0] && p.user[0] && !p.path[0] && p.port == 0 && !p.implicit_tls);
+	for (const char *c = p.user; *c; c++)
+		CHECK((unsigned char)*c >= 0x20 && *c != 0x7f);
+	CHECK(user.n == 0 || strncmp(p.user, (const char *)user.p, user.n) == 0);
+	CHECK(!provider_known(slice_str(p.known), slice_str(p.user), &again));
+	CHECK(!strcmp(again.host, p.host) && !strcmp(again.user, p.user) && again.known == p.known);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -85,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct provider p, before;
 	const char *why;
 
+	check_known(url);
 	memset(&p, 0x5a, sizeof(p));
 	before = p;
 	why = provider_url(url, &p);

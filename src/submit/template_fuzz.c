@@ -39,6 +39,7 @@ static bool make(const struct template *t, struct slice cell, struct slice mail,
 	f = template_put(t, cells, to, &p);
 	CHECK(f == TEMPLATE_FINE || (p.fault == f && p.cell < COLUMNS && p.line >= 1 && p.column >= 1));
 	CHECK(f != TEMPLATE_NO_MEMORY);
+	CHECK(f != TEMPLATE_FINE || to->n <= template_most(t, cells));
 	return f == TEMPLATE_FINE;
 }
 
