@@ -178,7 +178,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		r[i].status = piece(&in);
 		r[i].remote = piece(&in);
 		r[i].said = piece(&in);
+		r[i].meaning = flags & 8 ? r[i].said : (struct slice){ 0 };
+		CHECK(dsn_what_of(r[i].status) < DSN_WHATS);
 	}
+	d.help = flags & 8 ? "Ask postmaster@mx.test \xc3\xbc" : NULL;
 	d.header = in;
 	if (flags & 4)
 		d.whole = in;

@@ -57,6 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	CHECK(whole.eightbit == cut.eightbit && whole.body_eightbit == cut.body_eightbit);
 	CHECK(slice_eq(mime_header_message_id(&whole), mime_header_message_id(&cut)));
 	CHECK(slice_eq(mime_header_from(&whole), mime_header_from(&cut)));
+	CHECK(mime_header_relaxes_tls(&whole) == mime_header_relaxes_tls(&cut));
+	CHECK(!mime_header_relaxes_tls(&whole) || whole.count[MIME_TLS_REQUIRED] == 1);
 	CHECK(mime_header_from(&whole).n == 0 || whole.count[MIME_FROM] > 0);
 	CHECK(mime_header_message_id(&whole).n <= MIME_LINE_MAX);
 	if (whole.end == MIME_HEADER_EMPTY)

@@ -31,6 +31,7 @@ static void check(const struct mime_journey *j)
 {
 	CHECK(j->hops <= MIME_JOURNEY_HOPS && j->checks <= MIME_JOURNEY_CHECKS);
 	CHECK(j->hops_more == 0 || j->hops == MIME_JOURNEY_HOPS);
+	CHECK(j->checks_more == 0 || j->checks == MIME_JOURNEY_CHECKS);
 	for (size_t i = 0; i < j->hops; i++) {
 		const struct mime_hop *h = &j->hop[i];
 
