@@ -31,8 +31,8 @@ static const struct {
 	{ "25: bytes behind STARTTLS", RELAY, "S: 220\nC: EHLO c\nS: 250 \nC: STARTTLS|MAIL FROM:<evil@else.test>\nS: 554 5.5.0\nE\n", 0, "", 0 },
 	{ "25: trusted network", TRUSTING, "W 80\nS: 220\nC: EHLO c\nS: 250 \nC: MAIL FROM:<a@else.test>\nS: 250\nC: RCPT TO:<x@else.test>\nS: 250\n" BODY "S: 250\n", 1, "remote(x@else.test) ", 0 },
 	{ "25: TLS first, where a hold is set", TLSFIRST25, "T\nS: 554 5.7.0 port 37\nE\n", 0, "", IPC_MISHAP_TLS_ON_RELAY },
-	{ "25: command time-out", HASTY, "S: 220\nC: EHLO c\nS: 250 \nW 1100\nS: 421 4.4.2\nE\n", 0, "", 0 },
-	{ "25: data time-out", HASTY, "S: 220\nC: EHLO c\nS: 250 \n" TO_U "C: DATA\nS: 354\nC: Subject: half\nW 2100\nS: 421 4.4.2\nE\n", 0, "", 0 },
+	{ "25: command time-out", HASTY, "S: 220\nC: EHLO c\nS: 250 \nS: 421 4.4.2\nE\n", 0, "", 0 },
+	{ "25: data time-out", DRIPPING, "S: 220\nC: EHLO c\nS: 250 \n" TO_U "C: DATA\nS: 354\nC: Subject: half\nS: 421 4.4.2\nE\n", 0, "", 0 },
 	{ "25: too many errors", RELAY, "S: 220\nC: NOOP\nS: 250\nC: X\nS: 500\nC: X\nS: 500\nC: X\nS: 500\nC: X\nS: 500\nC: X\nS: 500\nS: 421\nE\n", 0, "", 0 },
 	{ "25: what is not SMTP counts once", RELAY, "S: 220\nC: X\nS: 500\nC: X\nS: 500\n", 0, "", IPC_MISHAP_NOT_SMTP },
 	{ "25: bare LF in a body", RELAY, "S: 220\nC: EHLO c\nS: 250 \n" TO_U "C: DATA\nS: 354\nC: a\rb\nC: .\nS: 550 5.6.0\nC: RSET\nS: 250\n", 0, "", 0 },
@@ -370,22 +370,22 @@ static void test_roles_come_back(void **state)
 	tell_verdict(w.keeper, w.mute_req, IPC_VERDICT_NO_SUCH_USER);
 	play(&c, "asked again", "S: 550\n");
 	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
-	play(&c, "asked late", "C: RCPT TO:<u@our.test>\nW 100\n");
+	play(&c, "asked late", "C: RCPT TO:<u@our.test>\nW 20\n");
 	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
 	play(&c, "asked late", "S: 250\n");
 	lose_peer(IPC_QUEUE, &w.queue, &w.to_queue);
-	play(&c, "queue at DATA", "C: DATA\nW 100\n");
+	play(&c, "queue at DATA", "C: DATA\nW 20\n");
 	connect_peer(IPC_QUEUE, &queue_handlers, &w.queue, &w.to_queue);
 	play(&c, "queue at DATA", "S: 354\nC: x\nC: .\nS: 250\n");
 	lose_peer(IPC_QUEUE, &w.queue, &w.to_queue);
-	play(&c, "queue at MAIL", "C: MAIL FROM:<>\nW 100\n");
+	play(&c, "queue at MAIL", "C: MAIL FROM:<>\nW 20\n");
 	connect_peer(IPC_QUEUE, &queue_handlers, &w.queue, &w.to_queue);
 	play(&c, "queue at MAIL", "S: 250\nC: QUIT\nS: 221\nE\n");
 	client_close(&c);
 
 	lose_peer(IPC_KEEPER, &w.keeper, &w.to_keeper);
 	client_open(&c, SUBMISSIONS);
-	play(&c, "login", "T\nS: 220\nC: EHLO c\nS: 250 \nC: AUTH PLAIN " PLAIN_OK "\nW 100\n");
+	play(&c, "login", "T\nS: 220\nC: EHLO c\nS: 250 \nC: AUTH PLAIN " PLAIN_OK "\nW 20\n");
 	connect_peer(IPC_KEEPER, &keeper_handlers, &w.keeper, &w.to_keeper);
 	play(&c, "login", "S: 235\nC: AUTH PLAIN " PLAIN_OK "\nS: 503\n");
 	client_close(&c);

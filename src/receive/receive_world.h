@@ -70,7 +70,9 @@ static const char settings[] =
 	"  tlsfirst2525: {role: submission, port: 36, addresses: [127.0.0.1], greeting_hold: 2s, wrong_port: "
 	"explain}\n"
 	"  tlsfirst25: {role: relay, port: 37, addresses: [127.0.0.1], greeting_hold: 2s}\n"
-	"  hasty: {role: relay, port: 32, addresses: [127.0.0.1], command_timeout: 1s, data_timeout: 2s}\n"
+	"  hasty: {role: relay, port: 32, addresses: [127.0.0.1], command_timeout: 3s}\n"
+	"  dripping: {role: relay, port: 38, addresses: [127.0.0.1], command_timeout: 60s, data_timeout: "
+	"4s}\n"
 	"  hasty465: {role: submission, port: 33, tls: implicit, addresses: [127.0.0.1], tls_timeout: 1s}\n"
 	"  hastyproxied: {role: relay, port: 34, addresses: [127.0.0.1], proxy_from: [127.0.0.1], "
 	"proxy_timeout: 1s}\n";
@@ -90,15 +92,16 @@ enum {
 	TLSFIRST2525,
 	TLSFIRST25,
 	HASTY,
+	DRIPPING,
 	HASTY465,
 	HASTYPROXIED,
 	LOCAL,
 	N_LISTENERS
 };
-static const char *const names[] = { "relay",	     "submissions",  "submission", "fallback", "trusting",
-				     "proxied",	     "proxied465",   "proxied587", "small",    "patient",
-				     "tlsfirst",     "tlsfirst2525", "tlsfirst25", "hasty",    "hasty465",
-				     "hastyproxied", "@local" };
+static const char *const names[] = { "relay",	 "submissions",	 "submission", "fallback", "trusting",
+				     "proxied",	 "proxied465",	 "proxied587", "small",	   "patient",
+				     "tlsfirst", "tlsfirst2525", "tlsfirst25", "hasty",	   "dripping",
+				     "hasty465", "hastyproxied", "@local" };
 
 /* That share the limits, as this one believes; 0: it alone. */
 static unsigned world_processes;

@@ -1,11 +1,9 @@
 /* Clients that are slow, silent, or read nothing: what they may take, and that they go. */
 #include "receive/receive_world.h"
 
-/* Octets one by one, every 50 ms, until it is closed. */
-static void drip(struct client *c, const char *bytes, size_t n)
+/* Octets one by one, every 50 ms, until it is closed; begin: before its time did. */
+static void drip(struct client *c, const char *bytes, size_t n, uint64_t begin)
 {
-	uint64_t begin = now_ms();
-
 	for (size_t i = 0; !c->eof && now_ms() - begin < LIMIT_MS; i++) {
 		(void)!send(c->fd, bytes + i % n, 1, MSG_NOSIGNAL);
 		for (uint64_t next = now_ms() + 50; now_ms() < next && !c->eof; turn())
@@ -17,15 +15,16 @@ static void drip(struct client *c, const char *bytes, size_t n)
 		fail_msg("closed already after %u ms", (unsigned)(now_ms() - begin));
 }
 
-/* command_timeout is 1 s there: for the line, not for each of its octets. */
+/* command_timeout is 3 s there: for the line, not for each of its octets. */
 static void a_command_in_drips(void **state)
 {
+	uint64_t begin = now_ms();
 	struct client c;
 
 	(void)state;
 	client_open(&c, HASTY);
 	play(&c, "drips", "S: 220\n");
-	drip(&c, "x", 1);
+	drip(&c, "x", 1, begin);
 	expect(&c, "drips", "421 4.4.2 timeout: no command came");
 	client_close(&c);
 }
@@ -37,12 +36,13 @@ static void a_command_in_drips(void **state)
 /* 20 octets a second are fewer than the 100 of min_data_rate. */
 static void a_message_in_drips(void **state)
 {
+	uint64_t begin = now_ms();
 	struct client c;
 
 	(void)state;
-	client_open(&c, HASTY);
+	client_open(&c, DRIPPING);
 	play(&c, "drips", TO_BODY);
-	drip(&c, "x", 1);
+	drip(&c, "x", 1, begin);
 	expect(&c, "drips", "421 4.4.2 timeout: the message comes too slowly");
 	client_close(&c);
 	TURNS_UNTIL(w.drops == 1);
@@ -55,9 +55,9 @@ static void a_slow_message_that_keeps_on(void **state)
 	struct client c;
 
 	(void)state;
-	client_open(&c, HASTY);
+	client_open(&c, DRIPPING);
 	play(&c, "slow", TO_BODY);
-	for (int i = 0; i < 14; i++)
+	for (int i = 0; i < 24; i++)
 		play(&c, "slow",
 		     "C: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\nW 200\n");
 	play(&c, "slow", "C: .\nS: 250\n");
@@ -70,11 +70,12 @@ static void tls_in_drips(void **state)
 {
 	static const char hello[] =
 		"\x16\x03\x01\x01\x40\x01\x01\x01\x3c\x03\x03xxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	uint64_t begin = now_ms();
 	struct client c;
 
 	(void)state;
 	client_open(&c, HASTY465);
-	drip(&c, hello, sizeof(hello) - 1);
+	drip(&c, hello, sizeof(hello) - 1, begin);
 	client_close(&c);
 	client_open(&c, HASTY465);
 	client_send(&c, hello, 11);
