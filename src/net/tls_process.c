@@ -37,7 +37,9 @@ static const struct {
 	{ OSSL_OP_KEYEXCH, "TLS1-PRF" },   { OSSL_OP_KEYEXCH, "HKDF" },
 	{ OSSL_OP_SIGNATURE, "RSA" },	   { OSSL_OP_SIGNATURE, "ECDSA" },
 	{ OSSL_OP_SIGNATURE, "ED25519" },  { OSSL_OP_SIGNATURE, "HMAC" },
-	{ OSSL_OP_ASYM_CIPHER, "RSA" },
+	{ OSSL_OP_ASYM_CIPHER, "RSA" },	   { OSSL_OP_DECODER, "DER" }, /* keys in files */
+	{ OSSL_OP_DECODER, "RSA" },	   { OSSL_OP_DECODER, "EC" },
+	{ OSSL_OP_DECODER, "ED25519" },
 };
 
 static bool is_needed(int operation, const char *name)
@@ -48,14 +50,14 @@ static bool is_needed(int operation, const char *name)
 	return false;
 }
 
-/* from: which provider's. */
-static bool is_there(int operation, const char *name, const char *from)
+/* which: its properties. */
+static bool is_there(int operation, const char *name, const char *which)
 {
-#define FETCHED(kind)                                       \
-	do {                                                \
-		kind *got = kind##_fetch(NULL, name, from); \
-		kind##_free(got);                           \
-		return got;                                 \
+#define FETCHED(kind)                                        \
+	do {                                                 \
+		kind *got = kind##_fetch(NULL, name, which); \
+		kind##_free(got);                            \
+		return got;                                  \
 	} while (0)
 
 	switch (operation) {
@@ -92,10 +94,8 @@ static bool is_there(int operation, const char *name, const char *from)
 static int prepare_provider(OSSL_PROVIDER *provider, void *arg)
 {
 	bool *complete = arg;
-	char from[80], name[80];
+	char which[200], name[80];
 
-	/* Whatever the system's configuration prefers. */
-	snprintf(from, sizeof(from), "provider=%s,-fips", OSSL_PROVIDER_get0_name(provider));
 	for (int operation = 1; operation <= OSSL_OP__HIGHEST; operation++) {
 		int no_cache;
 		const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(provider, operation, &no_cache);
@@ -103,7 +103,14 @@ static int prepare_provider(OSSL_PROVIDER *provider, void *arg)
 		for (const OSSL_ALGORITHM *a = all; a && a->algorithm_names; a++) {
 			snprintf(name, sizeof(name), "%.*s", (int)strcspn(a->algorithm_names, ":"),
 				 a->algorithm_names);
-			if (!is_there(operation, name, from) && is_needed(operation, name))
+			/* This very one, whatever the system's configuration prefers. */
+			if (a->property_definition)
+				snprintf(which, sizeof(which), "%s%s", a->property_definition,
+					 strstr(a->property_definition, "fips") ? "" : ",-fips");
+			else
+				snprintf(which, sizeof(which), "provider=%s,-fips",
+					 OSSL_PROVIDER_get0_name(provider));
+			if (!is_there(operation, name, which) && is_needed(operation, name))
 				*complete = false;
 		}
 		if (all)
