@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/overheard.h"
 #include "cli/password.h"
 #include "cli/text.h"
 
@@ -61,6 +62,7 @@ void cli_secret_failed(const struct cli_secret_setup *s, const char *why)
 		s->account->token_command ? "token" : "password");
 	cli_put_clean(stderr, command_of(s->account)[0], false);
 	fputc(' ', stderr);
+	cli_overhear_instead("failed"); /* in the log: it may be the command's words */
 	cli_put_clean(stderr, why, false);
 	fputc('\n', stderr);
 }

@@ -207,6 +207,14 @@ out:
 	return status;
 }
 
+const char *cli_outbox_why(const struct outbox_message *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->rcpt[i].state == OUTBOX_REFUSED && m->rcpt[i].text)
+			return m->rcpt[i].text;
+	return m->text;
+}
+
 void cli_outbox_hint(const char *program, const struct cli_outbox_count *c)
 {
 	if (c->sent > 0)

@@ -28,6 +28,9 @@ bool cli_outbox_wants(const struct carry_result *r);
 int cli_outbox_keep(const struct cli_outbox_by *by, const struct draft *d, const struct carry_result *r,
 		    struct id *ret);
 
+/* What was said to the one that was refused; else what was said last. */
+const char *cli_outbox_why(const struct outbox_message *m);
+
 struct cli_outbox_count {
 	size_t sent, waiting, unsure, failed; /* messages: gone; and what is left in the outbox */
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/maillog.h"
 #include "cli/outbox_private.h"
 #include "cli/text.h"
 
@@ -160,6 +161,7 @@ static void say(struct flush *f, const struct outbox_message *m, bool sent)
 	enum outbox_state state = sent ? OUTBOX_DONE : outbox_message_state(m);
 	FILE *to = sent ? stdout : stderr;
 
+	cli_maillog_waited(m, state);
 	if (f->told) {
 		json_t *j = cli_outbox_json(m);
 
@@ -184,7 +186,7 @@ static void say(struct flush *f, const struct outbox_message *m, bool sent)
 	default:
 		fputs(": failed: ", to);
 	}
-	cli_put_clean(to, m->text, false);
+	cli_put_clean(to, cli_outbox_why(m), false);
 	fputc('\n', to);
 }
 

@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "cli/carrier.h"
 #include "cli/cli.h"
+#include "cli/maillog.h"
 #include "cli/send_accounts.h"
 #include "cli/send_outbox.h"
 #include "cli/send_merge.h"
@@ -548,6 +549,18 @@ static int merge(struct options *o)
 	return cli_send_merge(m);
 }
 
+/* Who flushes every ten minutes is not told each time that a server is away. */
+static void log_end(const struct options *o, int status)
+{
+	bool flushes = o->outbox.what == CLI_SEND_FLUSH,
+	     passes = status == CLI_LATER || status == CLI_NO_SERVER;
+
+	if (o->list_accounts || o->dry_run || (o->outbox.what && !flushes))
+		return;
+	if (!flushes || (status != CLI_OK && !passes))
+		cli_maillog_end(status);
+}
+
 int cli_send(int argc, char **argv)
 {
 	struct options *o = calloc(1, sizeof(*o));
@@ -560,6 +573,7 @@ int cli_send(int argc, char **argv)
 		return CLI_LATER;
 	}
 	o->by.program = "send";
+	cli_maillog_begin("send");
 	buf_init(&o->to, LIST_MAX);
 	buf_init(&o->cc, LIST_MAX);
 	buf_init(&o->bcc, LIST_MAX);
@@ -573,6 +587,7 @@ int cli_send(int argc, char **argv)
 		status = o->list_accounts ? cli_accounts_list("send", o->json)
 			 : o->merge.list  ? merge(o)
 					  : make_and_send(o, &d);
+	log_end(o, status);
 	buf_done(&o->to);
 	buf_done(&o->cc);
 	buf_done(&o->bcc);

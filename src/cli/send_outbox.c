@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/maillog.h"
 #include "cli/text.h"
 
 bool cli_send_outbox_option(struct cli_send_outbox *x, int c, const char *arg, bool *ret_ok)
@@ -137,6 +138,11 @@ int cli_send_finish(bool queue, const struct cli_outbox_by *by, const struct cli
 	keeps = queue && cli_outbox_wants(s->r) && cli_outbox_keep(by, s->draft, s->r, &kept) == CLI_OK;
 	if (keeps)
 		status = was_refused(s->r) ? CLI_FAILED : CLI_OK;
+	cli_maillog(&(struct cli_maillog){ .status = status,
+					   .carrier = by->carrier,
+					   .draft = s->draft,
+					   .r = s->r,
+					   .kept = keeps ? kept.text : NULL });
 	if (!json)
 		say(by->program, s, keeps ? &kept : NULL);
 	if (s->r->reached && s->r->end == IPC_LANE_IN_ORDER)

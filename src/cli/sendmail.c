@@ -11,6 +11,7 @@
 
 #include "base/id.h"
 #include "cli/cli.h"
+#include "cli/maillog.h"
 #include "cli/outbox.h"
 #include "cli/text.h"
 
@@ -90,20 +91,26 @@ int cli_sendmail_keep(struct cli_carrier *c, const struct draft *d, const struct
 	const struct submit_account *account = cli_carrier_account(c);
 	const struct cli_outbox_by by = { "sendmail", c, &any_server };
 	struct cli_outbox_count others = { 0 };
+	const char *kept = "";
 	struct id id;
 
-	if (!account || !account->queue)
+	if (!account || !account->queue) {
+		cli_maillog(&(struct cli_maillog){ .status = status, .carrier = c, .draft = d, .r = r });
 		return status;
+	}
 	if (cli_outbox_wants(r) && cli_outbox_keep(&by, d, r, &id) == CLI_OK) {
 		fprintf(stderr,
 			"postern sendmail: kept in the outbox as %s: it goes with the next message by that "
 			"account, or with sendmail -q\n",
 			id.text);
 		*ret_id = id;
+		kept = ret_id->text;
 		/* What lasts comes before what passes: then others were refused for good. */
 		status = status == EX_TEMPFAIL ? EX_OK : status;
 	}
 	told = status; /* what follows is about other messages */
+	cli_maillog(&(struct cli_maillog){
+		.status = status, .carrier = c, .draft = d, .r = r, .kept = *kept ? kept : NULL });
 	if (r->reached && r->end == IPC_LANE_IN_ORDER) {
 		cli_outbox_also(&by, &others);
 		cli_outbox_hint("sendmail", &others);
@@ -316,6 +323,7 @@ int cli_sendmail(int argc, char **argv)
 
 	if (!open_streams(&has_input))
 		return EX_OSERR;
+	cli_maillog_begin("sendmail");
 	have_home();
 	if (argc == 2 && !strcmp(argv[1], "--help")) {
 		char *ask[] = { (char *)"help", (char *)"sendmail", NULL };
@@ -335,6 +343,8 @@ int cli_sendmail(int argc, char **argv)
 		cli_put_clean(stderr, error, false);
 		fputc('\n', stderr);
 	}
+	if (status != EX_OK && (error[0] || m.s.mode == SENDMAIL_SEND || m.s.mode == SENDMAIL_SMTP))
+		cli_maillog_end(status);
 	free(m.recipient);
 	return status;
 }

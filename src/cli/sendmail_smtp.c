@@ -13,6 +13,7 @@
 
 #include "base/id.h"
 #include "cli/cli.h"
+#include "cli/maillog.h"
 #include "cli/sendmail.h"
 #include "cli/text.h"
 #include "smtp/server.h"
@@ -301,6 +302,10 @@ static void on_commit(struct session *s)
 
 	if (r < 0) {
 		refuse(s, r, &problem, 554, "5.6.0");
+		cli_maillog(&(struct cli_maillog){ .status = r == -EBADMSG ? EX_DATAERR : EX_TEMPFAIL,
+						   .carrier = s->carrier,
+						   .draft = &s->draft,
+						   .text = s->said });
 		end_transaction(s);
 		return;
 	}
@@ -308,6 +313,8 @@ static void on_commit(struct session *s)
 	if (r != CLI_OK) {
 		smtp_server_answer(s->engine, 451, "4.3.0",
 				   "not sent: what is wrong stands on standard error");
+		cli_maillog(&(struct cli_maillog){
+			.status = EX_TEMPFAIL, .carrier = s->carrier, .draft = &s->draft });
 	} else {
 		cli_sendmail_say(cli_carrier_provider(s->carrier), &s->draft, result, s->m->s.verbose);
 		status = cli_sendmail_status(result);
