@@ -247,6 +247,8 @@ static struct cli_secret_setup secret_setup(struct cli_carrier *c)
 					  .limit_s = c->kept.timeout_s };
 }
 
+static const char same_again[] = "wrote the same token again, which the server refuses";
+
 static int find_secret(struct cli_carrier *c)
 {
 	struct cli_secret_setup s = secret_setup(c);
@@ -273,6 +275,29 @@ int cli_carrier_secret(struct cli_carrier *c, struct slice *ret, bool *ret_token
 	return CLI_OK;
 }
 
+int cli_carrier_renew(struct cli_carrier *c, struct slice *ret)
+{
+	struct cli_secret_setup s = secret_setup(c);
+	struct buf other;
+	int status;
+
+	if (!c->account || !c->account->token_command || !cli_secret_renews(&s))
+		return CLI_FAILED;
+	status = cli_secret(&s, &other);
+	if (status == CLI_OK && slice_eq(buf_slice(&other), buf_slice(&c->secret))) {
+		cli_secret_failed(&s, same_again);
+		status = CLI_FAILED;
+	}
+	if (status != CLI_OK) {
+		buf_wipe(&other);
+		return status;
+	}
+	buf_wipe(&c->secret);
+	c->secret = other;
+	*ret = buf_slice(&c->secret);
+	return CLI_OK;
+}
+
 /* What the command says now; the same token again is no other one. */
 static void on_renewed(void *arg, struct slice line, const char *why)
 {
@@ -282,7 +307,7 @@ static void on_renewed(void *arg, struct slice line, const char *why)
 
 	c->renewal = NULL;
 	if (why || !other)
-		cli_secret_failed(&s, why ? why : "wrote the same token again, which the server refuses");
+		cli_secret_failed(&s, why ? why : same_again);
 	if (other) {
 		buf_wipe(&c->secret);
 		buf_init(&c->secret, CLI_SECRET_MAX);

@@ -54,6 +54,9 @@ void cli_carrier_before(struct cli_carrier *c, int (*before)(void *arg, const st
 /* Its secret, for another login of the same user at the same provider; valid until the next call.  CLI_OK, or
  * the status to end with, said.  *ret_token: it is one of OAuth 2. */
 int cli_carrier_secret(struct cli_carrier *c, struct slice *ret, bool *ret_token);
+/* It is a token, which was refused there: its command is run once more.  CLI_OK: there is another one, which
+ * holds for messages, too; else the status to end with, said; nothing is said where it has no command. */
+int cli_carrier_renew(struct cli_carrier *c, struct slice *ret);
 void cli_carrier_free(struct cli_carrier *c); /* secrets are wiped.  NULL is fine */
 
 #endif

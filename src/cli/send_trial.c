@@ -196,15 +196,25 @@ static int find_secret(struct test *t)
 	return cli_password_known(file, what, &t->secret) ? CLI_OK : CLI_FAILED;
 }
 
+static const char *advice(const struct test *t, enum imap_end end)
+{
+	if (end == IMAP_TLS)
+		return "; the certificate must be valid for that name; --ca-file trusts another authority";
+	if (end == IMAP_NO_LOGIN && t->token_login)
+		return " (OAUTHBEARER or XOAUTH2); --imap-password-file names the mailbox's own password";
+	if (end != IMAP_LOGIN)
+		return "";
+	return t->token_login ? "; correct the user in --imap, or the token: it must be good for IMAP, too"
+			      : "; correct the user in --imap, or the password";
+}
+
 static int say_end(const struct test *t, enum imap_end end)
 {
+	bool none = end == IMAP_NO_LOGIN;
+
 	fprintf(stderr, "postern send: %s port %u (IMAP): ", t->server.host, t->server.port);
-	cli_put_clean(stderr, imap_words(t->imap), false);
-	fputs(end == IMAP_LOGIN ? "; correct the user in --imap, or the password\n"
-	      : end == IMAP_TLS
-		      ? "; the certificate must be valid for that name; --ca-file trusts another authority\n"
-		      : "\n",
-	      stderr);
+	cli_put_clean(stderr, none ? "it takes no such login" : imap_words(t->imap), false);
+	fprintf(stderr, "%s\n", advice(t, end));
 	return end == IMAP_UNREACHED ? CLI_NO_SERVER : CLI_FAILED;
 }
 
@@ -218,7 +228,7 @@ static void add_place(struct test *t, const struct imap_folder *f)
 }
 
 /* Where it should come, then where it should not. */
-static int find_places(struct test *t)
+static enum imap_end find_places(struct test *t)
 {
 	struct imap_folder *list, first = { 0 };
 	enum imap_end end = imap_folders(t->imap, &list, &t->places);
@@ -226,7 +236,7 @@ static int find_places(struct test *t)
 
 	t->places = 0;
 	if (end != IMAP_OK)
-		return say_end(t, end);
+		return end;
 	memcpy(first.name, t->first, sizeof(first.name));
 	for (size_t i = 0; i < n; i++)
 		if (slice_eq_nocase(slice_str(list[i].name), slice_str(t->first)))
@@ -239,19 +249,35 @@ static int find_places(struct test *t)
 		if (list[i].all)
 			add_place(t, &list[i]);
 	free(list);
-	return CLI_OK;
+	return IMAP_OK;
 }
 
-/* Before anything is sent: a password that is wrong is better known then. */
-static int open_mailbox(struct test *t)
+static int log_in(struct test *t, struct slice secret)
 {
 	struct imap_setup setup = { .host = t->server.host,
 				    .port = t->server.port,
 				    .implicit_tls = t->server.implicit_tls,
 				    .user = t->server.user,
+				    .secret = secret,
+				    .token = t->token_login,
+				    .authorities = buf_slice(&t->authorities),
 				    .timeout_s = CALL_S };
 	char why[IMAP_WORDS];
+
+	imap_free(t->imap);
+	t->imap = NULL;
+	if (imap_new(&setup, &t->imap, why) == 0)
+		return CLI_OK;
+	fprintf(stderr, "postern send: no IMAP: %s\n", why);
+	return CLI_FAILED;
+}
+
+/* Before anything is sent: a password that is wrong is better known then. */
+static int open_mailbox(struct test *t)
+{
 	int status = find_secret(t), r;
+	enum imap_end end;
+	struct slice other;
 
 	if (status != CLI_OK)
 		return status;
@@ -261,16 +287,19 @@ static int open_mailbox(struct test *t)
 		fprintf(stderr, "postern send: authorities: %s\n", strerror(-r));
 		return CLI_FAILED;
 	}
-	setup.secret = buf_slice(&t->secret);
-	setup.token = t->token_login;
-	setup.authorities = buf_slice(&t->authorities);
-	r = imap_new(&setup, &t->imap, why);
+	status = log_in(t, buf_slice(&t->secret));
 	buf_wipe(&t->secret);
-	if (r < 0) {
-		fprintf(stderr, "postern send: no IMAP: %s\n", why);
-		return CLI_FAILED;
+	if (status != CLI_OK)
+		return status;
+	end = find_places(t);
+	/* As with a message: a token that is too old is no reason, if its command has another one. */
+	if (end == IMAP_LOGIN && t->token_login && cli_carrier_renew(t->ask->carrier, &other) == CLI_OK) {
+		status = log_in(t, other);
+		if (status != CLI_OK)
+			return status;
+		end = find_places(t);
 	}
-	return find_places(t);
+	return end == IMAP_OK ? CLI_OK : say_end(t, end);
 }
 
 /* ---- waiting ---- */

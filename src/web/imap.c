@@ -19,6 +19,7 @@ struct imap {
 	struct buf got;
 	char words[CURL_ERROR_SIZE];
 	CURLcode last;
+	bool no_login; /* the server offers no mechanism that will do */
 };
 
 static size_t on_octets(char *p, size_t size, size_t n, void *arg)
@@ -27,6 +28,20 @@ static size_t on_octets(char *p, size_t size, size_t n, void *arg)
 
 	buf_put(&i->got, slice_of(p, size * n));
 	return buf_ok(&i->got) ? size * n : 0;
+}
+
+/* libcurl has no number for it, but says so, in one of its versions' words.  What goes over the wire comes by
+ * here, too, and is not looked at. */
+static int on_said(CURL *easy, curl_infotype type, char *text, size_t n, void *arg)
+{
+	static const char *const words[] = { "authentication mechanisms supported", "no auth mechanism" };
+	struct imap *i = arg;
+
+	(void)easy;
+	for (size_t k = 0; type == CURLINFO_TEXT && k < sizeof(words) / sizeof(words[0]); k++)
+		if (memmem(text, n, words[k], strlen(words[k])))
+			i->no_login = true;
+	return 0;
 }
 
 static bool knows_imap(const curl_version_info_data *v)
@@ -48,6 +63,9 @@ static bool set_up(struct imap *i)
 	SET(ERRORBUFFER, i->words);
 	SET(WRITEFUNCTION, on_octets);
 	SET(WRITEDATA, i);
+	SET(DEBUGFUNCTION, on_said);
+	SET(DEBUGDATA, i);
+	SET(VERBOSE, 1L);
 	SET(NOSIGNAL, 1L);
 	SET(PROXY, "");
 	SET(NETRC, (long)CURL_NETRC_IGNORED);
@@ -63,6 +81,8 @@ static bool set_up(struct imap *i)
 	SET(USERNAME, s->user);
 	if (s->token) {
 		SET(XOAUTH2_BEARER, i->secret);
+		/* Else a server that takes passwords only would be given an empty one. */
+		SET(LOGIN_OPTIONS, "AUTH=OAUTHBEARER;AUTH=XOAUTH2");
 	} else {
 		SET(PASSWORD, i->secret);
 	}
@@ -122,9 +142,9 @@ const char *imap_words(const struct imap *i)
 
 /* ---- a call ---- */
 
-static enum imap_end end_of(CURLcode r)
+static enum imap_end end_of(const struct imap *i)
 {
-	switch (r) {
+	switch (i->last) {
 	case CURLE_OK:
 		return IMAP_OK;
 	case CURLE_COULDNT_CONNECT:
@@ -137,7 +157,7 @@ static enum imap_end end_of(CURLcode r)
 	case CURLE_USE_SSL_FAILED:
 		return IMAP_TLS;
 	case CURLE_LOGIN_DENIED:
-		return IMAP_LOGIN;
+		return i->no_login ? IMAP_NO_LOGIN : IMAP_LOGIN;
 	case CURLE_QUOTE_ERROR:
 	case CURLE_REMOTE_FILE_NOT_FOUND:
 	case CURLE_REMOTE_ACCESS_DENIED:
@@ -177,10 +197,13 @@ static enum imap_end call(struct imap *i, const char *folder, const char *more, 
 	buf_str(&b, more);
 	buf_reset(&i->got);
 	i->words[0] = '\0';
+	i->no_login = false;
 	if (buf_ok(&b) && slice_copy(buf_slice(&b), url, sizeof(url)) &&
 	    i->curl.easy_setopt(i->easy, CURLOPT_URL, url) == CURLE_OK &&
-	    i->curl.easy_setopt(i->easy, CURLOPT_CUSTOMREQUEST, command) == CURLE_OK)
-		end = end_of(i->last = i->curl.easy_perform(i->easy));
+	    i->curl.easy_setopt(i->easy, CURLOPT_CUSTOMREQUEST, command) == CURLE_OK) {
+		i->last = i->curl.easy_perform(i->easy);
+		end = end_of(i);
+	}
 	buf_done(&b);
 	return end;
 }

@@ -33,7 +33,8 @@ enum imap_end {
 	IMAP_UNREACHED, /* no name, nobody there, no answer in time */
 	IMAP_TLS,	/* no TLS, or not with whom it should be */
 	IMAP_LOGIN,
-	IMAP_REFUSED, /* the server said no: no such folder */
+	IMAP_NO_LOGIN, /* the server knows no login of this kind */
+	IMAP_REFUSED,  /* the server said no: no such folder */
 	IMAP_BROKEN,
 	IMAP_NO_MEMORY,
 };

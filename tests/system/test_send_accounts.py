@@ -47,8 +47,10 @@ class Tokens(Server):
                 say('535 5.7.8 Username and Password not accepted')
             elif words[0].upper() == b'DATA':
                 say('354 go')
-                while file.readline() not in (b'.\r\n', b''):
-                    pass
+                data = b''
+                while (text := file.readline()) not in (b'.\r\n', b''):
+                    data += text
+                self.take(data)
                 say('250 2.0.0 taken')
                 self.after -= 1
                 if self.after == 0:
@@ -58,6 +60,9 @@ class Tokens(Server):
                 return
             else:
                 say('250 2.0.0 ok')
+
+    def take(self, data):
+        """A message came."""
 
     def tokens(self):
         """Those that were tried, with the mechanism of each."""
