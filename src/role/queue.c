@@ -81,8 +81,9 @@ static void pump(struct queue *q)
 	q->soon = false;
 	if (q->draining)
 		return;
-	tell = bounce_run(q->bounce, now_ms(q));
+	/* In this order: what is refused while it is handed out is to be told of, and when, tell says. */
 	wait = handout_run(q->handout, now_ms(q));
+	tell = bounce_run(q->bounce, now_ms(q));
 	if (tell < wait)
 		wait = tell;
 	if (wait > DUE_MAX_MS)
