@@ -114,7 +114,7 @@ struct advise_part {
 	struct slice text;
 	uint16_t file; /* of which it is, by a number below ADVISE_LOCAL_FILES; 0: the configuration itself */
 	unsigned line; /* of its beginning, from 1 */
-	struct slice when; /* git: only then it counts ("gitdir:~/work/"); else "" */
+	struct slice when; /* git: only then it counts ("gitdir:~/office/"); else "" */
 };
 
 struct advise_whole {

@@ -33,7 +33,7 @@ static bool exim_include(const struct advise_pair *p, const struct advise_macros
 	return keep_path(path, ret);
 }
 
-/* [include] path = FILE, [includeIf "gitdir:~/work/"] path = FILE */
+/* [include] path = FILE, [includeIf "gitdir:~/office/"] path = FILE */
 static bool git_include(const struct advise_pair *p, struct advise_include *ret)
 {
 	bool when = slice_eq_nocase(p->section, SLICE_LIT("includeIf"));

@@ -29,8 +29,8 @@ static const struct {
 	{ ADVISE_LOCAL_EXIM, ".ifdef X\n.include x\n.endif", "2:x" },
 	{ ADVISE_LOCAL_GIT,
 	  "[include]\n path = a\n\tpath = \"~/b\" ; there\n[user]\npath = no\n[includeIf "
-	  "\"gitdir:~/work/\"]\npath=c\n",
-	  "2:a?; 3:~/b?; 7:c? gitdir:~/work/" },
+	  "\"gitdir:~/office/\"]\npath=c\n",
+	  "2:a?; 3:~/b?; 7:c? gitdir:~/office/" },
 	{ ADVISE_LOCAL_POSTFIX, "multi_instance_directories = /etc/postfix-out,\n  /etc/postfix-b\n",
 	  "1:/etc/postfix-out/main.cf!; 1:/etc/postfix-b/main.cf!" },
 	{ ADVISE_LOCAL_POSTFIX, "multi_instance_directories =\nrelayhost = x\n", "" },
@@ -189,10 +189,10 @@ static const struct {
 	  { "[sendemail]\nsmtpServer = smtp.example.org\nsmtpUser = u\nsmtpEncryption = tls\nsmtpServerPort "
 	    "= 587\n",
 	    "[sendemail]\nsmtpServer = smtp.work.example\nsmtpEncryption = ssl\n" },
-	  { 0, "gitdir:~/work/" },
+	  { 0, "gitdir:~/office/" },
 	  0,
 	  "",
-	  " smtp.example.org:587 STARTTLS login\ngitdir:~/work/ smtp.work.example:587 SSL/TLS login "
+	  " smtp.example.org:587 STARTTLS login\ngitdir:~/office/ smtp.work.example:587 SSL/TLS login "
 	  "tls-on-587",
 	  "1@3: smtpEncryption = tls",
 	  "smtpServer@0:2 smtpUser@0:3 smtpEncryption@0:4 smtpServerPort@0:5" },
