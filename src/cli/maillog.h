@@ -1,6 +1,6 @@
-/* maillog.h - a line in the system's mail log (syslog(3), facility mail) for each message that a program
- *hands over to sendmail, or to send without anybody at a terminal: cron and PHP lose what is said on standard
- * error.
+/* maillog.h - a line in the system's mail log (syslog(3), facility mail) for each message that a
+ * program hands over to sendmail, or to send without anybody at a terminal: cron and PHP lose what is
+ * said on standard error.
  *
  *	info role=sendmail event=submission result=sent status=0 uid=33 user=www-data by=php-fpm8.2
  *	    from=shop@example.org to=ann@example.net recipients=1 message_id=<...> size=812

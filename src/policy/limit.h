@@ -14,8 +14,8 @@
  * eighth of the limit too early (when all its connections come to one process), plus what other
  * processes hold ahead for a moment: at most another eighth.  Without ledger each process
  * uses its share, the limit divided by their number; claims that were granted stay good,
- * so that for the time of one outage the sum may come to twice the limit (and one a process, for a share is
- *one at least).  A process that ends takes its counts along.
+ * so that for the time of one outage the sum may come to twice the limit (and one a process, for
+ * a share is one at least).  A process that ends takes its counts along.
  *
  * Two sorts: how many at once (sessions), and how many in a time (a sliding window in
  * eighths: a strict one, at most the limit in any such time).

@@ -8,8 +8,8 @@
  *	    password_command: pass show mail/work
  *
  * YAML, read as the server's configuration is (conf/tree.h): unknown names are errors with the nearest one,
- * and whatever can be wrong by itself is found here, with its line.  No secret stands in it, only where one
- *is kept.  No file is opened and no command run here.
+ * and whatever can be wrong by itself is found here, with its line.  No secret stands in it, only
+ * where one is kept.  No file is opened and no command run here.
  */
 #ifndef POSTERN_SUBMIT_ACCOUNT_H
 #define POSTERN_SUBMIT_ACCOUNT_H

@@ -1,7 +1,7 @@
 /* merge.h - a message for each row of a table: an engine.
  *
- * The template is a message as people write one: fields, an empty line, and the body, with {{column}}
- *wherever a row's words belong (submit/template.h).  The fields:
+ * The template is a message as people write one: fields, an empty line, and the body, with
+ * {{column}} wherever a row's words belong (submit/template.h).  The fields:
  *
  *	From, Sender, Reply-To, To, Cc, Bcc	addresses; of To, Cc and Bcc one must be there
  *	Subject

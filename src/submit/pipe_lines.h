@@ -5,8 +5,8 @@
  *
  *	CRLF	everything goes on as it came.  An LF alone is the server's to judge, and ends no message.
  *	LF	every line goes on with CRLF.  The dot that ends a message stands on a line that ends with LF
- *		alone: a program of this kind has looked for its dots between LFs, so a line of ".\r\n" is
- *text that it was given, and goes on as such ("..").
+ *		alone: a program of this kind has looked for its dots between LFs, so ".\r\n" is text
+ *		that it was given, and goes on as such ("..").
  *
  * So the end of a message is never another one than that which the program means, whatever somebody wrote
  * into the message: to take both kinds as line ends is what makes smuggling.
