@@ -148,17 +148,17 @@ def test_debian_exim_not_split(local, tmp_path):
 
 def test_git(local, tmp_path):
     tree(tmp_path, {'.gitconfig': '[include]\n\tpath = ~/.mail\n\tpath = ~/.gone\n[sendemail]\n\tsmtpServerPort = 587\n'
-                                  '[includeIf "gitdir:~/office/"]\n\tpath = work/config\n',
+                                  '[includeIf "gitdir:~/office/"]\n\tpath = office/config\n',
                     '.mail': '[sendemail]\n\tsmtpServer = smtp.example.org\n\tsmtpEncryption = tls\n\tsmtpUser = ann\n',
-                    'work/config': f'[sendemail]\n\tsmtpServer = smtp.work.example\n\tsmtpServerPort = 465\n\tsmtpPass = {SECRET}\n'})
+                    'office/config': f'[sendemail]\n\tsmtpServer = smtp.work.example\n\tsmtpServerPort = 465\n\tsmtpPass = {SECRET}\n'})
     status, found, text = local(tmp_path / '.gitconfig')
     c = only(found, '.gitconfig')
-    assert [(f['path'], f['when']) for f in c['files']] == [(f'{tmp_path}/.mail', None), (f'{tmp_path}/work/config', 'gitdir:~/office/')]
+    assert [(f['path'], f['when']) for f in c['files']] == [(f'{tmp_path}/.mail', None), (f'{tmp_path}/office/config', 'gitdir:~/office/')]
     base, work = c['servers']
     assert (base['host'], base['port'], base['encryption'], codes(base)) == ('smtp.example.org', 587, 'STARTTLS', set())
     assert (work['name'], work['host'], codes(work)) == ('gitdir:~/office/', 'smtp.work.example', {'starttls-on-465'})
     # which is right for others, and stays: it is set anew where it is wrong
-    assert [(c['in'], c['add'], c['line'], c['text']) for c in work['changes']] == [(f'{tmp_path}/work/config', True, 4, 'smtpEncryption = ssl')]
+    assert [(c['in'], c['add'], c['line'], c['text']) for c in work['changes']] == [(f'{tmp_path}/office/config', True, 4, 'smtpEncryption = ssl')]
     assert status == 1 and f'{tmp_path}/.mail, line 3: Port 465 expects TLS' in text
     assert ' if gitdir:~/office/' in text
 
